@@ -1,0 +1,48 @@
+"""The life of a command: one delivery for each target, and a status over all of them.
+
+The targets are frozen when the command is issued. From then on each delivery goes its own way:
+PENDING until its agent acknowledges it or the deadline passes, whichever comes first, and final
+after that. An acknowledgement at the deadline itself is late. An agent that is deleted will not
+answer any more, so what is pending for it expires at once.
+
+``deliveredAt`` is no state: that bytes were written to a socket says nothing about whether they
+arrived, let alone whether they were acted upon. Only the agent's own word counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from .model import CommandStatus, DeliveryState
+
+
+class Turn(StrEnum):
+    """What can happen to a delivery."""
+
+    ACK = "acknowledgement"
+    DEADLINE = "command_ttl has passed"
+    AGENT_REMOVED = "agent deleted"
+
+
+TRANSITIONS: Final[Mapping[tuple[DeliveryState, Turn], DeliveryState]] = {
+    (DeliveryState.PENDING, Turn.ACK): DeliveryState.ACKNOWLEDGED,
+    (DeliveryState.PENDING, Turn.DEADLINE): DeliveryState.EXPIRED,
+    (DeliveryState.PENDING, Turn.AGENT_REMOVED): DeliveryState.EXPIRED,
+    # The first result stands, and a late one is kept as evidence only.
+    (DeliveryState.ACKNOWLEDGED, Turn.ACK): DeliveryState.ACKNOWLEDGED,
+    (DeliveryState.EXPIRED, Turn.ACK): DeliveryState.EXPIRED,
+}
+"""Every transition there is. What is not in the table cannot happen."""
+
+
+def status_of(*, pending: int, acknowledged: int, expired: int) -> CommandStatus:
+    """Return the status of a command from the number of its deliveries in each state."""
+    if pending:
+        return CommandStatus.PENDING
+    if expired:
+        return CommandStatus.EXPIRED
+    if acknowledged:
+        return CommandStatus.ACKNOWLEDGED
+    return CommandStatus.UNDELIVERABLE

@@ -1,0 +1,154 @@
+"""What happened, past tense. Every change of the registry is one of these facts.
+
+:class:`~cameleer_registry.core.registry.Registry` decides which facts a call causes, applies them
+to itself, and returns them; whoever called it acts on them. The same facts applied to an empty
+registry in the same order rebuild it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from attrs import frozen
+
+from .instant import Instant
+from .model import Ack, AgentStatus, CommandStatus, Order, Registration, Target
+
+
+class CloseReason(StrEnum):
+    """Why a stream is no longer its agent's."""
+
+    CLIENT_GONE = "client-gone"
+    REPLACED = "replaced"
+    AGENT_REMOVED = "agent-removed"
+    SLOW_CONSUMER = "slow-consumer"
+    SHUTDOWN = "shutdown"
+
+
+class ExpiryReason(StrEnum):
+    """Why a delivery will not be acknowledged any more."""
+
+    DEADLINE = "deadline"
+    AGENT_REMOVED = "agent-removed"
+
+
+@frozen(kw_only=True)
+class Event:
+    """A fact, and when it became one."""
+
+    at: Instant
+
+
+@frozen(kw_only=True)
+class AgentEvent(Event):
+    """A fact about one agent."""
+
+    agent_id: str
+
+
+@frozen(kw_only=True)
+class AgentRegistered(AgentEvent):
+    """An agent declared itself, for the first time or again."""
+
+    registration: Registration
+    resumed: bool
+
+
+@frozen(kw_only=True)
+class HeartbeatReceived(AgentEvent):
+    """An agent renewed its lease."""
+
+
+@frozen(kw_only=True)
+class AgentRevived(AgentEvent):
+    """An agent that was STALE or DEAD is LIVE again. It follows the sign that did it."""
+
+    previous: AgentStatus
+
+
+@frozen(kw_only=True)
+class AgentWentStale(AgentEvent):
+    """A lease ran out; ``at`` is that moment, not the one at which somebody noticed."""
+
+
+@frozen(kw_only=True)
+class AgentWentDead(AgentEvent):
+    """A STALE agent was given up; ``at`` is that moment, likewise."""
+
+
+@frozen(kw_only=True)
+class AgentRemoved(AgentEvent):
+    """An operator had an agent forgotten."""
+
+
+@frozen(kw_only=True)
+class StreamOpened(AgentEvent):
+    """An agent's connection became its stream."""
+
+    stream_id: int
+
+
+@frozen(kw_only=True)
+class StreamClosed(AgentEvent):
+    """An agent's stream is no longer its stream."""
+
+    stream_id: int
+    reason: CloseReason
+
+
+@frozen(kw_only=True)
+class StreamConflict(AgentEvent):
+    """Streams of one id replace each other so fast that two processes seem to use it."""
+
+
+@frozen(kw_only=True)
+class CommandIssued(Event):
+    """A command was issued, for these agents and no others."""
+
+    command_id: str
+    order: Order
+    target: Target
+    expires: Instant
+    agent_ids: tuple[str, ...]
+    connected_count: int
+    skipped: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class CommandPushed(Event):
+    """A command's event was written to the open streams of these agents."""
+
+    command_id: str
+    agent_ids: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class DeliveryAcknowledged(AgentEvent):
+    """An agent acknowledged a command in time."""
+
+    command_id: str
+    result: Ack
+
+
+@frozen(kw_only=True)
+class LateAckReceived(AgentEvent):
+    """An agent acknowledged a command that had expired."""
+
+    command_id: str
+
+
+@frozen(kw_only=True)
+class DeliveriesExpired(Event):
+    """These agents did not acknowledge a command; ``at`` is the moment of the deadline."""
+
+    command_id: str
+    agent_ids: tuple[str, ...]
+    reason: ExpiryReason
+
+
+@frozen(kw_only=True)
+class CommandFinished(Event):
+    """Nothing of a command is pending any more. It follows the fact that settled the last."""
+
+    command_id: str
+    status: CommandStatus

@@ -1,0 +1,243 @@
+"""What was ordered: commands with their deliveries, and each agent's share of them.
+
+Like the roster, the ledger keeps and finds; :class:`~.registry.Registry` decides. Commands share
+one time to live, so the open ones stand in order of their deadlines. Finished ones are kept up to
+a number of deliveries in all and then forgotten, the one that finished first before the others.
+
+Costs: an acknowledgement is O(1); issuing, expiring and forgetting cost the command's targets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
+
+from attrs import define, field
+
+from ..errors import CommandNotFound
+from . import events
+from .commands import TRANSITIONS, Turn, status_of
+from .instant import Instant
+from .model import Ack, CommandStatus, DeliveryState, Order, Target
+
+
+@define(eq=False)
+class DeliveryRecord:
+    """What is kept of one command for one agent."""
+
+    command: CommandRecord
+    agent_id: str
+    state: DeliveryState = DeliveryState.PENDING  # as last told; see state_at()
+    delivered: Instant | None = None  # None until it was written to a stream
+    acknowledged: Instant | None = None  # None until then
+    late_ack: Instant | None = None  # the first one after the deadline
+    result: Ack | None = None  # None until acknowledged in time
+
+    def state_at(self, now: Instant) -> DeliveryState:
+        """Judge the state at this moment, whether or not its end has been told."""
+        if self.state is DeliveryState.PENDING and self.command.is_due(now):
+            return DeliveryState.EXPIRED
+        return self.state
+
+
+@define(eq=False, kw_only=True)
+class CommandRecord:
+    """What is kept of one command."""
+
+    command_id: str
+    order: Order
+    target: Target
+    created: Instant
+    expires: Instant
+    connected_count: int
+    skipped: tuple[str, ...]
+    deliveries: dict[str, DeliveryRecord] = field(factory=dict)  # by agent id
+    counts: dict[DeliveryState, int] = field(factory=dict)  # as last told
+
+    @property
+    def pending(self) -> int:
+        """The number of deliveries whose end has not been told."""
+        return self.counts[DeliveryState.PENDING]
+
+    @property
+    def weight(self) -> int:
+        """What it counts against the history's limit: a command without targets is one, too."""
+        return max(1, len(self.deliveries))
+
+    def is_due(self, now: Instant) -> bool:
+        """Tell whether the deadline has passed; the deadline itself belongs to what follows."""
+        return now.steady >= self.expires.steady
+
+    def counts_at(self, now: Instant) -> dict[DeliveryState, int]:
+        """Count the deliveries by their state at this moment."""
+        counts = dict(self.counts)
+        if self.is_due(now):
+            counts[DeliveryState.EXPIRED] += counts[DeliveryState.PENDING]
+            counts[DeliveryState.PENDING] = 0
+        return counts
+
+    def status_at(self, now: Instant) -> CommandStatus:
+        """Judge the status at this moment."""
+        counts = self.counts_at(now)
+        return status_of(
+            pending=counts[DeliveryState.PENDING],
+            acknowledged=counts[DeliveryState.ACKNOWLEDGED],
+            expired=counts[DeliveryState.EXPIRED],
+        )
+
+
+@define(eq=False)
+class Inbox:
+    """One agent's deliveries, oldest first, and how many of them are pending."""
+
+    deliveries: dict[str, DeliveryRecord] = field(factory=dict)  # by command id
+    pending: int = 0
+
+
+class Ledger:
+    """All commands. One to a registry."""
+
+    def __init__(self, history: int) -> None:
+        # How many deliveries of finished commands are kept in all.
+        self.history = history
+        self.commands: dict[str, CommandRecord] = {}
+        # Commands with something pending, in order of their deadlines.
+        self._open: OrderedDict[str, CommandRecord] = OrderedDict()
+        # The others, in the order in which they finished, and what they weigh together.
+        self._finished: deque[CommandRecord] = deque()
+        self.finished_weight = 0
+        # Only agents that were ever sent something have an inbox.
+        self.inboxes: dict[str, Inbox] = {}
+
+    # Finding
+
+    def find(self, command_id: str) -> CommandRecord:
+        """Return a command's record; raises CommandNotFound."""
+        record = self.commands.get(command_id)
+        if record is None:
+            raise CommandNotFound(command_id)
+        return record
+
+    def find_delivery(self, command_id: str, agent_id: str) -> DeliveryRecord:
+        """Return one agent's delivery of a command; raises CommandNotFound."""
+        record = self.commands.get(command_id)
+        delivery = record and record.deliveries.get(agent_id)
+        if not delivery:
+            raise CommandNotFound(command_id, agent_id=agent_id)
+        return delivery
+
+    def pending_of(self, agent_id: str) -> int:
+        """Return how many deliveries are pending for an agent."""
+        inbox = self.inboxes.get(agent_id)
+        return inbox.pending if inbox else 0
+
+    def inbox(self, agent_id: str) -> Iterator[DeliveryRecord]:
+        """Iterate over an agent's deliveries, newest first."""
+        inbox = self.inboxes.get(agent_id)
+        return reversed(inbox.deliveries.values()) if inbox else iter(())
+
+    def overdue(self, now: Instant) -> Iterator[CommandRecord]:
+        """Iterate over the commands whose deadline has passed without having been told so."""
+        for record in self._open.values():
+            if not record.is_due(now):
+                return
+            yield record
+
+    def lapsed(self, now: Instant) -> Counter[str]:
+        """Count what is pending for each agent although its deadline has passed, untold."""
+        return Counter(
+            agent_id
+            for command in self.overdue(now)
+            for agent_id, delivery in command.deliveries.items()
+            if delivery.state is DeliveryState.PENDING
+        )
+
+    def next_due(self) -> int | None:
+        """Return the steady time of the next deadline, or None where none is to come."""
+        record = next(iter(self._open.values()), None)
+        return record.expires.steady if record else None
+
+    # Being told
+
+    def apply_issued(self, event: events.CommandIssued) -> None:
+        """Take in a command, with a delivery for each of its targets."""
+        record = CommandRecord(
+            command_id=event.command_id,
+            order=event.order,
+            target=event.target,
+            created=event.at,
+            expires=event.expires,
+            connected_count=event.connected_count,
+            skipped=event.skipped,
+        )
+        record.counts = dict.fromkeys(DeliveryState, 0)
+        record.counts[DeliveryState.PENDING] = len(event.agent_ids)
+        self.commands[event.command_id] = self._open[event.command_id] = record
+        for agent_id in event.agent_ids:
+            delivery = record.deliveries[agent_id] = DeliveryRecord(record, agent_id)
+            inbox = self.inboxes.get(agent_id)
+            if inbox is None:
+                inbox = self.inboxes[agent_id] = Inbox()
+            inbox.deliveries[event.command_id] = delivery
+            inbox.pending += 1
+
+    def apply_pushed(self, event: events.CommandPushed) -> None:
+        """Note that a command was written to streams."""
+        if record := self.commands.get(event.command_id):
+            for agent_id in event.agent_ids:
+                record.deliveries[agent_id].delivered = event.at
+
+    def apply_acknowledged(self, event: events.DeliveryAcknowledged) -> None:
+        """Note an agent's answer."""
+        delivery = self.find_delivery(event.command_id, event.agent_id)
+        self._turn(delivery, Turn.ACK)
+        delivery.acknowledged = event.at
+        delivery.result = event.result
+
+    def apply_late_ack(self, event: events.LateAckReceived) -> None:
+        """Note that an answer came too late; the first one is the evidence."""
+        if record := self.commands.get(event.command_id):
+            delivery = record.deliveries[event.agent_id]
+            delivery.late_ack = delivery.late_ack or event.at
+
+    def apply_expired(self, event: events.DeliveriesExpired) -> None:
+        """Note that these agents did not answer."""
+        deliveries = self.commands[event.command_id].deliveries
+        turn = {
+            events.ExpiryReason.DEADLINE: Turn.DEADLINE,
+            events.ExpiryReason.AGENT_REMOVED: Turn.AGENT_REMOVED,
+        }[event.reason]
+        for agent_id in event.agent_ids:
+            self._turn(deliveries[agent_id], turn)
+
+    def apply_finished(self, event: events.CommandFinished) -> None:
+        """Move a command into the history, and forget what is over the limit there."""
+        record = self._open.pop(event.command_id)
+        self._finished.append(record)
+        self.finished_weight += record.weight
+        while self.finished_weight > self.history:
+            self._forget(self._finished.popleft())
+
+    def apply_removed(self, event: events.AgentRemoved) -> None:
+        """Drop an agent's inbox; the commands themselves keep its deliveries."""
+        self.inboxes.pop(event.agent_id, None)
+
+    def _turn(self, delivery: DeliveryRecord, turn: Turn) -> None:
+        """Move a delivery to the state that the table names."""
+        before, after = delivery.state, TRANSITIONS[delivery.state, turn]
+        delivery.state = after
+        counts = delivery.command.counts
+        counts[before] -= 1
+        counts[after] += 1
+        left_pending = before is DeliveryState.PENDING and after is not before
+        if left_pending and (inbox := self.inboxes.get(delivery.agent_id)):
+            inbox.pending -= 1
+
+    def _forget(self, record: CommandRecord) -> None:
+        self.finished_weight -= record.weight
+        del self.commands[record.command_id]
+        for agent_id in record.deliveries:
+            # An agent that was deleted and came back has a new inbox, without this command.
+            inbox = self.inboxes.get(agent_id)
+            if inbox and inbox.deliveries.pop(record.command_id, None) and not inbox.deliveries:
+                del self.inboxes[agent_id]

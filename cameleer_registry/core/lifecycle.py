@@ -1,0 +1,69 @@
+"""The life of an agent: LIVE, STALE, DEAD.
+
+An agent holds a lease. A registration or a heartbeat renews it; nothing else does, neither an
+open stream nor an acknowledgement. When the lease has run for ``stale_after`` without renewal the
+agent is STALE, and ``dead_after`` later it is DEAD. It stays listed until an operator deletes it,
+and one heartbeat brings it back. An open stream is no sign of life and a closed one no sign of
+death: a socket can stay open on paper long after its process is gone, and a proxy may cut one
+whose agent is well.
+
+So the status is a function of two numbers, the moment of the last renewal and now.
+:func:`status_at` is that function and the only judge. Timers merely find out who has crossed a
+boundary, so that it can be told; they never decide.
+
+The defaults are 30, 90 and 300 s: three missed heartbeats before an agent is doubted (Eureka's
+30 s renewals and 90 s leases), and five minutes more, in which a restart or a deployment is over,
+before it is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from attrs import frozen
+
+from .model import AgentStatus
+
+
+class Sign(StrEnum):
+    """What can happen to a lease."""
+
+    HEARD = "heartbeat or registration"
+    LEASE_RAN_OUT = "stale_after has passed"
+    GRACE_RAN_OUT = "dead_after more has passed"
+
+
+TRANSITIONS: Final[Mapping[tuple[AgentStatus, Sign], AgentStatus]] = {
+    (AgentStatus.LIVE, Sign.HEARD): AgentStatus.LIVE,
+    (AgentStatus.LIVE, Sign.LEASE_RAN_OUT): AgentStatus.STALE,
+    (AgentStatus.STALE, Sign.HEARD): AgentStatus.LIVE,
+    (AgentStatus.STALE, Sign.GRACE_RAN_OUT): AgentStatus.DEAD,
+    (AgentStatus.DEAD, Sign.HEARD): AgentStatus.LIVE,
+}
+"""Every transition there is. What is not in the table cannot happen."""
+
+
+@frozen
+class Lease:
+    """How long a lease runs. Both are nanoseconds."""
+
+    stale_after: int
+    dead_after: int
+
+    def stale_at(self, heard: int) -> int:
+        """Return the lease time at which an agent heard at ``heard`` becomes STALE."""
+        return heard + self.stale_after
+
+    def dead_at(self, heard: int) -> int:
+        """Return the lease time at which an agent heard at ``heard`` becomes DEAD."""
+        return heard + self.stale_after + self.dead_after
+
+    def status_at(self, heard: int, now: int) -> AgentStatus:
+        """Judge an agent that was last heard at ``heard``; a boundary belongs to what follows."""
+        if now < self.stale_at(heard):
+            return AgentStatus.LIVE
+        if now < self.dead_at(heard):
+            return AgentStatus.STALE
+        return AgentStatus.DEAD

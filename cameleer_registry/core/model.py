@@ -1,0 +1,238 @@
+"""The shapes that cross the wire, on both sides of it. All are frozen facts.
+
+What a client sends: :class:`Registration`, :class:`Order`, :class:`Ack`. What it gets to see:
+:class:`Agent`, :class:`GroupSummary`, :class:`Command`, :class:`Delivery`,
+:class:`AgentDelivery`. Names are snake_case here and camelCase on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+from attrs.validators import instance_of, optional
+
+from . import rules
+from .rules import AgentId, GroupName, Label, Note, follows
+
+JsonObject = Mapping[str, Any]
+"""A JSON object as it was sent."""
+
+
+class AgentStatus(StrEnum):
+    """How long ago an agent was heard of: see :mod:`~cameleer_registry.core.lifecycle`."""
+
+    LIVE = "LIVE"
+    STALE = "STALE"
+    DEAD = "DEAD"
+
+
+class DeliveryState(StrEnum):
+    """What became of one command for one agent: see :mod:`~cameleer_registry.core.commands`."""
+
+    PENDING = "PENDING"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    EXPIRED = "EXPIRED"
+
+
+class CommandStatus(StrEnum):
+    """What became of a command, over all of its deliveries."""
+
+    PENDING = "PENDING"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    EXPIRED = "EXPIRED"
+    UNDELIVERABLE = "UNDELIVERABLE"
+
+
+class CommandType(StrEnum):
+    """What an agent can be told to do; also the name of the event on its stream."""
+
+    CONFIG_UPDATE = "config-update"
+    DEEP_TRACE = "deep-trace"
+    REPLAY = "replay"
+
+
+class Outcome(StrEnum):
+    """How it went, in the agent's own words."""
+
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+
+
+class TargetLevel(StrEnum):
+    """Whom a command is meant for."""
+
+    AGENT = "agent"
+    GROUP = "group"
+    ALL = "all"
+
+
+# What a client sends
+
+
+def _tuple_of(value: Any) -> Any:
+    """Freeze a sequence; anything else is left for its rule to refuse, a string included."""
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+@frozen(kw_only=True)
+class Registration:
+    """What an agent declares of itself. Raises ValueError where a value breaks its rule."""
+
+    agent_id: AgentId = field(validator=follows(rules.agent_id))
+    group: GroupName = field(validator=follows(rules.group_name))
+    name: Label | None = field(default=None, validator=optional(follows(rules.label)))
+    """For people; None stands for the agent id."""
+    version: Note | None = field(default=None, validator=optional(follows(rules.note)))
+    route_ids: tuple[Label, ...] = field(
+        default=(), converter=_tuple_of, validator=follows(rules.labels)
+    )
+    capabilities: JsonObject = field(factory=dict, validator=follows(rules.json_object))
+    """Name of each capability to its JSON value."""
+    instance_id: Note | None = field(default=None, validator=optional(follows(rules.note)))
+    """A nonce of the agent's process, by which two processes under one id can be told apart."""
+
+
+@frozen(kw_only=True)
+class Order:
+    """What an operator wants done."""
+
+    type: CommandType = field(converter=CommandType)
+    payload: JsonObject = field(factory=dict, validator=follows(rules.json_object))
+
+
+@frozen(kw_only=True)
+class Ack:
+    """What an agent says of a command it was given."""
+
+    status: Outcome = field(default=Outcome.SUCCESS, converter=Outcome)
+    message: str | None = field(default=None, validator=optional(instance_of(str)))
+    data: Any = None
+    """Any JSON value."""
+
+
+# What a client gets to see
+
+
+@frozen(kw_only=True)
+class Agent:
+    """One agent, as it is at the moment of asking."""
+
+    agent_id: str
+    name: str
+    group: str
+    version: str | None
+    route_ids: tuple[str, ...]
+    capabilities: JsonObject
+    instance_id: str | None
+    status: AgentStatus
+    connected: bool
+    """Whether its event stream is open; this and ``status`` are two facts."""
+    registered_at: datetime
+    last_heartbeat_at: datetime
+    """The last heartbeat or registration."""
+    status_changed_at: datetime
+
+
+@frozen(kw_only=True)
+class GroupSummary:
+    """How many agents of a group there are by status, and how many hold a stream."""
+
+    group: str
+    live: int = field(metadata={"wire": "LIVE"})
+    stale: int = field(metadata={"wire": "STALE"})
+    dead: int = field(metadata={"wire": "DEAD"})
+    connected: int
+
+
+@frozen
+class Target:
+    """Whom a command is meant for: one agent, the LIVE ones of a group, or all that are LIVE."""
+
+    level: TargetLevel
+    agent_id: str | None = None
+    """Set where ``level`` is ``agent``."""
+    group: str | None = None
+    """Set where ``level`` is ``group``."""
+
+    @classmethod
+    def agent(cls, agent_id: str) -> Target:
+        """Target that agent, whatever its status."""
+        return cls(TargetLevel.AGENT, agent_id=agent_id)
+
+    @classmethod
+    def of_group(cls, group: str) -> Target:
+        """Target the agents of ``group`` that are LIVE when the command is issued."""
+        return cls(TargetLevel.GROUP, group=group)
+
+    @classmethod
+    def all(cls) -> Target:
+        """Target every agent that is LIVE when the command is issued."""
+        return cls(TargetLevel.ALL)
+
+
+@frozen(kw_only=True)
+class Command:
+    """One command with the state of its deliveries added up."""
+
+    command_id: str
+    """A UUIDv7 (RFC 9562), so that ids sort by time."""
+    type: CommandType
+    payload: JsonObject
+    target: Target
+    status: CommandStatus
+    created_at: datetime
+    expires_at: datetime
+    target_count: int
+    """Agents the command was issued for, a list frozen then."""
+    connected_count: int
+    """How many of them held an open stream then."""
+    skipped: tuple[str, ...]
+    """Agents left out because they had too many pending commands."""
+    counts: Mapping[DeliveryState, int]
+    """Deliveries by state; they add up to ``target_count``."""
+
+
+@frozen(kw_only=True)
+class Delivery:
+    """One command for one agent."""
+
+    agent_id: str
+    status: DeliveryState
+    delivered_at: datetime | None
+    """When the event was written to an open stream; no more is known from it."""
+    acknowledged_at: datetime | None
+    late_ack_at: datetime | None
+    """When the first acknowledgement after the deadline came."""
+    result: Ack | None
+
+
+@frozen(kw_only=True)
+class AgentDelivery:
+    """One command for one agent, with what an agent needs that missed the event."""
+
+    command_id: str
+    type: CommandType
+    payload: JsonObject
+    created_at: datetime
+    expires_at: datetime
+    agent_id: str
+    status: DeliveryState
+    delivered_at: datetime | None
+    acknowledged_at: datetime | None
+    late_ack_at: datetime | None
+    result: Ack | None
+
+
+@frozen(kw_only=True)
+class CommandEvent:
+    """The ``data`` of an event on an agent's stream."""
+
+    command_id: str
+    type: CommandType
+    payload: JsonObject
+    created_at: datetime
+    expires_at: datetime

@@ -1,0 +1,442 @@
+"""The registry: the one mutable object of the core.
+
+Each method that changes something decides which facts that causes, applies them, and returns
+them. None awaits, so each is atomic on an event loop and needs no lock. Reading methods change
+nothing: what they show is judged from the records and ``now``, exact at that moment whether or
+not any timer has run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain, islice, takewhile
+from typing import Any, Final
+
+from attrs import field, frozen
+from attrs.validators import ge, gt
+
+from ..errors import AtCapacity, TooManyPending
+from . import events, views
+from .commands import status_of
+from .events import CloseReason, Event, ExpiryReason
+from .instant import NANOSECONDS, Instant
+from .ledger import CommandRecord, DeliveryRecord, Ledger
+from .lifecycle import Lease
+from .model import (
+    Ack,
+    Agent,
+    AgentDelivery,
+    AgentStatus,
+    Command,
+    Delivery,
+    DeliveryState,
+    GroupSummary,
+    Order,
+    Registration,
+    Target,
+    TargetLevel,
+)
+from .roster import AgentRecord, GroupRecord, Roster
+
+CONFLICT_TAKEOVERS: Final = 3
+"""So many takeovers of one agent's stream …"""
+CONFLICT_WINDOW: Final = 60 * NANOSECONDS
+"""… within this time are a conflict; and no more than one conflict is told in as long."""
+
+SWEEP_LIMIT: Final = 500
+"""Agents, or deliveries, that one sweep looks at by default, so that it never holds a loop long."""
+
+Events = tuple[Event, ...]
+
+
+@frozen(kw_only=True)
+class Limits:
+    """The numbers a registry lives by. Durations are nanoseconds."""
+
+    stale_after: int = field(validator=gt(0))
+    dead_after: int = field(validator=gt(0))
+    command_ttl: int = field(validator=gt(0))
+    max_agents: int = field(default=0, validator=ge(0))
+    """0 stands for no limit."""
+    max_pending_per_agent: int = field(default=100, validator=ge(1))
+    command_history: int = field(default=100_000, validator=ge(0))
+
+
+class Registry:
+    """Agents and commands, and everything that can happen to them."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._roster = Roster(Lease(limits.stale_after, limits.dead_after))
+        self._ledger = Ledger(limits.command_history)
+        roster, ledger = self._roster, self._ledger
+        self._appliers: Mapping[type[Event], tuple[Callable[[Any], None], ...]] = {
+            events.AgentRegistered: (roster.apply_registered,),
+            events.HeartbeatReceived: (roster.apply_heartbeat,),
+            events.AgentRevived: (roster.apply_status,),
+            events.AgentWentStale: (roster.apply_status,),
+            events.AgentWentDead: (roster.apply_status,),
+            events.AgentRemoved: (roster.apply_removed, ledger.apply_removed),
+            events.StreamOpened: (roster.apply_stream_opened,),
+            events.StreamClosed: (roster.apply_stream_closed,),
+            events.StreamConflict: (roster.apply_conflict,),
+            events.CommandIssued: (ledger.apply_issued,),
+            events.CommandPushed: (ledger.apply_pushed,),
+            events.DeliveryAcknowledged: (ledger.apply_acknowledged,),
+            events.LateAckReceived: (ledger.apply_late_ack,),
+            events.DeliveriesExpired: (ledger.apply_expired,),
+            events.CommandFinished: (ledger.apply_finished,),
+        }
+
+    def apply(self, facts: Iterable[Event]) -> None:
+        """Take in facts that another registry returned, to become equal to it."""
+        for fact in facts:
+            for applier in self._appliers[type(fact)]:
+                applier(fact)
+
+    # Agents
+
+    def register(self, registration: Registration, *, now: Instant) -> Events:
+        """Enter an agent, or resume a known one under its identity.
+
+        Raises AtCapacity where the agent is new and ``max_agents`` are known.
+        """
+        agent_id = registration.agent_id
+        record = self._roster.agents.get(agent_id)
+        limit = self.limits.max_agents
+        if record is None and limit and len(self._roster.agents) >= limit:
+            raise AtCapacity(agent_id, limit)
+        registered = events.AgentRegistered(
+            at=now, agent_id=agent_id, registration=registration, resumed=record is not None
+        )
+        if record is None:
+            return self._commit(registered)
+        return self._commit(*self._untold(record, now), registered, *self._revival(record, now))
+
+    def heartbeat(self, agent_id: str, *, now: Instant) -> Events:
+        """Renew an agent's lease; raises AgentNotRegistered."""
+        record = self._roster.find(agent_id)
+        heard = events.HeartbeatReceived(at=now, agent_id=agent_id)
+        if record.status is AgentStatus.LIVE and self._is_live(record, now):
+            return self._commit(heard)
+        return self._commit(*self._untold(record, now), heard, *self._revival(record, now))
+
+    def remove(self, agent_id: str, *, now: Instant) -> Events:
+        """Forget an agent. Its stream closes and what is pending for it expires.
+
+        Raises AgentNotRegistered.
+        """
+        record = self._roster.find(agent_id)
+        told = self.sweep_commands(now=now, limit=None)
+        facts: list[Event] = []
+        if record.stream_id is not None:
+            facts.append(_closed(record, CloseReason.AGENT_REMOVED, now))
+        for delivery in self._ledger.inbox(agent_id):
+            if delivery.state is DeliveryState.PENDING:
+                reason = ExpiryReason.AGENT_REMOVED
+                facts += _expiry(delivery.command, (agent_id,), reason, now)
+        return told + self._commit(*facts, events.AgentRemoved(at=now, agent_id=agent_id))
+
+    def sweep_leases(self, *, now: Instant, limit: int = SWEEP_LIMIT) -> Events:
+        """Tell of agents that crossed a boundary by ``now``: up to ``limit`` of them."""
+        due = list(islice(self._roster.overdue(now), limit))
+        return self._commit(*chain.from_iterable(self._untold(record, now) for record in due))
+
+    def next_lease_end(self) -> int | None:
+        """Return the lease time of the next transition, or None where none is to come."""
+        return self._roster.next_due()
+
+    # Streams
+
+    def stream_opened(self, agent_id: str, stream_id: int, *, now: Instant) -> Events:
+        """Make a connection its agent's stream. The newest wins; an older one closes.
+
+        ``stream_id`` is the caller's and never used twice. Raises AgentNotRegistered.
+        """
+        record = self._roster.find(agent_id)
+        opened = events.StreamOpened(at=now, agent_id=agent_id, stream_id=stream_id)
+        if record.stream_id is None:
+            return self._commit(opened)
+        facts: list[Event] = [_closed(record, CloseReason.REPLACED, now), opened]
+        since = now.steady - CONFLICT_WINDOW
+        takeovers = 1 + sum(moment > since for moment in record.takeovers)
+        told = record.conflict_told
+        if takeovers >= CONFLICT_TAKEOVERS and (told is None or told <= since):
+            facts.append(events.StreamConflict(at=now, agent_id=agent_id))
+        return self._commit(*facts)
+
+    def stream_closed(
+        self, agent_id: str, stream_id: int, reason: CloseReason, *, now: Instant
+    ) -> Events:
+        """Note the end of a stream; nothing happens where it is not its agent's any more."""
+        record = self._roster.agents.get(agent_id)
+        if record is None or record.stream_id != stream_id:
+            return ()
+        return self._commit(_closed(record, reason, now))
+
+    # Commands
+
+    def issue(
+        self, command_id: str, order: Order, target: Target, *, now: Instant
+    ) -> tuple[CommandRecord, Events]:
+        """Issue a command to the agents that ``target`` means at this moment.
+
+        Returns a handle on the command, too, which outlives its being forgotten.
+        Raises AgentNotRegistered, GroupNotFound, and TooManyPending where the target is one agent
+        that has too many commands pending; of a group or all, such agents are skipped.
+        """
+        agent_ids, connected, skipped = [], 0, []
+        most = self.limits.max_pending_per_agent
+        lapsed = self._ledger.lapsed(now)
+        for record in self._targets(target, now):
+            if self._ledger.pending_of(record.agent_id) - lapsed[record.agent_id] < most:
+                agent_ids.append(record.agent_id)
+                connected += record.stream_id is not None
+            elif target.level is TargetLevel.AGENT:
+                raise TooManyPending(record.agent_id, most)
+            else:
+                skipped.append(record.agent_id)
+        issued = events.CommandIssued(
+            at=now,
+            command_id=command_id,
+            order=order,
+            target=target,
+            expires=now.after(self.limits.command_ttl),
+            agent_ids=tuple(agent_ids),
+            connected_count=connected,
+            skipped=tuple(sorted(skipped)),
+        )
+        # Nothing can be refused any more. What has expired is told first, to be in order.
+        told = self.sweep_commands(now=now, limit=None)
+        facts = self._commit(issued)
+        command = self._ledger.find(command_id)
+        if not agent_ids:
+            facts += self._commit(*_finish_if(command, settled=0, acknowledged=0, at=now))
+        return command, told + facts
+
+    def pushed(self, command_id: str, agent_ids: Iterable[str], *, now: Instant) -> Events:
+        """Note that a command's event was written to the streams of these agents."""
+        return self._commit(
+            events.CommandPushed(at=now, command_id=command_id, agent_ids=tuple(agent_ids))
+        )
+
+    def acknowledge(
+        self, agent_id: str, command_id: str, ack: Ack, *, now: Instant
+    ) -> tuple[DeliveryRecord, Events]:
+        """Note an agent's answer to a command.
+
+        Returns a handle on the delivery, too, which outlives its being forgotten. There are no
+        facts where the answer was given before: the first result stands. A late answer is noted
+        (LateAckReceived), and refusing it is left to the caller.
+        Raises AgentNotRegistered and CommandNotFound.
+        """
+        self._roster.find(agent_id)
+        delivery = self._ledger.find_delivery(command_id, agent_id)
+        match delivery.state_at(now):
+            case DeliveryState.PENDING:
+                acknowledged = events.DeliveryAcknowledged(
+                    at=now, agent_id=agent_id, command_id=command_id, result=ack
+                )
+                end = _finish_if(delivery.command, settled=1, acknowledged=1, at=now)
+                return delivery, self._commit(acknowledged, *end)
+            case DeliveryState.EXPIRED:
+                told = self.sweep_commands(now=now, limit=None)
+                late = events.LateAckReceived(at=now, agent_id=agent_id, command_id=command_id)
+                return delivery, told + self._commit(late)
+            case DeliveryState.ACKNOWLEDGED:
+                return delivery, ()
+
+    def sweep_commands(self, *, now: Instant, limit: int | None = SWEEP_LIMIT) -> Events:
+        """Tell of commands whose deadline passed by ``now``: all, or some ``limit`` deliveries."""
+        looked_at = 0
+
+        def within_limit(command: CommandRecord) -> bool:
+            nonlocal looked_at
+            more = limit is None or looked_at < limit
+            looked_at += len(command.deliveries)
+            return more
+
+        due = list(takewhile(within_limit, self._ledger.overdue(now)))
+        return self._commit(*chain.from_iterable(map(_deadline, due)))
+
+    def next_deadline(self) -> int | None:
+        """Return the steady time of the next deadline, or None where none is to come."""
+        return self._ledger.next_due()
+
+    # Reading
+
+    def __contains__(self, agent_id: object) -> bool:
+        return agent_id in self._roster.agents
+
+    def __len__(self) -> int:
+        """Return how many agents there are."""
+        return len(self._roster.agents)
+
+    def agent(self, agent_id: str, *, now: Instant) -> Agent:
+        """Show one agent; raises AgentNotRegistered."""
+        return views.agent(self._roster.find(agent_id), self._roster, now)
+
+    def stream_of(self, agent_id: str) -> int | None:
+        """Return the id of an agent's stream; None where it has none or is not known."""
+        record = self._roster.agents.get(agent_id)
+        return record.stream_id if record else None
+
+    def agents(
+        self,
+        *,
+        now: Instant,
+        statuses: Collection[AgentStatus] = (),
+        groups: Collection[str] = (),
+        after: str = "",
+        limit: int,
+    ) -> list[Agent]:
+        """Show up to ``limit`` agents that follow the id ``after``, in order of their ids.
+
+        Empty ``statuses`` or ``groups`` stand for all.
+        """
+        page = self._roster.page(now, statuses=statuses, groups=groups, after=after, limit=limit)
+        return [views.agent(record, self._roster, now) for record in page]
+
+    def groups(self, *, now: Instant) -> list[GroupSummary]:
+        """Show every group that has agents, in order of their names."""
+        counts = {
+            name: {status: len(bucket) for status, bucket in group.members.items()}
+            for name, group in self._roster.groups.items()
+            if group
+        }
+        for record in self._roster.overdue(now):
+            of_group = counts[record.registration.group]
+            of_group[record.status] -= 1
+            of_group[self._roster.status_of(record, now)] += 1
+        return [
+            GroupSummary(
+                group=name,
+                live=of_group[AgentStatus.LIVE],
+                stale=of_group[AgentStatus.STALE],
+                dead=of_group[AgentStatus.DEAD],
+                connected=self._roster.groups[name].connected,
+            )
+            for name, of_group in sorted(counts.items())
+        ]
+
+    def command_record(self, command_id: str) -> CommandRecord:
+        """Return a handle on a command that outlives its being forgotten.
+
+        Raises CommandNotFound.
+        """
+        return self._ledger.find(command_id)
+
+    def command(self, command_id: str, *, now: Instant) -> Command:
+        """Show one command; raises CommandNotFound."""
+        return views.command(self._ledger.find(command_id), now)
+
+    def is_pending(self, command_id: str, agent_id: str, *, now: Instant) -> bool:
+        """Tell whether an agent may still acknowledge a command."""
+        record = self._ledger.commands.get(command_id)
+        delivery = record.deliveries.get(agent_id) if record else None
+        return delivery is not None and delivery.state_at(now) is DeliveryState.PENDING
+
+    def deliveries(
+        self, command_id: str, *, now: Instant, states: Collection[DeliveryState] = ()
+    ) -> list[Delivery]:
+        """Show a command's deliveries, in order of the agents' ids; raises CommandNotFound."""
+        records = self._ledger.find(command_id).deliveries
+        return [
+            views.delivery(record, now)
+            for _, record in sorted(records.items())
+            if not states or record.state_at(now) in states
+        ]
+
+    def agent_deliveries(
+        self, agent_id: str, *, now: Instant, states: Collection[DeliveryState] = ()
+    ) -> list[AgentDelivery]:
+        """Show what was sent to an agent, newest first; raises AgentNotRegistered."""
+        self._roster.find(agent_id)
+        return [
+            views.agent_delivery(record, now)
+            for record in self._ledger.inbox(agent_id)
+            if not states or record.state_at(now) in states
+        ]
+
+    # Deciding
+
+    def _commit(self, *facts: Event) -> Events:
+        self.apply(facts)
+        return facts
+
+    def _is_live(self, record: AgentRecord, now: Instant) -> bool:
+        return self._roster.status_of(record, now) is AgentStatus.LIVE
+
+    def _untold(self, record: AgentRecord, now: Instant) -> list[Event]:
+        """Return the transitions of an agent up to now that nobody was told of."""
+        facts: list[Event] = []
+        if (status := self._roster.status_of(record, now)) is record.status:
+            return facts
+        lease, heard = self._roster.lease, record.heard.lease
+        if record.status is AgentStatus.LIVE:
+            at = now.when_lease_was(lease.stale_at(heard))
+            facts.append(events.AgentWentStale(at=at, agent_id=record.agent_id))
+        if status is AgentStatus.DEAD:
+            at = now.when_lease_was(lease.dead_at(heard))
+            facts.append(events.AgentWentDead(at=at, agent_id=record.agent_id))
+        return facts
+
+    def _revival(self, record: AgentRecord, now: Instant) -> list[Event]:
+        """Return the fact that an agent is LIVE again, where it was not."""
+        previous = self._roster.status_of(record, now)
+        if previous is AgentStatus.LIVE:
+            return []
+        return [events.AgentRevived(at=now, agent_id=record.agent_id, previous=previous)]
+
+    def _targets(self, target: Target, now: Instant) -> Iterable[AgentRecord]:
+        match target.level:
+            case TargetLevel.AGENT:
+                return [self._roster.find(target.agent_id or "")]
+            case TargetLevel.GROUP:
+                group: GroupRecord = self._roster.group(target.group or "")
+                return self._roster.live(now, group)
+            case TargetLevel.ALL:
+                return self._roster.live(now)
+
+
+def _closed(record: AgentRecord, reason: CloseReason, now: Instant) -> events.StreamClosed:
+    assert record.stream_id is not None
+    return events.StreamClosed(
+        at=now, agent_id=record.agent_id, stream_id=record.stream_id, reason=reason
+    )
+
+
+def _deadline(command: CommandRecord) -> list[Event]:
+    """Return what follows from a command's deadline having passed."""
+    pending = tuple(
+        agent_id
+        for agent_id, delivery in command.deliveries.items()
+        if delivery.state is DeliveryState.PENDING
+    )
+    return _expiry(command, pending, ExpiryReason.DEADLINE, command.expires)
+
+
+def _expiry(
+    command: CommandRecord, agent_ids: tuple[str, ...], reason: ExpiryReason, at: Instant
+) -> list[Event]:
+    return [
+        events.DeliveriesExpired(
+            at=at, command_id=command.command_id, agent_ids=agent_ids, reason=reason
+        ),
+        *_finish_if(command, settled=len(agent_ids), acknowledged=0, at=at),
+    ]
+
+
+def _finish_if(
+    command: CommandRecord, *, settled: int, acknowledged: int, at: Instant
+) -> list[Event]:
+    """Return the fact that a command has finished, where settling these was the last of it."""
+    if command.pending > settled:
+        return []
+    expired = command.counts[DeliveryState.EXPIRED] + settled - acknowledged
+    status = status_of(
+        pending=0,
+        acknowledged=command.counts[DeliveryState.ACKNOWLEDGED] + acknowledged,
+        expired=expired,
+    )
+    return [events.CommandFinished(at=at, command_id=command.command_id, status=status)]

@@ -1,0 +1,280 @@
+"""Who there is: agents with their leases, groups and streams, indexed for every question asked.
+
+The roster keeps and finds; it does not decide. :class:`~.registry.Registry` does, and tells it
+what happened through the ``apply_*`` methods.
+
+Costs: a lookup, a heartbeat and a transition are O(1), a registration and a removal O(log n) for
+the sorted index of ids; a sweep costs what is due.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Mapping
+from heapq import nsmallest
+from itertools import chain, islice, takewhile
+from typing import Final
+
+from attrs import define, field
+from sortedcontainers import SortedDict
+
+from ..errors import AgentNotRegistered, GroupNotFound
+from . import events
+from .instant import Instant
+from .lifecycle import TRANSITIONS, Lease, Sign
+from .model import AgentStatus, Registration
+
+VACATED_GROUPS: Final = 10_000
+"""Groups without a single agent that are remembered, newest first. A command to one of these
+finds nobody (202); to one forgotten, as to one never declared, it is refused (404)."""
+
+
+@define(eq=False, kw_only=True)
+class AgentRecord:
+    """What is kept of one agent."""
+
+    agent_id: str
+    registration: Registration
+    registered: Instant
+    heard: Instant  # the last registration or heartbeat
+    status: AgentStatus  # as last told; judge by Roster.status_of(), which needs no timer
+    changed: Instant  # when that status began
+    stream_id: int | None = None  # None while it has no stream
+    takeovers: tuple[int, ...] = ()  # steady times of the newest takeovers of its stream
+    conflict_told: int | None = None  # steady time of the last StreamConflict; None before any
+
+
+@define(eq=False)
+class GroupRecord:
+    """What is kept of one group: its agents by the status last told."""
+
+    name: str
+    members: dict[AgentStatus, dict[str, AgentRecord]] = field(
+        factory=lambda: {status: {} for status in AgentStatus}
+    )
+    connected: int = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self.members.values()))
+
+    def records(self) -> Iterator[AgentRecord]:
+        """Iterate over all its agents, in no particular order."""
+        return chain.from_iterable(bucket.values() for bucket in self.members.values())
+
+
+_SIGNS: Final[Mapping[type[events.AgentEvent], Sign]] = {
+    events.AgentRevived: Sign.HEARD,
+    events.AgentWentStale: Sign.LEASE_RAN_OUT,
+    events.AgentWentDead: Sign.GRACE_RAN_OUT,
+}
+
+
+class Roster:
+    """All agents. One to a registry."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.agents: SortedDict[str, AgentRecord] = SortedDict()
+        self.groups: dict[str, GroupRecord] = {}
+        # Agents by the status last told. LIVE and STALE are in order of `heard`, so that whoever
+        # is due stands in front. OrderedDict, because its front stays cheap to find after many
+        # removals there, which is not so with dict.
+        self._told: dict[AgentStatus, OrderedDict[str, AgentRecord]] = {
+            status: OrderedDict() for status in AgentStatus
+        }
+        # Names of the groups in `groups` that have no agents, longest vacated first.
+        self._vacated: OrderedDict[str, None] = OrderedDict()
+
+    # Finding
+
+    def find(self, agent_id: str) -> AgentRecord:
+        """Return an agent's record; raises AgentNotRegistered."""
+        record = self.agents.get(agent_id)
+        if record is None:
+            raise AgentNotRegistered(agent_id)
+        return record
+
+    def group(self, name: str) -> GroupRecord:
+        """Return a group's record; raises GroupNotFound."""
+        group = self.groups.get(name)
+        if group is None:
+            raise GroupNotFound(name)
+        return group
+
+    def status_of(self, record: AgentRecord, now: Instant) -> AgentStatus:
+        """Judge an agent's status at this moment."""
+        return self.lease.status_at(record.heard.lease, now.lease)
+
+    def status_since(self, record: AgentRecord, now: Instant) -> Instant:
+        """Return when the status an agent has at this moment began.
+
+        Where that has not been told yet it is reckoned back from now.
+        """
+        match self.status_of(record, now):
+            case record.status:
+                return record.changed
+            case AgentStatus.STALE:
+                return now.when_lease_was(self.lease.stale_at(record.heard.lease))
+            case _:
+                return now.when_lease_was(self.lease.dead_at(record.heard.lease))
+
+    def live(self, now: Instant, group: GroupRecord | None = None) -> Iterator[AgentRecord]:
+        """Iterate over the agents that are LIVE at this moment, of one group or of all."""
+        told = self._told if group is None else group.members
+        oldest_live = now.lease - self.lease.stale_after
+        return (r for r in told[AgentStatus.LIVE].values() if r.heard.lease > oldest_live)
+
+    def overdue(self, now: Instant) -> Iterator[AgentRecord]:
+        """Iterate over the agents whose status has changed without having been told so."""
+        lease = self.lease
+        return chain(
+            takewhile(
+                lambda record: lease.stale_at(record.heard.lease) <= now.lease,
+                self._told[AgentStatus.LIVE].values(),
+            ),
+            takewhile(
+                lambda record: lease.dead_at(record.heard.lease) <= now.lease,
+                self._told[AgentStatus.STALE].values(),
+            ),
+        )
+
+    def next_due(self) -> int | None:
+        """Return the lease time of the next transition, or None where none is to come."""
+        dues = []
+        if live := next(iter(self._told[AgentStatus.LIVE].values()), None):
+            dues.append(self.lease.stale_at(live.heard.lease))
+        if stale := next(iter(self._told[AgentStatus.STALE].values()), None):
+            dues.append(self.lease.dead_at(stale.heard.lease))
+        return min(dues, default=None)
+
+    def page(
+        self,
+        now: Instant,
+        *,
+        statuses: Collection[AgentStatus],
+        groups: Collection[str],
+        after: str,
+        limit: int,
+    ) -> list[AgentRecord]:
+        """Return up to ``limit`` agents that follow ``after``, in order of their ids.
+
+        Empty ``statuses`` and ``groups`` stand for all; an empty ``after`` for the beginning.
+        """
+
+        def matches(record: AgentRecord) -> bool:
+            return (not statuses or self.status_of(record, now) in statuses) and (
+                not groups or record.registration.group in groups
+            )
+
+        candidates: list[dict[str, AgentRecord]] = []
+        if groups:
+            named = [self.groups[name] for name in set(groups) if name in self.groups]
+            candidates = [bucket for group in named for bucket in group.members.values()]
+        elif statuses:
+            candidates = [
+                {record.agent_id: record for record in self.overdue(now)},
+                *(self._told[status] for status in set(statuses)),
+            ]
+        # Few candidates are best sorted; among many, the sorted index soon shows a page full.
+        if (groups or statuses) and sum(map(len, candidates)) * 8 < len(self.agents):
+            found = {
+                record.agent_id: record
+                for record in chain.from_iterable(bucket.values() for bucket in candidates)
+                if record.agent_id > after and matches(record)
+            }
+            return [found[agent_id] for agent_id in nsmallest(limit, found)]
+        ids = self.agents.irange(minimum=after, inclusive=(False, False))
+        return list(islice(filter(matches, map(self.agents.__getitem__, ids)), limit))
+
+    # Being told
+
+    def apply_registered(self, event: events.AgentRegistered) -> None:
+        """Take in a new agent, or what a known one declares now."""
+        record = self.agents.get(event.agent_id)
+        if record is None:
+            record = AgentRecord(
+                agent_id=event.agent_id,
+                registration=event.registration,
+                registered=event.at,
+                heard=event.at,
+                status=AgentStatus.LIVE,
+                changed=event.at,
+            )
+            self.agents[event.agent_id] = record
+            self._join(record)
+        else:
+            before = record.registration.group
+            self._leave(record)
+            record.registration = event.registration
+            self._join(record)
+            self._vacate(before)
+            self._heard(record, event.at)
+
+    def apply_heartbeat(self, event: events.HeartbeatReceived) -> None:
+        """Renew a lease."""
+        self._heard(self.agents[event.agent_id], event.at)
+
+    def apply_status(
+        self, event: events.AgentRevived | events.AgentWentStale | events.AgentWentDead
+    ) -> None:
+        """Move an agent among those of its new status."""
+        record = self.agents[event.agent_id]
+        self._leave(record)
+        record.status = TRANSITIONS[record.status, _SIGNS[type(event)]]
+        record.changed = event.at
+        self._join(record)
+
+    def apply_removed(self, event: events.AgentRemoved) -> None:
+        """Forget an agent."""
+        record = self.agents.pop(event.agent_id)
+        self._leave(record)
+        self._vacate(record.registration.group)
+
+    def apply_stream_opened(self, event: events.StreamOpened) -> None:
+        """Note which stream is an agent's."""
+        record = self.agents[event.agent_id]
+        record.stream_id = event.stream_id
+        self.groups[record.registration.group].connected += 1
+
+    def apply_stream_closed(self, event: events.StreamClosed) -> None:
+        """Note that an agent has no stream."""
+        record = self.agents[event.agent_id]
+        record.stream_id = None
+        self.groups[record.registration.group].connected -= 1
+        if event.reason is events.CloseReason.REPLACED:
+            record.takeovers = (*record.takeovers, event.at.steady)[-3:]
+
+    def apply_conflict(self, event: events.StreamConflict) -> None:
+        """Note that a conflict was told."""
+        self.agents[event.agent_id].conflict_told = event.at.steady
+
+    def _heard(self, record: AgentRecord, at: Instant) -> None:
+        record.heard = at
+        self._told[record.status].move_to_end(record.agent_id)
+
+    def _join(self, record: AgentRecord) -> None:
+        """Enter an agent in the indexes by status and by group."""
+        self._told[record.status][record.agent_id] = record
+        name = record.registration.group
+        group = self.groups.get(name)
+        if group is None:
+            group = self.groups[name] = GroupRecord(name)
+        self._vacated.pop(name, None)
+        group.members[record.status][record.agent_id] = record
+        group.connected += record.stream_id is not None
+
+    def _leave(self, record: AgentRecord) -> None:
+        """Take an agent out of the indexes by status and by group."""
+        del self._told[record.status][record.agent_id]
+        name = record.registration.group
+        group = self.groups[name]
+        del group.members[record.status][record.agent_id]
+        group.connected -= record.stream_id is not None
+
+    def _vacate(self, name: str) -> None:
+        """Remember a group that has no agents any more, and forget the one vacated longest."""
+        if not self.groups[name]:
+            self._vacated[name] = None
+            if len(self._vacated) > VACATED_GROUPS:
+                forgotten, _ = self._vacated.popitem(last=False)
+                del self.groups[forgotten]

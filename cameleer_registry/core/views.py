@@ -1,0 +1,89 @@
+"""From what is kept to what is shown: records become the models that cross the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, overload
+
+from .instant import Instant
+from .ledger import CommandRecord, DeliveryRecord
+from .model import Agent, AgentDelivery, Command, Delivery
+from .roster import AgentRecord, Roster
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@overload
+def time_of_day(instant: Instant) -> datetime: ...
+@overload
+def time_of_day(instant: None) -> None: ...
+def time_of_day(instant: Instant | None) -> datetime | None:
+    """Return the time of day of a moment, in UTC and whole milliseconds."""
+    if instant is None:
+        return None
+    return _EPOCH + timedelta(milliseconds=instant.wall // 1_000_000)
+
+
+def agent(record: AgentRecord, roster: Roster, now: Instant) -> Agent:
+    """Show an agent as it is at this moment."""
+    declared = record.registration
+    return Agent(
+        agent_id=record.agent_id,
+        name=declared.name or record.agent_id,
+        group=declared.group,
+        version=declared.version,
+        route_ids=declared.route_ids,
+        capabilities=declared.capabilities,
+        instance_id=declared.instance_id,
+        status=roster.status_of(record, now),
+        connected=record.stream_id is not None,
+        registered_at=time_of_day(record.registered),
+        last_heartbeat_at=time_of_day(record.heard),
+        status_changed_at=time_of_day(roster.status_since(record, now)),
+    )
+
+
+def command(record: CommandRecord, now: Instant) -> Command:
+    """Show a command as it is at this moment."""
+    return Command(
+        command_id=record.command_id,
+        type=record.order.type,
+        payload=record.order.payload,
+        target=record.target,
+        status=record.status_at(now),
+        created_at=time_of_day(record.created),
+        expires_at=time_of_day(record.expires),
+        target_count=len(record.deliveries),
+        connected_count=record.connected_count,
+        skipped=record.skipped,
+        counts=record.counts_at(now),
+    )
+
+
+def delivery(record: DeliveryRecord, now: Instant) -> Delivery:
+    """Show one agent's share of a command as it is at this moment."""
+    return Delivery(
+        agent_id=record.agent_id,
+        status=record.state_at(now),
+        delivered_at=time_of_day(record.delivered),
+        acknowledged_at=time_of_day(record.acknowledged),
+        late_ack_at=time_of_day(record.late_ack),
+        result=record.result,
+    )
+
+
+def agent_delivery(record: DeliveryRecord, now: Instant) -> AgentDelivery:
+    """Show the same to the agent, with all that the event would have said."""
+    return AgentDelivery(
+        command_id=record.command.command_id,
+        type=record.command.order.type,
+        payload=record.command.order.payload,
+        created_at=time_of_day(record.command.created),
+        expires_at=time_of_day(record.command.expires),
+        agent_id=record.agent_id,
+        status=record.state_at(now),
+        delivered_at=time_of_day(record.delivered),
+        acknowledged_at=time_of_day(record.acknowledged),
+        late_ack_at=time_of_day(record.late_ack),
+        result=record.result,
+    )

@@ -1,0 +1,208 @@
+"""Everything this project refuses, as exceptions that carry their wire code and HTTP status.
+
+::
+
+    RegistryError
+    ├── MalformedJson               400 malformed-json
+    ├── InvalidRequest              400 invalid-request
+    ├── UnsupportedProtocolVersion  400 unsupported-protocol-version
+    ├── CrossSiteRequest            403 cross-site-request
+    ├── NotFound                    404 not-found
+    │   ├── AgentNotRegistered      404 agent-not-registered
+    │   ├── GroupNotFound           404 group-not-found
+    │   └── CommandNotFound         404 command-not-found
+    ├── MethodNotAllowed            405 method-not-allowed
+    ├── RequestTimeout              408 request-timeout
+    ├── CommandExpired              410 command-expired
+    ├── BodyTooLarge                413 body-too-large
+    ├── TooManyPending              429 too-many-pending
+    ├── InternalError               500 internal-error
+    └── AtCapacity                  503 at-capacity
+    SettingsError                   (never on the wire: the server does not start)
+
+The web layer reads ``status``, ``code`` and ``title`` and knows none of these classes by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from attrs import frozen
+
+
+@frozen
+class Fault:
+    """One thing that is wrong with a request: where (``$.routeIds[2]``), and what."""
+
+    path: str
+    message: str
+
+
+class RegistryError(Exception):
+    """The base of every refusal. ``str()`` of it is the problem's ``detail``."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, errors: Iterable[Fault] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        # Every fault of a refused body or query; empty where the refusal is not about one.
+        self.errors = tuple(errors)
+
+
+class MalformedJson(RegistryError):
+    """The body is not JSON, is not UTF-8, or is missing."""
+
+    status = 400
+    code = "malformed-json"
+    title = "The body is not JSON"
+
+
+class InvalidRequest(RegistryError):
+    """The request can be read, but is not what this address takes."""
+
+    status = 400
+    code = "invalid-request"
+    title = "The request is not valid"
+
+    def __init__(self, errors: Iterable[Fault]) -> None:
+        faults = tuple(errors)
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(f"{faults[0].path}: {faults[0].message}{more}", errors=faults)
+
+
+class UnsupportedProtocolVersion(RegistryError):
+    """The client speaks a version of the protocol that this server does not."""
+
+    status = 400
+    code = "unsupported-protocol-version"
+    title = "Unsupported protocol version"
+
+
+class CrossSiteRequest(RegistryError):
+    """A browser on another site asks for a change."""
+
+    status = 403
+    code = "cross-site-request"
+    title = "Cross-site request refused"
+
+
+class NotFound(RegistryError):
+    """There is nothing at this address."""
+
+    status = 404
+    code = "not-found"
+    title = "Not found"
+
+
+class AgentNotRegistered(NotFound):
+    """There is no such agent: it should register (again)."""
+
+    code = "agent-not-registered"
+    title = "Agent not registered"
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(f"agent {agent_id!r} is not registered")
+        self.agent_id = agent_id
+
+
+class GroupNotFound(NotFound):
+    """No agent has ever declared that group."""
+
+    code = "group-not-found"
+    title = "Group not found"
+
+    def __init__(self, group: str) -> None:
+        super().__init__(f"no agent has ever declared the group {group!r}")
+        self.group = group
+
+
+class CommandNotFound(NotFound):
+    """There is no such command (any more), or it is not one of this agent's."""
+
+    code = "command-not-found"
+    title = "Command not found"
+
+    def __init__(self, command_id: str, *, agent_id: str | None = None) -> None:
+        of_agent = f" for agent {agent_id!r}" if agent_id is not None else ""
+        super().__init__(f"there is no command {command_id!r}{of_agent}")
+        self.command_id = command_id
+        self.agent_id = agent_id
+
+
+class MethodNotAllowed(RegistryError):
+    """The address exists, but does not take this method."""
+
+    status = 405
+    code = "method-not-allowed"
+    title = "Method not allowed"
+
+
+class RequestTimeout(RegistryError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "request-timeout"
+    title = "The body did not arrive in time"
+
+
+class CommandExpired(RegistryError):
+    """The acknowledgement came after the deadline."""
+
+    status = 410
+    code = "command-expired"
+    title = "Command expired"
+
+    def __init__(self, command_id: str, *, agent_id: str) -> None:
+        super().__init__(f"command {command_id!r} has expired for agent {agent_id!r}")
+        self.command_id = command_id
+        self.agent_id = agent_id
+
+
+class BodyTooLarge(RegistryError):
+    """The body is larger than ``max_body``."""
+
+    status = 413
+    code = "body-too-large"
+    title = "The body is too large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit} bytes")
+        self.limit = limit
+
+
+class TooManyPending(RegistryError):
+    """The agent already has ``max_pending_per_agent`` pending commands."""
+
+    status = 429
+    code = "too-many-pending"
+    title = "Too many pending commands"
+
+    def __init__(self, agent_id: str, limit: int) -> None:
+        super().__init__(f"agent {agent_id!r} already has {limit} pending commands")
+        self.agent_id = agent_id
+        self.limit = limit
+
+
+class InternalError(RegistryError):
+    """Something else went wrong; the log has the traceback."""
+
+
+class AtCapacity(RegistryError):
+    """A new agent would be one more than ``max_agents``."""
+
+    status = 503
+    code = "at-capacity"
+    title = "The registry is full"
+
+    def __init__(self, agent_id: str, limit: int) -> None:
+        super().__init__(f"agent {agent_id!r} is new and the registry is full ({limit} agents)")
+        self.agent_id = agent_id
+        self.limit = limit
+
+
+class SettingsError(ValueError):
+    """A setting makes no sense. ``str()`` of it is one line that says which and why."""

@@ -1,0 +1,246 @@
+"""What is true of every registry at every moment, whatever was said to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain, pairwise
+from typing import Any
+
+import attrs
+
+from cameleer_registry.core import commands, lifecycle
+from cameleer_registry.core import roster as roster_module
+from cameleer_registry.core.commands import Turn, status_of
+from cameleer_registry.core.events import (
+    AgentRegistered,
+    AgentRemoved,
+    AgentRevived,
+    AgentWentDead,
+    AgentWentStale,
+    CommandIssued,
+    DeliveriesExpired,
+    DeliveryAcknowledged,
+    Event,
+    ExpiryReason,
+    HeartbeatReceived,
+)
+from cameleer_registry.core.instant import Instant
+from cameleer_registry.core.ledger import CommandRecord
+from cameleer_registry.core.lifecycle import Sign
+from cameleer_registry.core.model import AgentStatus, DeliveryState, GroupSummary
+from cameleer_registry.core.registry import Registry
+
+AGES = list(AgentStatus)
+"""LIVE, STALE, DEAD: an agent that nobody hears of moves to the right only."""
+
+EXPIRY_TURNS = {
+    ExpiryReason.DEADLINE: Turn.DEADLINE,
+    ExpiryReason.AGENT_REMOVED: Turn.AGENT_REMOVED,
+}
+
+
+def check(registry: Registry, now: Instant) -> None:
+    """Fail where a registry contradicts itself, its limits, or plain counting."""
+    _check_indexes(registry)
+    _check_leases(registry, now)
+    _check_groups(registry, now)
+    _check_commands(registry, now)
+    _check_history(registry)
+    _check_inboxes(registry)
+
+
+def _check_indexes(registry: Registry) -> None:
+    """Each agent stands once in the indexes by status and by group, under what it is."""
+    roster = registry._roster
+    agents = dict(roster.agents)
+    assert {agent_id: record.agent_id for agent_id, record in agents.items()} == {
+        agent_id: agent_id for agent_id in sorted(agents)
+    }
+    by_status = [
+        (status, record) for status in AgentStatus for record in roster._told[status].values()
+    ]
+    assert sorted(agents) == sorted(record.agent_id for _, record in by_status)
+    assert all(record.status is status for status, record in by_status)
+    by_group = [
+        (name, status, record)
+        for name, group in roster.groups.items()
+        for status, bucket in group.members.items()
+        for record in bucket.values()
+    ]
+    assert sorted(agents) == sorted(record.agent_id for _, _, record in by_group)
+    for name, status, record in by_group:
+        assert (record.registration.group, record.status) == (name, status)
+    for record in chain((r for _, r in by_status), (r for _, _, r in by_group)):
+        assert agents[record.agent_id] is record
+    limit = registry.limits.max_agents
+    assert not limit or len(agents) <= limit
+
+
+def _check_leases(registry: Registry, now: Instant) -> None:
+    """Whoever is due stands in front, and what was told is never ahead of the time."""
+    roster, lease = registry._roster, registry._roster.lease
+    for status in (AgentStatus.LIVE, AgentStatus.STALE):
+        heard = [record.heard.lease for record in roster._told[status].values()]
+        assert all(earlier <= later for earlier, later in pairwise(heard))
+    due = [
+        lease.stale_at(record.heard.lease)
+        if record.status is AgentStatus.LIVE
+        else lease.dead_at(record.heard.lease)
+        for record in roster.agents.values()
+        if record.status is not AgentStatus.DEAD
+    ]
+    assert min(due, default=None) == registry.next_lease_end()
+    overdue = {record.agent_id for record in roster.overdue(now)}
+    for record in roster.agents.values():
+        told, is_now = AGES.index(record.status), AGES.index(roster.status_of(record, now))
+        assert told <= is_now
+        assert (record.agent_id in overdue) == (told < is_now)
+        assert record.heard.lease <= now.lease
+        assert record.changed.lease <= now.lease
+        assert len(record.takeovers) <= 3
+
+
+def _check_groups(registry: Registry, now: Instant) -> None:
+    """What is said of groups is what counting their agents gives."""
+    roster = registry._roster
+    assert {name for name, group in roster.groups.items() if not len(group)} == set(roster._vacated)
+    assert len(roster._vacated) <= roster_module.VACATED_GROUPS
+    agents = registry.agents(now=now, limit=len(registry))
+    shown = {summary.group: summary for summary in registry.groups(now=now)}
+    assert sorted({agent.group for agent in agents}) == list(shown)
+    for name, summary in shown.items():
+        members = [agent for agent in agents if agent.group == name]
+        status = Counter(agent.status for agent in members)
+        assert summary == GroupSummary(
+            group=name,
+            live=status[AgentStatus.LIVE],
+            stale=status[AgentStatus.STALE],
+            dead=status[AgentStatus.DEAD],
+            connected=sum(agent.connected for agent in members),
+        )
+    assert all(roster.groups[name].connected == 0 for name in roster._vacated)
+
+
+def _check_commands(registry: Registry, now: Instant) -> None:
+    """Deliveries add up, and none was acknowledged too late or lost its result."""
+    for command_id, command in registry._ledger.commands.items():
+        assert command_id == command.command_id
+        states = Counter(delivery.state for delivery in command.deliveries.values())
+        assert {state: states[state] for state in DeliveryState} == command.counts
+        for agent_id, delivery in command.deliveries.items():
+            assert (agent_id, command) == (delivery.agent_id, delivery.command)
+            acknowledged = delivery.state is DeliveryState.ACKNOWLEDGED
+            assert acknowledged == (delivery.acknowledged is not None)
+            assert acknowledged == (delivery.result is not None)
+            if delivery.acknowledged is not None:
+                assert delivery.acknowledged.steady < command.expires.steady
+            assert delivery.late_ack is None or delivery.state is DeliveryState.EXPIRED
+        shown = registry.command(command_id, now=now)
+        deliveries = registry.deliveries(command_id, now=now)
+        assert [d.agent_id for d in deliveries] == sorted(command.deliveries)
+        current = Counter(delivery.status for delivery in deliveries)
+        assert {state: current[state] for state in DeliveryState} == shown.counts
+        assert shown.target_count == len(deliveries)
+        assert not (now.steady >= command.expires.steady and current[DeliveryState.PENDING])
+        assert shown.status is status_of(
+            **{state.name.lower(): current[state] for state in DeliveryState}
+        )
+
+
+def _check_history(registry: Registry) -> None:
+    """Commands are open or finished; the open ones in order, the finished ones within limits."""
+    ledger = registry._ledger
+    everything = [*ledger._open.values(), *ledger._finished]
+    assert _ids(everything) == sorted(ledger.commands)
+    assert all(command.pending for command in ledger._open.values())
+    assert not any(command.pending for command in ledger._finished)
+    deadlines = [command.expires.steady for command in ledger._open.values()]
+    assert deadlines == sorted(deadlines)
+    assert min(deadlines, default=None) == registry.next_deadline()
+    assert ledger.finished_weight == sum(command.weight for command in ledger._finished)
+    assert ledger.finished_weight <= registry.limits.command_history
+
+
+def _check_inboxes(registry: Registry) -> None:
+    """Inboxes hold what is known of an agent's commands, and count what is pending."""
+    ledger = registry._ledger
+    assert set(ledger.inboxes) <= set(registry._roster.agents)
+    for agent_id, inbox in ledger.inboxes.items():
+        assert inbox.deliveries, "an empty inbox is not kept"
+        for command_id, delivery in inbox.deliveries.items():
+            assert ledger.commands[command_id].deliveries[agent_id] is delivery
+        states = Counter(delivery.state for delivery in inbox.deliveries.values())
+        assert states[DeliveryState.PENDING] == inbox.pending
+        assert inbox.pending <= registry.limits.max_pending_per_agent
+    for command in ledger._open.values():
+        for agent_id, delivery in command.deliveries.items():
+            if delivery.state is DeliveryState.PENDING:
+                assert command.command_id in ledger.inboxes[agent_id].deliveries
+
+
+def check_facts(facts: Iterable[Event]) -> None:
+    """Fail where facts lead an agent or a delivery anywhere but through the tables."""
+    agents: dict[str, AgentStatus] = {}
+    before: dict[str, AgentStatus] = {}
+    deliveries: dict[tuple[str, str], DeliveryState] = {}
+    for fact in facts:
+        match fact:
+            case AgentRegistered(agent_id=agent_id, resumed=False):
+                assert agent_id not in agents
+                agents[agent_id] = AgentStatus.LIVE
+            case AgentRegistered(agent_id=agent_id) | HeartbeatReceived(agent_id=agent_id):
+                before[agent_id] = agents[agent_id]
+                agents[agent_id] = lifecycle.TRANSITIONS[agents[agent_id], Sign.HEARD]
+            case AgentRevived(agent_id=agent_id, previous=previous):
+                assert (previous, AgentStatus.LIVE) == (before[agent_id], agents[agent_id])
+            case AgentWentStale(agent_id=agent_id):
+                agents[agent_id] = lifecycle.TRANSITIONS[agents[agent_id], Sign.LEASE_RAN_OUT]
+            case AgentWentDead(agent_id=agent_id):
+                agents[agent_id] = lifecycle.TRANSITIONS[agents[agent_id], Sign.GRACE_RAN_OUT]
+            case AgentRemoved(agent_id=agent_id):
+                del agents[agent_id]
+            case CommandIssued(command_id=command_id):
+                for agent_id in fact.agent_ids:
+                    deliveries[command_id, agent_id] = DeliveryState.PENDING
+            case DeliveryAcknowledged(command_id=command_id, agent_id=agent_id):
+                state = deliveries[command_id, agent_id]
+                deliveries[command_id, agent_id] = commands.TRANSITIONS[state, Turn.ACK]
+            case DeliveriesExpired(command_id=command_id):
+                turn = EXPIRY_TURNS[fact.reason]
+                for agent_id in fact.agent_ids:
+                    state = deliveries[command_id, agent_id]
+                    deliveries[command_id, agent_id] = commands.TRANSITIONS[state, turn]
+
+
+def check_replay(registry: Registry, facts: Iterable[Event], now: Instant) -> None:
+    """Fail where the facts a registry returned do not make another one like it."""
+    replayed = Registry(registry.limits)
+    replayed.apply(facts)
+    check(replayed, now)
+    assert snapshot(registry, now) == snapshot(replayed, now)
+
+
+def _ids(records: Iterable[CommandRecord]) -> list[str]:
+    return sorted(record.command_id for record in records)
+
+
+def snapshot(registry: Registry, now: Instant) -> dict[str, Any]:
+    """Return all that can be seen of a registry, and what its later answers depend on."""
+    roster, ledger = registry._roster, registry._ledger
+    return {
+        "agents": registry.agents(now=now, limit=len(registry)),
+        "groups": registry.groups(now=now),
+        "commands": [registry.command(command_id, now=now) for command_id in ledger.commands],
+        "deliveries": [registry.deliveries(command_id, now=now) for command_id in ledger.commands],
+        "inboxes": {
+            agent_id: registry.agent_deliveries(agent_id, now=now) for agent_id in roster.agents
+        },
+        "due": (registry.next_lease_end(), registry.next_deadline()),
+        "records": [attrs.asdict(record, recurse=False) for record in roster.agents.values()],
+        "told": {status: list(bucket) for status, bucket in roster._told.items()},
+        "vacated": list(roster._vacated),
+        "open": list(ledger._open),
+        "finished": [command.command_id for command in ledger._finished],
+        "pending": {agent_id: inbox.pending for agent_id, inbox in ledger.inboxes.items()},
+    }

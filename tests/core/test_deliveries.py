@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from cameleer_registry.core.commands import status_of
+from cameleer_registry.core.events import (
+    CommandFinished,
+    CommandPushed,
+    Event,
+)
+from cameleer_registry.core.model import (
+    AgentDelivery,
+    CommandStatus,
+    CommandType,
+    Delivery,
+    DeliveryState,
+    Target,
+)
+from cameleer_registry.core.views import time_of_day
+
+from .conversations import NS, TTL, Talk, deadline
+
+PENDING, ACKNOWLEDGED, EXPIRED = DeliveryState
+
+
+@pytest.mark.parametrize("ends", list(product(DeliveryState, repeat=3)))
+def test_status_of_all_mixes(talk: Talk, ends: tuple[DeliveryState, ...]) -> None:
+    """PENDING while a delivery is, else EXPIRED where any is, else ACKNOWLEDGED."""
+    for agent_id in "abc":
+        talk.register(agent_id)
+    talk.issue("x", Target.all())
+    facts: list[Event] = []
+    for agent_id, end in zip("abc", ends, strict=True):
+        if end is ACKNOWLEDGED:
+            facts += talk.ack(agent_id, "x")
+        elif end is EXPIRED:
+            facts += talk.remove(agent_id)
+    deciding = next(state for state in (PENDING, EXPIRED, ACKNOWLEDGED) if state in ends)
+    status = CommandStatus[deciding.name]
+    assert status == talk.command("x").status
+    assert tuple(map(ends.count, DeliveryState)) == talk.counts("x")
+    finished = [fact.status for fact in facts if isinstance(fact, CommandFinished)]
+    assert ([] if status is CommandStatus.PENDING else [status]) == finished
+
+
+def test_status_of_nothing() -> None:
+    """A command without deliveries is UNDELIVERABLE."""
+    assert CommandStatus.UNDELIVERABLE == status_of(pending=0, acknowledged=0, expired=0)
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_expiry_spares_what_was_acknowledged(talk: Talk, swept: bool) -> None:
+    """At the deadline only what is pending expires, and is seen so before any sweep."""
+    for agent_id in "abc":
+        talk.register(agent_id)
+    talk.issue("x", Target.all())
+    talk.ack("b", "x")
+    assert talk.moment(TTL).steady == talk.registry.next_deadline()
+    assert [] == talk.at(TTL - NS).sweep_commands()
+    assert talk.registry.is_pending("x", "a", now=talk.now)
+    talk.at(TTL)
+    if swept:
+        assert deadline(talk, TTL, "x", "a", "c") == talk.sweep_commands()
+        assert talk.registry.next_deadline() is None
+    assert ((0, 1, 2), CommandStatus.EXPIRED) == (talk.counts("x"), talk.command("x").status)
+    states = {state: [d.agent_id for d in _in_state(talk, state)] for state in DeliveryState}
+    assert {PENDING: [], ACKNOWLEDGED: ["b"], EXPIRED: ["a", "c"]} == states
+    assert not talk.registry.is_pending("x", "a", now=talk.now)
+
+
+def _in_state(talk: Talk, state: DeliveryState) -> list[Delivery]:
+    return talk.registry.deliveries("x", now=talk.now, states=[state])
+
+
+def test_pushed_is_seen_and_is_no_state(talk: Talk) -> None:
+    """``deliveredAt`` says that bytes were written, and settles nothing."""
+    for agent_id in "ab":
+        talk.register(agent_id)
+    talk.issue("c", Target.all())
+    talk.at(1)
+    assert [CommandPushed(at=talk.now, command_id="c", agent_ids=("b",))] == talk.pushed("c", "b")
+    assert (None, time_of_day(talk.now)) == (
+        talk.delivery("a", "c").delivered_at,
+        talk.delivery("b", "c").delivered_at,
+    )
+    assert (2, 0, 0) == talk.counts("c")
+
+
+def test_agent_deliveries_as_shown(talk: Talk) -> None:
+    """They stand newest first, filtered by the state they have at this moment."""
+    talk.register("a")
+    for second in range(3):
+        talk.at(second).issue(f"c{second}", Target.agent("a"))
+    talk.ack("a", "c1")
+    talk.pushed("c2", "a")
+    talk.at(TTL)
+    assert ["c2", "c1", "c0"] == talk.inbox("a")
+    assert (["c2"], ["c1"], ["c0"]) == tuple(talk.inbox("a", state) for state in DeliveryState)
+    assert ["c2", "c0"] == talk.inbox("a", PENDING, EXPIRED)
+    assert (
+        AgentDelivery(
+            command_id="c2",
+            type=CommandType.CONFIG_UPDATE,
+            payload={"sampling": 0.5},
+            created_at=time_of_day(talk.moment(2)),
+            expires_at=time_of_day(talk.moment(2 + TTL)),
+            agent_id="a",
+            status=PENDING,
+            delivered_at=time_of_day(talk.moment(2)),
+            acknowledged_at=None,
+            late_ack_at=None,
+            result=None,
+        )
+        == talk.registry.agent_deliveries("a", now=talk.now)[0]
+    )

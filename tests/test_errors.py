@@ -1,0 +1,177 @@
+"""The exception tree: as it is drawn, and as the contract has it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import Counter
+
+import attrs
+import pytest
+
+import cameleer_registry
+from cameleer_registry import errors
+from cameleer_registry.errors import Fault, InvalidRequest, RegistryError, SettingsError
+
+CONTRACT = {
+    "malformed-json": 400,
+    "invalid-request": 400,
+    "unsupported-protocol-version": 400,
+    "cross-site-request": 403,
+    "agent-not-registered": 404,
+    "group-not-found": 404,
+    "command-not-found": 404,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "command-expired": 410,
+    "body-too-large": 413,
+    "too-many-pending": 429,
+    "at-capacity": 503,
+    "internal-error": 500,
+}
+"""Every code that the wire contract promises, with its status."""
+
+CLASSES = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if inspect.isclass(kind) and issubclass(kind, Exception) and kind.__module__ == errors.__name__
+}
+PROBLEMS = [
+    kind
+    for kind in CLASSES.values()
+    if issubclass(kind, RegistryError) and kind is not RegistryError
+]
+
+
+def drawn() -> dict[str, tuple[str, str, str]]:
+    """Return the tree in the docstring: each class with its parent's name, status and code."""
+    tree: dict[str, tuple[str, str, str]] = {}
+    above: list[str] = ["RegistryError"]
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.fullmatch(r"    ((?:│   )*)[├└]── (\w+) +(\d{3}) ([a-z-]+)", line):
+            depth = len(found[1]) // 4
+            above[depth + 1 :] = [found[2]]
+            tree[found[2]] = (above[depth], found[3], found[4])
+    return tree
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
+    """Each class with its parent, status and code; none is missing and none made up."""
+    classes = {
+        kind.__name__: (kind.__bases__[0].__name__, str(kind.status), kind.code)
+        for kind in PROBLEMS
+    }
+    assert drawn() == classes
+
+
+def test_the_docstring_names_every_class() -> None:
+    """Those that stand at a root, too."""
+    assert [] == [name for name in CLASSES if not re.search(rf"\b{name}\b", errors.__doc__ or "")]
+
+
+def test_codes_are_unique() -> None:
+    """One code, one meaning: clients tell problems apart by nothing else."""
+    assert [] == [code for code, n in Counter(kind.code for kind in PROBLEMS).items() if n > 1]
+
+
+@pytest.mark.parametrize(("code", "status"), CONTRACT.items())
+def test_every_code_of_the_contract_has_its_class(code: str, status: int) -> None:
+    """With the status that the contract gives it."""
+    assert [status] == [kind.status for kind in PROBLEMS if kind.code == code]
+
+
+def test_no_code_goes_beyond_the_contract_but_the_timeout() -> None:
+    """The contract is silent about bodies that do not arrive; RFC 9110 has 408 for them."""
+    assert {"request-timeout": 408} == {
+        kind.code: kind.status for kind in PROBLEMS if kind.code not in CONTRACT
+    }
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_titles_are_for_people_and_say_the_same_for_every_occurrence(
+    kind: type[RegistryError],
+) -> None:
+    """One line, set by the class and not inherited from another problem (RFC 9457, 3.1.3)."""
+    assert kind.title.isprintable()
+    assert kind.title
+    same = [other for other in PROBLEMS if other is not kind and other.title == kind.title]
+    assert [] == same
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_every_problem_is_public(kind: type[RegistryError]) -> None:
+    """A host application can catch each by its name."""
+    assert kind is getattr(cameleer_registry, kind.__name__)
+    assert kind.__name__ in cameleer_registry.__all__
+
+
+def test_the_detail_is_what_the_exception_says() -> None:
+    """And there are no faults where the refusal is not about a body."""
+    error = errors.NotFound("there is nothing at /x")
+    assert str(error) == "there is nothing at /x"
+    assert error.detail == "there is nothing at /x"
+    assert error.errors == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "detail", "ids"),
+    [
+        (
+            errors.AgentNotRegistered("a-1"),
+            "agent 'a-1' is not registered",
+            {"agent_id": "a-1"},
+        ),
+        (errors.GroupNotFound("g"), "no agent has ever declared the group 'g'", {"group": "g"}),
+        (errors.CommandNotFound("c"), "there is no command 'c'", {"command_id": "c"}),
+        (
+            errors.CommandNotFound("c", agent_id="a"),
+            "there is no command 'c' for agent 'a'",
+            {"command_id": "c", "agent_id": "a"},
+        ),
+        (
+            errors.CommandExpired("c", agent_id="a"),
+            "command 'c' has expired for agent 'a'",
+            {"command_id": "c", "agent_id": "a"},
+        ),
+        (errors.BodyTooLarge(10), "the body is larger than 10 bytes", {"limit": 10}),
+        (
+            errors.TooManyPending("a", 5),
+            "agent 'a' already has 5 pending commands",
+            {"agent_id": "a", "limit": 5},
+        ),
+        (
+            errors.AtCapacity("a", 5),
+            "agent 'a' is new and the registry is full (5 agents)",
+            {"agent_id": "a", "limit": 5},
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_messages_name_the_ids_that_the_exception_carries(
+    error: RegistryError, detail: str, ids: dict[str, object]
+) -> None:
+    """For people in the message, for programs as attributes."""
+    assert detail == str(error)
+    assert ids == {name: getattr(error, name) for name in ids}
+
+
+def test_an_invalid_request_tells_its_first_fault_and_how_many_more() -> None:
+    """The whole list is in ``errors``."""
+    first, second = Fault("$.a", "bad"), Fault("$.b", "worse")
+    assert str(InvalidRequest([first])) == "$.a: bad"
+    assert str(InvalidRequest(iter([first, second]))) == "$.a: bad (and 1 more)"
+    assert InvalidRequest(iter([first, second])).errors == (first, second)
+
+
+def test_a_fault_is_a_fact() -> None:
+    """It cannot be changed and is equal to another that says the same."""
+    fault = Fault("$.a", "bad")
+    assert fault == Fault("$.a", "bad")
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        fault.path = "$"  # type: ignore[misc]
+
+
+def test_a_settings_error_is_never_on_the_wire() -> None:
+    """It is a ValueError, as a program expects of a bad argument, and no RegistryError."""
+    assert issubclass(SettingsError, ValueError)
+    assert not issubclass(SettingsError, RegistryError)
