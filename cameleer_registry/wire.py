@@ -1,0 +1,364 @@
+"""The JSON boundary: what comes in is structured by one strict cattrs converter, or refused.
+
+Strict means that nothing is coerced (``"false"`` is no boolean, ``null`` is no string, ``3.9`` is
+no integer) and nothing is changed on its way through: an integer that JSON libraries would round
+is refused rather than rounded. A field that has a default may be left out of a request, but not
+set to null. Unknown fields are ignored. Of a key that stands twice the last one counts, as in
+nearly every JSON library (RFC 8259, section 4).
+
+Bodies are structured fast, and a second time in detail only where that fails, to name every
+fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from types import GenericAlias, UnionType
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
+
+import attrs
+import orjson
+from cattrs import ClassValidationError, IterableValidationError, IterableValidationNote
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.preconf.orjson import OrjsonConverter, make_converter
+
+from .core import model, rules
+from .errors import Fault, InvalidRequest, MalformedJson
+
+T = TypeVar("T")
+
+ValidationError = ClassValidationError | IterableValidationError
+
+MAX_DEPTH: Final = 128
+"""Levels of nesting a request may have. orjson reads 1,024 and writes 254, and what we were given
+is nested deeper in what we send."""
+
+REQUESTS: Final = (model.Registration, model.Order, model.Ack)
+"""What clients send. In these, what is optional may be absent but not null."""
+
+_BRACKETS: Final = re.compile(rb"[\[{]")
+_LONG_INTEGER: Final = re.compile(rb"(?<![\d.])-?\d{19,}(?![\d.eE])")
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+_FAULTS_NAMED: Final = 100
+_MESSAGE_LENGTH: Final = 300
+
+
+def decode(raw: bytes, shape: type[T]) -> T:
+    """Structure a request body.
+
+    Raises MalformedJson where it is not JSON, and InvalidRequest, naming every fault, where it
+    is not of that shape.
+    """
+    value, rounded = _parse(raw)
+    try:
+        structured = _fast.structure(value, shape)
+    except Exception:
+        raise InvalidRequest(_named([*_faults_of(value, shape, _detailed), *rounded])) from None
+    if rounded:
+        raise InvalidRequest(_named(rounded))
+    return structured
+
+
+def structure(value: Any, shape: Any) -> Any:
+    """Structure what a server answered, already parsed; raises InvalidRequest likewise."""
+    try:
+        return _reading.structure(value, shape)
+    except Exception:
+        raise InvalidRequest(_named(_faults_of(value, shape, _reading))) from None
+
+
+def encode(value: Any) -> bytes:
+    """Return the JSON of a model, or of a list of them, in UTF-8 on one line."""
+    return orjson.dumps(_fast.unstructure(value))
+
+
+def encode_line(value: Any) -> bytes:
+    """Return the same for a line-based protocol.
+
+    U+0085, U+2028 and U+2029 are escaped: they are no line ends in an event stream (WHATWG HTML,
+    section 9.2.6), but are for clients that split lines with the tools of their language.
+    """
+    line = encode(value)
+    for raw, escaped in _LINE_ENDS_OF_UNICODE:
+        line = line.replace(raw, escaped)
+    return line
+
+
+_LINE_ENDS_OF_UNICODE: Final = tuple(
+    (char.encode(), f"\\u{ord(char):04x}".encode()) for char in "\x85\u2028\u2029"
+)
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as RFC 3339 in UTC with milliseconds: ``2026-11-23T08:15:30.123Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# Parsing
+
+
+def _parse(raw: bytes) -> tuple[Any, list[Fault]]:
+    if not raw:
+        raise MalformedJson("the body is missing")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJson(_not_utf8(raw) or str(error)) from None
+    if len(_BRACKETS.findall(raw)) > MAX_DEPTH and _depth_of(value) > MAX_DEPTH:
+        raise InvalidRequest([Fault("$", f"nested more than {MAX_DEPTH} levels deep")])
+    # orjson turns integers beyond 64 bits into floats, which would change them unseen.
+    rounded = _find_rounded(raw) if _LONG_INTEGER.search(raw) else []
+    return value, [Fault(path, "integers must fit into 64 bits") for path in rounded]
+
+
+def _not_utf8(raw: bytes) -> str | None:
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8: {error.reason} at byte {error.start}"
+    return None
+
+
+def _depth_of(value: Any) -> int:
+    """Return how deep a value is nested, without recursing into it."""
+    depth, level = 0, [value] if isinstance(value, dict | list) else []
+    while level:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return depth
+
+
+def _find_rounded(raw: bytes) -> list[str]:
+    """Return the paths of the integers that are out of range."""
+    import json  # rarely needed: only where a number has 19 digits
+
+    def walk(exact: Any, path: str) -> Iterator[str]:
+        match exact:
+            case int() if not _SMALLEST <= exact <= _LARGEST:
+                yield path
+            case dict():
+                for key, inner in exact.items():
+                    yield from walk(inner, f"{path}.{key}")
+            case list():
+                for index, inner in enumerate(exact):
+                    yield from walk(inner, f"{path}[{index}]")
+
+    try:
+        return list(walk(json.loads(raw), "$"))
+    except ValueError:  # Python refuses to read integers of thousands of digits
+        return ["$"]
+
+
+# Explaining
+
+
+def _faults_of(value: Any, shape: Any, detailed: OrjsonConverter) -> list[Fault]:
+    try:
+        detailed.structure(value, shape)
+    except (ClassValidationError, IterableValidationError) as error:
+        faults = list(_walk(error, "$"))
+    except Exception as error:
+        faults = [Fault("$", _message(error))]
+    else:
+        raise AssertionError(f"{shape} is refused fast but accepted in detail")
+    return faults
+
+
+def _named(faults: list[Fault]) -> list[Fault]:
+    if len(faults) > _FAULTS_NAMED:
+        more = len(faults) - _FAULTS_NAMED
+        faults = [*faults[:_FAULTS_NAMED], Fault("$", f"… and {more} more faults")]
+    return faults
+
+
+def _walk(error: ValidationError, path: str) -> Iterator[Fault]:
+    """Follow cattrs' notes down to each fault, on the names that the wire uses."""
+    with_notes, without = error.group_exceptions()
+    for inner, note in with_notes:
+        if isinstance(note, IterableValidationNote):
+            where = f"{path}[{note.index}]"
+        else:
+            where = f"{path}.{_wire_name(attrs.fields_dict(error.cl)[note.name])}"
+        if isinstance(inner, ValidationError):
+            yield from _walk(inner, where)
+        else:
+            yield Fault(where, _message(inner))
+    for inner in without:
+        yield Fault(path, _message(inner))
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return "required, but missing"
+    message = str(error)
+    return message if len(message) <= _MESSAGE_LENGTH else message[:_MESSAGE_LENGTH] + "…"
+
+
+# The converter
+
+
+def _strict(*types: type, name: str) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, _: Any) -> Any:
+        # By exact type, because in Python a bool is an int.
+        if type(value) not in types:
+            raise ValueError(f"expected {name}, got {rules.kind_of(value)}")
+        return value
+
+    return hook
+
+
+def _structure_enum(value: Any, enum: Any) -> Any:
+    try:
+        return enum(value)
+    except ValueError:
+        choices = ", ".join(repr(str(member)) for member in enum)
+        raise ValueError(f"expected one of {choices}, got {_shown(value)}") from None
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str) and len(value) < 64 else rules.kind_of(value)
+
+
+def _structure_tuple(converter: OrjsonConverter, shape: Any) -> Callable[[Any, Any], Any]:
+    """Accept arrays only: cattrs would also take a string apart into its letters."""
+    of_list: Any = GenericAlias(list, (get_args(shape)[0],))
+
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not list:
+            raise ValueError(f"expected an array, got {rules.kind_of(value)}")
+        return tuple(converter.structure(value, of_list))
+
+    return hook
+
+
+def _structure_object(value: Any, _: Any) -> Any:
+    if type(value) is not dict:
+        raise ValueError(f"expected an object, got {rules.kind_of(value)}")
+    return value
+
+
+def _structure_capabilities(converter: OrjsonConverter, value: Any, _: Any) -> Any:
+    """Accept an object, or an array of names each of which then is true."""
+    match value:
+        case dict():
+            return value
+        case list():
+            return dict.fromkeys(converter.structure(value, list[rules.Label]), True)
+        case _:
+            raise ValueError(f"expected an object or an array of names, got {rules.kind_of(value)}")
+
+
+def _structure_datetime(value: Any, _: Any) -> datetime:
+    return datetime.fromisoformat(rules.text(value))
+
+
+def _wire_name(attribute: attrs.Attribute[Any]) -> str:
+    if name := attribute.metadata.get("wire"):
+        return str(name)
+    first, *rest = attribute.name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _make_converter(*, detailed: bool, requests: tuple[type, ...] = ()) -> OrjsonConverter:
+    converter = make_converter(detailed_validation=detailed)
+
+    def structure_model(shape: type) -> Callable[[Any, Any], Any]:
+        fields: dict[str, Any] = {}
+        for attribute in attrs.fields(attrs.resolve_types(shape)):
+            hook: Callable[[Any, Any], Any] | None = None
+            if attribute.name == "capabilities":
+                hook = partial(_structure_capabilities, converter)
+            elif attribute.type == model.JsonObject:
+                hook = _structure_object
+            elif shape in requests and _is_optional(attribute.type):
+                inner = get_args(attribute.type)[0]
+                hook = partial(_structure_as, converter, inner)
+            fields[attribute.name] = override(rename=_wire_name(attribute), struct_hook=hook)
+        structure_fields: Callable[[Any, Any], Any] = make_dict_structure_fn(
+            shape, converter, _cattrs_forbid_extra_keys=False, **fields
+        )
+
+        def hook_of_model(value: Any, of: Any) -> Any:
+            return structure_fields(_structure_object(value, of), of)
+
+        return hook_of_model
+
+    def unstructure_model(shape: type) -> Callable[[Any], dict[str, Any]]:
+        fields: dict[str, Any] = {
+            attribute.name: override(rename=_wire_name(attribute))
+            for attribute in attrs.fields(attrs.resolve_types(shape))
+        }
+        return make_dict_unstructure_fn(
+            shape, converter, _cattrs_omit_if_default=shape is model.Target, **fields
+        )
+
+    converter.register_structure_hook(str, lambda value, _: rules.text(value))
+    converter.register_structure_hook(bool, _strict(bool, name="a boolean"))
+    converter.register_structure_hook(int, _strict(int, name="an integer"))
+    converter.register_structure_hook(float, _strict(int, float, name="a number"))
+    converter.register_structure_hook(datetime, _structure_datetime)
+    for new_type, rule in (
+        (rules.AgentId, rules.agent_id),
+        (rules.GroupName, rules.group_name),
+        (rules.Label, rules.label),
+        (rules.Note, rules.note),
+    ):
+        converter.register_structure_hook_func(partial(_is, new_type), _by_rule(rule))
+    for enum in (
+        model.AgentStatus,
+        model.DeliveryState,
+        model.CommandStatus,
+        model.CommandType,
+        model.Outcome,
+        model.TargetLevel,
+    ):
+        converter.register_structure_hook(enum, _structure_enum)
+    converter.register_structure_hook_factory(_is_tuple, partial(_structure_tuple, converter))
+    converter.register_structure_hook_factory(attrs.has, structure_model)
+    converter.register_unstructure_hook_factory(attrs.has, unstructure_model)
+    converter.register_unstructure_hook(datetime, timestamp)
+    # JSON is passed on as it came; cattrs would rebuild it piece by piece.
+    converter.register_unstructure_hook_func(partial(_is_equal, model.JsonObject), _same)
+    converter.register_unstructure_hook_func(_is_tuple, _same)
+    return converter
+
+
+def _by_rule(rule: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda value, _: rule(value)
+
+
+def _structure_as(converter: OrjsonConverter, shape: Any, value: Any, _: Any) -> Any:
+    return converter.structure(value, shape)
+
+
+def _is(expected: Any, shape: Any) -> bool:
+    return shape is expected
+
+
+def _is_equal(expected: Any, shape: Any) -> bool:
+    return bool(shape == expected)
+
+
+def _is_tuple(shape: Any) -> bool:
+    return get_origin(shape) is tuple
+
+
+def _is_optional(shape: Any) -> bool:
+    return get_origin(shape) in (Union, UnionType)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_fast: Final = _make_converter(detailed=False, requests=REQUESTS)
+_detailed: Final = _make_converter(detailed=True, requests=REQUESTS)
+_reading: Final = _make_converter(detailed=True)
