@@ -1,0 +1,266 @@
+"""Every setting, stated once: its flag, environment variable and TOML key follow from its name.
+
+``stale_after`` is ``--stale-after`` on the command line, ``CAMELEER_STALE_AFTER`` in the
+environment and ``stale_after`` in the file given with ``--config``; the first of these that says
+something counts. An embedding application passes a :class:`Settings` of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import attrs
+import typed_settings as ts
+from attrs import field, frozen
+from typed_settings.converters import TSConverter
+from typed_settings.exceptions import TsError
+
+from .errors import SettingsError
+
+ENV_PREFIX: Final = "CAMELEER_"
+
+_DURATION: Final = re.compile(r"(?P<number>\d+(\.\d*)?|\.\d+)\s*(?P<unit>ms|s|m|h|d)?")
+_UNITS: Final[Mapping[str | None, float]] = {
+    "ms": 0.001,
+    None: 1,
+    "s": 1,
+    "m": 60,
+    "h": 3600,
+    "d": 86400,
+}
+_LONGEST: Final = 365 * 86400.0
+_MANY: Final = 10**15
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def duration(value: Any) -> float:
+    """Read seconds from a number, or from text such as ``90``, ``1.5``, ``90s`` or ``5m``."""
+    seconds: float
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
+        seconds = float(found["number"]) * _UNITS[found["unit"]]
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
+    else:
+        raise ValueError(f"expected seconds, or a duration such as 90s or 5m, got {value!r}")
+    if not 0 < seconds <= _LONGEST:  # nor where it is NaN
+        raise ValueError(f"expected more than 0 seconds and at most 365d, got {value!r}")
+    return float(seconds)
+
+
+def whole_number(value: Any) -> int:
+    """Read an integer, or the text of one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
+        return int(value)
+    raise ValueError(f"expected a whole number, got {value!r}")
+
+
+def yes_or_no(value: Any) -> bool:
+    """Read a boolean, or one of the words that people write for it."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in _TRUE + _FALSE:
+        return value.strip().lower() in _TRUE
+    raise ValueError(f"expected true or false, got {value!r}")
+
+
+def url(value: Any) -> str | None:
+    """Read an absolute http(s) address, without a slash at its end; none where it is empty."""
+    if value is None or value == "":
+        return None
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except (ValueError, AttributeError, TypeError):
+        usable = False
+    if not usable or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError(f"expected an address such as https://registry.example/, got {value!r}")
+    return str(value).rstrip("/")
+
+
+def name_of_host(value: Any) -> str:
+    """Read a host name or an address to listen on."""
+    if isinstance(value, str) and re.fullmatch(r"[!-~]+", value):
+        return value
+    raise ValueError(f"expected a host name or an address, got {value!r}")
+
+
+def _between(least: int, most: int) -> Callable[[Any], int]:
+    """Read a whole number within bounds that belong to it."""
+
+    def read(value: Any) -> int:
+        number = whole_number(value)
+        if not least <= number <= most:
+            raise ValueError(f"expected {least} to {most}, got {number}")
+        return number
+
+    return read
+
+
+def _setting(default: Any, read: Callable[[Any], Any], help: str) -> Any:
+    """Declare a setting: how its value is read from what people write, and what it is for."""
+    return field(default=default, metadata={"read": read, "help": help})
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What can be set. Durations are seconds. Raises SettingsError where a value makes no sense.
+
+    The ``help`` of each is its documentation, on the command line as in ``docs/settings.md``.
+    """
+
+    host: str = _setting(
+        "127.0.0.1",
+        name_of_host,
+        "Name or address to listen on. By default nobody outside this machine can reach the "
+        "server; 0.0.0.0 is every IPv4 address of it, :: every IPv6 address.",
+    )
+    port: int = _setting(8081, _between(0, 65535), "TCP port to listen on; 0 picks a free one.")
+    heartbeat_interval: float = _setting(
+        30.0,
+        duration,
+        "How often agents are told to send a heartbeat. Eureka's clients do the same.",
+    )
+    stale_after: float = _setting(
+        90.0,
+        duration,
+        "An agent is STALE when so long has passed since its last heartbeat: by "
+        "default three are missing.",
+    )
+    dead_after: float = _setting(
+        300.0,
+        duration,
+        "An agent is DEAD when it has been STALE for so long: by default time "
+        "for a restart or a deployment.",
+    )
+    command_ttl: float = _setting(
+        60.0,
+        duration,
+        "A delivery that is not acknowledged within this time is EXPIRED.",
+    )
+    keepalive_interval: float = _setting(
+        15.0,
+        duration,
+        "How often a comment is written to each stream. Proxies close streams "
+        "that are silent: nginx after 60 s. WHATWG HTML suggests 15 s.",
+    )
+    max_body: int = _setting(
+        1_048_576,
+        _between(1, 2**30),
+        "Largest request body in bytes; a larger one is refused "
+        "with 413. By default 1 MiB, like nginx.",
+    )
+    max_agents: int = _setting(
+        0,
+        _between(0, _MANY),
+        "A new agent is refused with 503 when so many are registered; 0 is no "
+        "limit. Agents that are known are never refused.",
+    )
+    max_pending_per_agent: int = _setting(
+        100,
+        _between(1, _MANY),
+        "An agent with so many pending commands is sent no more until it has "
+        "acknowledged some, or they have expired.",
+    )
+    command_history: int = _setting(
+        100_000,
+        _between(0, _MANY),
+        "Deliveries of finished commands to remember, in all; the oldest "
+        "are forgotten first. A command without targets counts as one.",
+    )
+    max_stream_backlog: int = _setting(
+        1_048_576,
+        _between(1024, 2**30),
+        "Bytes that may wait in this process for one stream's reader. "
+        "An event that comes when more are waiting ends the stream.",
+    )
+    stream_stall_timeout: float = _setting(
+        30.0,
+        duration,
+        "A stream whose reader takes nothing, or whose peer confirms nothing, "
+        "for so long is aborted.",
+    )
+    body_timeout: float = _setting(
+        30.0,
+        duration,
+        "A request whose body has not arrived after so long is refused with 408.",
+    )
+    public_url: str | None = _setting(
+        None,
+        url,
+        "Address at which agents and browsers reach this server from outside, such "
+        "as https://registry.example. It makes sseEndpoint absolute, and a browser's Origin may "
+        "be it.",
+    )
+    require_protocol_version: bool = _setting(
+        False,
+        yes_or_no,
+        "Refuse requests to /api/v1 that do not carry the header X-Cameleer-Protocol-Version.",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        faults = []
+        for setting in attrs.fields(Settings):
+            try:
+                value = setting.metadata["read"](getattr(self, setting.name))
+            except ValueError as error:
+                faults.append(f"{setting.name}: {error}")
+            else:
+                object.__setattr__(self, setting.name, value)  # still being made, though frozen
+        if not faults and self.stale_after < self.heartbeat_interval:
+            faults.append(
+                f"stale_after ({self.stale_after:g} s) is below heartbeat_interval "
+                f"({self.heartbeat_interval:g} s): every agent would be STALE between two "
+                "heartbeats"
+            )
+        if faults:
+            raise SettingsError("; ".join(faults))
+
+
+def flag_of(name: str) -> str:
+    """Return the command line flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def environment_variable_of(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return ENV_PREFIX + name.upper()
+
+
+def load(flags: Mapping[str, Any], config: Path | None = None) -> Settings:
+    """Gather the settings from flags, the environment and a TOML file, in that precedence.
+
+    ``flags`` holds the values given on the command line by the names of the settings. Raises
+    SettingsError with one line that names the setting and what is wrong with it.
+    """
+    loaders: list[Any] = [
+        ts.loaders.EnvLoader(prefix=ENV_PREFIX),
+        ts.loaders.DictLoader(dict(flags)),
+    ]
+    try:
+        if config is not None:
+            config.open("rb").close()  # for an error that says what is the matter with it
+            toml = ts.loaders.TomlFormat(section=None)
+            loaders.insert(0, ts.loaders.FileLoader({"*": toml}, files=[config]))
+        values = ts.load_settings(Settings, loaders, converter=_AsTheyAre())
+    except OSError as error:
+        raise SettingsError(_on_one_line(f"cannot read {config}: {error.strerror}")) from None
+    except (TsError, ValueError, RecursionError) as error:
+        raise SettingsError(_on_one_line(f"{config}: {error}")) from None
+    return Settings(**cast(dict[str, Any], values))
+
+
+def _on_one_line(message: str) -> str:
+    return " ".join(message.splitlines())
+
+
+class _AsTheyAre(TSConverter):
+    """Leaves values to :class:`Settings`, which reads them alike wherever they come from."""
+
+    def structure(self, obj: Any, _shape: Any) -> Any:
+        return obj
