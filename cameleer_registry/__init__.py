@@ -1,0 +1,97 @@
+"""An agent registry and command-push server for Apache Camel observability agents.
+
+::
+
+    from cameleer_registry import NODE, Order, Settings, Target, create_app
+
+    registry = create_app(Settings(stale_after=45))
+    parent.add_subapp("/registry/", registry)
+    …
+    await registry[NODE].issue(Order(type="deep-trace"), Target.of_group("order-service-prod"))
+
+What is imported from here is the public API; every other module may change between releases.
+"""
+
+from .core.model import (
+    Ack,
+    Agent,
+    AgentDelivery,
+    AgentStatus,
+    Command,
+    CommandStatus,
+    CommandType,
+    Delivery,
+    DeliveryState,
+    GroupSummary,
+    Order,
+    Outcome,
+    Registration,
+    Target,
+    TargetLevel,
+)
+from .errors import (
+    AgentNotRegistered,
+    AtCapacity,
+    BodyTooLarge,
+    CommandExpired,
+    CommandNotFound,
+    CrossSiteRequest,
+    Fault,
+    GroupNotFound,
+    InternalError,
+    InvalidRequest,
+    MalformedJson,
+    MethodNotAllowed,
+    NotFound,
+    RegistryError,
+    RequestTimeout,
+    SettingsError,
+    TooManyPending,
+    UnsupportedProtocolVersion,
+)
+from .node.node import Node
+from .settings import Settings
+from .version import __version__
+from .web.app import create_app
+from .web.keys import NODE
+
+__all__ = [
+    "NODE",
+    "Ack",
+    "Agent",
+    "AgentDelivery",
+    "AgentNotRegistered",
+    "AgentStatus",
+    "AtCapacity",
+    "BodyTooLarge",
+    "Command",
+    "CommandExpired",
+    "CommandNotFound",
+    "CommandStatus",
+    "CommandType",
+    "CrossSiteRequest",
+    "Delivery",
+    "DeliveryState",
+    "Fault",
+    "GroupNotFound",
+    "GroupSummary",
+    "InternalError",
+    "InvalidRequest",
+    "MalformedJson",
+    "MethodNotAllowed",
+    "Node",
+    "NotFound",
+    "Order",
+    "Outcome",
+    "Registration",
+    "RegistryError",
+    "RequestTimeout",
+    "Settings",
+    "SettingsError",
+    "Target",
+    "TargetLevel",
+    "TooManyPending",
+    "UnsupportedProtocolVersion",
+    "__version__",
+    "create_app",
+]

@@ -1,0 +1,54 @@
+"""What is written to an agent's stream, as bytes encoded once and shared by every stream.
+
+The format is that of WHATWG HTML, section 9.2 (server-sent events), with LF line ends. HTTP/1.1
+carries it in chunks (RFC 9112, section 7.1); HTTP/1.0 as it is, to the end of the connection.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from attrs import frozen
+
+from .. import wire
+from ..core.model import CommandEvent
+
+RETRY_MS: Final = (2000, 5000)
+"""Bounds of the delay that a client is told to reconnect after. Drawn for each stream, so that
+clients which lost their server together do not come back together."""
+
+
+@frozen
+class Frame:
+    """One piece of an event stream, ready to be written."""
+
+    chunked: bytes
+    plain: bytes
+
+    @classmethod
+    def of(cls, content: bytes) -> Frame:
+        """Frame some lines of an event stream."""
+        return cls(b"%x\r\n%b\r\n" % (len(content), content), content)
+
+
+KEEPALIVE: Final = Frame.of(b":\n")
+"""A comment line without a blank one, which some clients take for an empty event."""
+
+END: Final = Frame(b"0\r\n\r\n", b"")
+
+
+def opening() -> Frame:
+    """Return what a stream begins with: the reconnection delay and a comment.
+
+    No blank line ends it: some clients would dispatch an empty event upon that.
+    """
+    return Frame.of(b"retry: %d\n: connected\n" % random.randint(*RETRY_MS))
+
+
+def event(command: CommandEvent) -> Frame:
+    """Return the event by which a command reaches its targets."""
+    return Frame.of(
+        b"id: %b\nevent: %b\ndata: %b\n\n"
+        % (command.command_id.encode(), command.type.encode(), wire.encode_line(command))
+    )

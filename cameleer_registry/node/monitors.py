@@ -1,0 +1,58 @@
+"""The guarded tasks: what a node does without being asked.
+
+They tell of what time has brought about; they do not decide it. A status or a deadline is judged
+by the clock whenever somebody looks, also while none of these runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from ..core.instant import NANOSECONDS
+from .clock import Clock
+
+if TYPE_CHECKING:
+    from .node import Node
+
+STREAM_BATCH: Final = 250
+"""Streams that get their keepalive before others get their turn."""
+
+
+async def heartbeat_monitor(node: Node) -> None:
+    """Tell of agents that went STALE or DEAD; and look at the clock often enough."""
+    while True:
+        now = node.clock.now()
+        due = node.registry.next_lease_end()
+        if due is not None and due <= now.lease:
+            node.carry_out(node.registry.sweep_leases(now=now))
+            await asyncio.sleep(0)
+        else:
+            await asyncio.sleep(_seconds_to(due, now.lease, node.clock))
+
+
+async def command_expiry(node: Node) -> None:
+    """Tell of commands that expired."""
+    while True:
+        now = node.clock.now()
+        due = node.registry.next_deadline()
+        if due is not None and due <= now.steady:
+            node.carry_out(node.registry.sweep_commands(now=now))
+            await asyncio.sleep(0)
+        else:
+            await asyncio.sleep(_seconds_to(due, now.steady, node.clock))
+
+
+async def stream_keeper(node: Node) -> None:
+    """Write keepalives, and cut off readers that do not read."""
+    streams = node.streams
+    while True:
+        await asyncio.sleep(streams.next_wake())
+        while streams.keep_alive(STREAM_BATCH):  # noqa: ASYNC110 - not waiting: giving way
+            await asyncio.sleep(0)
+        streams.abort_overdue()
+
+
+def _seconds_to(due: int | None, now: int, clock: Clock) -> float:
+    """Return how long to sleep: until something is due, and a tick of the clock at most."""
+    return min(clock.tick, clock.tick if due is None else due - now) / NANOSECONDS

@@ -1,0 +1,309 @@
+"""The node: a registry with a clock and streams. What a host application holds in its hands.
+
+Every method follows the same three steps: look at the clock, ask the registry, and carry out what
+it says has happened. :meth:`Node.carry_out` is the only place where anything is done about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, Final
+
+import uuid_utils
+
+from ..core import events, views
+from ..core.events import CloseReason, Event
+from ..core.instant import NANOSECONDS, nanoseconds
+from ..core.model import (
+    Ack,
+    Agent,
+    AgentDelivery,
+    AgentStatus,
+    Command,
+    CommandEvent,
+    Delivery,
+    DeliveryState,
+    GroupSummary,
+    Order,
+    Registration,
+    Target,
+)
+from ..core.registry import Events, Limits, Registry
+from ..errors import CommandExpired
+from ..settings import Settings
+from . import frames, monitors, narrator
+from .clock import TICK, Clock
+from .fanout import FanOuts
+from .streams import AgentStream, Streams
+from .supervisor import Supervisor
+
+DRAIN_SECONDS: Final = 1.0
+"""How long streams may take to end at shutdown before they are cut."""
+
+
+class Node:
+    """A registry that runs. It is not thread-safe: call it on the event loop it was started on.
+
+    Reading methods are plain; so are those that change something and need nobody's time. Times in
+    what they return are judged at the moment of the call.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        stale_after = nanoseconds(settings.stale_after)
+        self.settings = settings
+        # A quarter, so that leases which are short, as in tests, are not outrun by the ticks.
+        self.clock = clock or Clock(tick=min(TICK, stale_after // 4))
+        self.registry = Registry(
+            Limits(
+                stale_after=stale_after,
+                dead_after=nanoseconds(settings.dead_after),
+                command_ttl=nanoseconds(settings.command_ttl),
+                max_agents=settings.max_agents,
+                max_pending_per_agent=settings.max_pending_per_agent,
+                command_history=settings.command_history,
+            )
+        )
+        self.streams = Streams(
+            keepalive_interval=settings.keepalive_interval,
+            max_backlog=settings.max_stream_backlog,
+            stall_timeout=settings.stream_stall_timeout,
+            on_lost=self.close_stream,
+        )
+        # How often two processes seemed to use one agent id.
+        self.conflicts = 0
+        # True from the beginning of the shutdown on.
+        self.shutting_down = False
+        self._fan_outs = FanOuts(self._push)
+        self._supervisor = Supervisor()
+        # Those who wait for a command to finish, by its id.
+        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._effects: Mapping[type[Event], Callable[[Any], None]] = {
+            events.StreamClosed: self._end_stream,
+            events.StreamConflict: self._count_conflict,
+            events.CommandFinished: self._wake_waiters,
+        }
+
+    # From start to end
+
+    def start(self) -> None:
+        """Start the guarded tasks."""
+        for name, run in (
+            ("heartbeat monitor", monitors.heartbeat_monitor),
+            ("command expiry", monitors.command_expiry),
+            ("stream keeper", monitors.stream_keeper),
+        ):
+            self._supervisor.start(name, partial(run, self))
+        self._supervisor.start("command fan-out", self._fan_outs.drain)
+
+    async def shut_down(self) -> None:
+        """Take no more streams, end those that are open, and let nobody wait any longer."""
+        if self.shutting_down:
+            return
+        self.shutting_down = True
+        for command_id in list(self._waiters):
+            self._wake(command_id)
+        for count, stream in enumerate(self.streams, start=1):
+            self.close_stream(stream, CloseReason.SHUTDOWN)
+            if count % monitors.STREAM_BATCH == 0:
+                await asyncio.sleep(0)
+        await self.streams.drained(DRAIN_SECONDS)
+
+    async def stop(self) -> None:
+        """End the guarded tasks."""
+        await self._supervisor.stop()
+
+    @property
+    def ailments(self) -> list[str]:
+        """Why this node should be given no work; empty while it takes work."""
+        shutting_down = ["shutting down"] if self.shutting_down else []
+        return shutting_down + [f"{name} keeps failing" for name in self._supervisor.failing]
+
+    # Agents
+
+    def register(self, registration: Registration) -> tuple[Agent, bool]:
+        """Enter an agent, or resume a known one; tell which it was (True: resumed).
+
+        Raises AtCapacity.
+        """
+        now = self.clock.now()
+        resumed = registration.agent_id in self.registry
+        self.carry_out(self.registry.register(registration, now=now))
+        return self.registry.agent(registration.agent_id, now=now), resumed
+
+    def heartbeat(self, agent_id: str) -> None:
+        """Renew an agent's lease; raises AgentNotRegistered."""
+        self.carry_out(self.registry.heartbeat(agent_id, now=self.clock.now()))
+
+    def remove(self, agent_id: str) -> None:
+        """Forget an agent, end its stream and expire what is pending for it.
+
+        Raises AgentNotRegistered.
+        """
+        self.carry_out(self.registry.remove(agent_id, now=self.clock.now()))
+
+    def agent(self, agent_id: str) -> Agent:
+        """Show one agent; raises AgentNotRegistered."""
+        return self.registry.agent(agent_id, now=self.clock.now())
+
+    def agents(
+        self,
+        *,
+        statuses: Collection[AgentStatus] = (),
+        groups: Collection[str] = (),
+        after: str = "",
+        limit: int = 1_000_000_000,
+    ) -> list[Agent]:
+        """Show up to ``limit`` agents that follow the id ``after``, in order of their ids.
+
+        Empty ``statuses`` or ``groups`` stand for all.
+        """
+        return self.registry.agents(
+            now=self.clock.now(), statuses=statuses, groups=groups, after=after, limit=limit
+        )
+
+    def groups(self) -> list[GroupSummary]:
+        """Show every group that has agents, in order of their names."""
+        return self.registry.groups(now=self.clock.now())
+
+    # Streams
+
+    def open_stream(
+        self, agent_id: str, transport: asyncio.Transport, *, chunked: bool
+    ) -> AgentStream:
+        """Make a connection its agent's stream; an older one is ended.
+
+        The headers of the response must have been written; ``chunked`` tells whether they
+        announce chunks. Raises AgentNotRegistered, and then leaves the connection alone.
+        """
+        self.registry.agent(agent_id, now=self.clock.now())
+        stream = self.streams.open(agent_id, transport, chunked=chunked)
+        self.carry_out(
+            self.registry.stream_opened(agent_id, stream.stream_id, now=self.clock.now())
+        )
+        if self.shutting_down:
+            self.close_stream(stream, CloseReason.SHUTDOWN)
+        return stream
+
+    def close_stream(self, stream: AgentStream, reason: CloseReason) -> None:
+        """End a stream; nothing happens where it is not its agent's any more."""
+        self.carry_out(
+            self.registry.stream_closed(
+                stream.agent_id, stream.stream_id, reason, now=self.clock.now()
+            )
+        )
+
+    # Commands
+
+    async def issue(self, order: Order, target: Target) -> Command:
+        """Issue a command and write it to its targets' open streams; then show it.
+
+        Once issued it is written to all, also where the caller is cancelled meanwhile.
+        Raises AgentNotRegistered, GroupNotFound, TooManyPending, and TypeError where the payload
+        is nothing that JSON can express.
+        """
+        now, command_id = self.clock.now(), str(uuid_utils.uuid7())
+        # Encoded once and before anything has changed, for all streams.
+        frame = frames.event(
+            CommandEvent(
+                command_id=command_id,
+                type=order.type,
+                payload=order.payload,
+                created_at=views.time_of_day(now),
+                expires_at=views.time_of_day(now.after(self.registry.limits.command_ttl)),
+            )
+        )
+        record, facts = self.registry.issue(command_id, order, target, now=now)
+        self.carry_out(facts)
+        fan_out = self._fan_outs.add(command_id, tuple(record.deliveries), frame)
+        await self._fan_outs.written(fan_out)
+        return views.command(record, self.clock.now())
+
+    def acknowledge(self, agent_id: str, command_id: str, ack: Ack) -> Delivery:
+        """Note an agent's answer and show the delivery; the first answer stands.
+
+        Raises AgentNotRegistered, CommandNotFound, and CommandExpired after the deadline.
+        """
+        now = self.clock.now()
+        delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now)
+        self.carry_out(facts)
+        if delivery.state_at(now) is DeliveryState.EXPIRED:
+            raise CommandExpired(command_id, agent_id=agent_id)
+        return views.delivery(delivery, now)
+
+    def command(self, command_id: str) -> Command:
+        """Show one command; raises CommandNotFound."""
+        return self.registry.command(command_id, now=self.clock.now())
+
+    async def wait(self, command_id: str, timeout: float) -> Command:
+        """Wait up to ``timeout`` seconds until nothing of a command is pending; then show it.
+
+        Raises CommandNotFound. Returns early when the node shuts down.
+        """
+        record = self.registry.command_record(command_id)
+        now = self.clock.now()
+        if record.counts_at(now)[DeliveryState.PENDING] and not self.shutting_down:
+            # The deadline finishes it, too, and a millisecond later that is certainly past.
+            to_deadline = (record.expires.steady - now.steady) / NANOSECONDS + 0.001
+            finished = asyncio.get_running_loop().create_future()
+            self._waiters.setdefault(command_id, set()).add(finished)
+            try:
+                await asyncio.wait([finished], timeout=min(timeout, to_deadline))
+            finally:
+                waiters = self._waiters.get(command_id, set())
+                waiters.discard(finished)
+                if not waiters:
+                    self._waiters.pop(command_id, None)
+        return views.command(record, self.clock.now())
+
+    def deliveries(
+        self, command_id: str, *, states: Collection[DeliveryState] = ()
+    ) -> list[Delivery]:
+        """Show a command's deliveries, in order of the agents' ids; raises CommandNotFound."""
+        return self.registry.deliveries(command_id, now=self.clock.now(), states=states)
+
+    def agent_deliveries(
+        self, agent_id: str, *, states: Collection[DeliveryState] = ()
+    ) -> list[AgentDelivery]:
+        """Show what was sent to an agent, newest first; raises AgentNotRegistered."""
+        return self.registry.agent_deliveries(agent_id, now=self.clock.now(), states=states)
+
+    # What is done about what happened
+
+    def carry_out(self, facts: Events) -> None:
+        """Act on what has happened."""
+        for fact in facts:
+            if (effect := self._effects.get(type(fact))) is not None:
+                effect(fact)
+            narrator.tell(fact)
+
+    def _end_stream(self, fact: events.StreamClosed) -> None:
+        self.streams.close(fact.stream_id, fact.reason)
+
+    def _count_conflict(self, _fact: events.StreamConflict) -> None:
+        self.conflicts += 1
+
+    def _wake_waiters(self, fact: events.CommandFinished) -> None:
+        self._wake(fact.command_id)
+
+    def _wake(self, command_id: str) -> None:
+        for waiter in self._waiters.pop(command_id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _push(self, command_id: str, agent_ids: list[str], frame: frames.Frame) -> None:
+        """Write a command to the streams of some of its targets."""
+        now = self.clock.now()
+        pushed = []
+        for agent_id in agent_ids:
+            stream = self.streams.get(self.registry.stream_of(agent_id))
+            # It may have expired, or been forgotten, since it was issued.
+            if (
+                stream is not None
+                and self.registry.is_pending(command_id, agent_id, now=now)
+                and stream.push(frame)
+            ):
+                pushed.append(agent_id)
+        if pushed:
+            self.carry_out(self.registry.pushed(command_id, pushed, now=now))

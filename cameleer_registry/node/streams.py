@@ -1,0 +1,250 @@
+"""The writer of one connection, and all of them together.
+
+A stream takes its connection over from aiohttp, as an upgrade would: it becomes the transport's
+protocol. So it is told at once when the peer goes away, whoever runs the server, and when the
+kernel's buffer is full and when it drains; and it writes framed bytes straight to the transport,
+at the price of the system call. What the transport has to say is passed on to aiohttp, which
+keeps count of its connections.
+
+Nothing waits for a slow reader. Its backlog is bounded in bytes and in time, and past either
+bound its connection is aborted, since a close would wait for the buffer to drain, for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Final, cast
+
+from ..core.events import CloseReason
+from .frames import END, KEEPALIVE, Frame, opening
+
+PAUSE_ABOVE: Final = 65_536
+"""Bytes waiting in this process above which a stream counts as stalled, until all are gone."""
+
+ENDING_GRACE: Final = 1.0
+"""Seconds in which a stream that has been ended may still drain before it is aborted."""
+
+
+class AgentStream(asyncio.Protocol):
+    """The event stream of one agent on one connection."""
+
+    __slots__ = (
+        "_beneath",
+        "_chunked",
+        "_streams",
+        "agent_id",
+        "closed",
+        "stream_id",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        streams: Streams,
+        *,
+        stream_id: int,
+        agent_id: str,
+        transport: asyncio.Transport,
+        chunked: bool,
+    ) -> None:
+        self.stream_id = stream_id
+        self.agent_id = agent_id
+        self.transport = transport
+        self._streams = streams
+        self._chunked = chunked
+        # aiohttp's protocol of this connection, which is passed what happens to it.
+        self._beneath = cast(asyncio.Protocol, transport.get_protocol())
+        # Done when the connection is gone.
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        transport.set_write_buffer_limits(high=PAUSE_ABOVE, low=0)
+        transport.set_protocol(self)
+        transport.resume_reading()  # it may have been paused for what the client sent after
+        self._write(opening())
+
+    def push(self, frame: Frame) -> bool:
+        """Write a frame, unless the connection is closing; tell whether it was written.
+
+        A reader that is too far behind loses its connection instead.
+        """
+        if self.transport.is_closing():
+            return False
+        if self.transport.get_write_buffer_size() > self._streams.max_backlog:
+            self._streams.lose(self, CloseReason.SLOW_CONSUMER)
+            return False
+        self._write(frame)
+        return True
+
+    def end(self) -> None:
+        """End the stream cleanly. A reader that does not take the rest in time is cut off."""
+        if not self.transport.is_closing():
+            self._write(END)
+            self.transport.close()
+            self._streams.ending(self)
+
+    def abort(self) -> None:
+        """Cut the connection; what is waiting to be read is lost."""
+        self.transport.abort()
+
+    def _write(self, frame: Frame) -> None:
+        self.transport.write(frame.chunked if self._chunked else frame.plain)
+
+    # What the transport has to say
+
+    def data_received(self, data: bytes) -> None:
+        """Ignore what a client sends after its request: nothing would ever answer it."""
+
+    def pause_writing(self) -> None:
+        """Begin to count the time for which the reader is behind."""
+        self._streams.stalled(self)
+        self._beneath.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Stop counting: the reader has caught up."""
+        self._streams.recovered(self)
+        self._beneath.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave; the connection is gone."""
+        self._beneath.connection_lost(exc)
+        if not self.closed.done():
+            self.closed.set_result(None)
+        self._streams.gone(self)
+
+
+class Streams:
+    """All streams of a node, by their ids, with what the keeper needs to know of them."""
+
+    def __init__(
+        self,
+        *,
+        keepalive_interval: float,
+        max_backlog: int,
+        stall_timeout: float,
+        on_lost: Callable[[AgentStream, CloseReason], None],
+    ) -> None:
+        self.keepalive_interval = keepalive_interval
+        self.max_backlog = max_backlog
+        self.stall_timeout = stall_timeout
+        self._on_lost = on_lost
+        self._next_id = 0
+        self._open: dict[int, AgentStream] = {}
+        # When each open stream is due for a keepalive: all wait equally long, so the first to be
+        # due stands in front. OrderedDict keeps that cheap to find.
+        self._keepalive_due: OrderedDict[AgentStream, float] = OrderedDict()
+        # Connections to be aborted when their time has come, unless they drain or are gone
+        # before: the stalled ones, and those that were ended.
+        self._abort_at: dict[AgentStream, float] = {}
+        # Streams whose connections exist, ended ones included.
+        self._connections: set[AgentStream] = set()
+
+    def __len__(self) -> int:
+        """Return how many streams are open."""
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[AgentStream]:
+        return iter(list(self._open.values()))
+
+    def get(self, stream_id: int | None) -> AgentStream | None:
+        """Return an open stream; None where there is none of that id."""
+        return None if stream_id is None else self._open.get(stream_id)
+
+    def open(self, agent_id: str, transport: asyncio.Transport, *, chunked: bool) -> AgentStream:
+        """Take over a connection whose response headers have been written."""
+        self._next_id += 1
+        stream = AgentStream(
+            self,
+            stream_id=self._next_id,
+            agent_id=agent_id,
+            transport=transport,
+            chunked=chunked,
+        )
+        self._connections.add(stream)
+        self._open[stream.stream_id] = stream
+        self._keepalive_due[stream] = self._time() + self.keepalive_interval
+        return stream
+
+    def close(self, stream_id: int, reason: CloseReason) -> None:
+        """End a stream, or cut it off where its reader is why; it may be gone already."""
+        stream = self._open.pop(stream_id, None)
+        if stream is None:
+            return
+        self._keepalive_due.pop(stream, None)
+        if reason is CloseReason.SLOW_CONSUMER:
+            stream.abort()
+        else:
+            stream.end()
+
+    async def drained(self, timeout: float) -> None:
+        """Wait until every connection is gone; abort those that are not, ``timeout`` s later."""
+        closed = [stream.closed for stream in self._connections]
+        if closed:
+            await asyncio.wait(closed, timeout=timeout)
+        for stream in list(self._connections):
+            stream.abort()
+
+    # What the keeper does
+
+    def due_for_keepalive(self, limit: int) -> list[AgentStream]:
+        """Take up to ``limit`` streams that are due, and arrange for their next time."""
+        now = self._time()
+        due: list[AgentStream] = []
+        for stream, at in self._keepalive_due.items():
+            if at > now or len(due) == limit:
+                break
+            due.append(stream)
+        for stream in due:
+            self._keepalive_due[stream] = now + self.keepalive_interval
+            self._keepalive_due.move_to_end(stream)
+        return due
+
+    def keep_alive(self, limit: int) -> bool:
+        """Write to up to ``limit`` streams that are due; tell whether there may be more."""
+        due = self.due_for_keepalive(limit)
+        for stream in due:
+            stream.push(KEEPALIVE)
+        return len(due) == limit
+
+    def abort_overdue(self) -> None:
+        """Abort the connections whose time has come."""
+        now = self._time()
+        for stream in [stream for stream, at in self._abort_at.items() if at <= now]:
+            del self._abort_at[stream]
+            self.lose(stream, CloseReason.SLOW_CONSUMER)
+            stream.abort()  # where it was ended before, and is nobody's stream any more
+
+    def next_wake(self) -> float:
+        """Return in how many seconds the keeper should look again: soon enough for new streams."""
+        most = min(1.0, self.keepalive_interval / 4)
+        first = next(iter(self._keepalive_due.values()), None)
+        return most if first is None else min(most, max(0.0, first - self._time()))
+
+    # What the streams report
+
+    def lose(self, stream: AgentStream, reason: CloseReason) -> None:
+        """Report that an agent has lost its stream."""
+        if stream.stream_id in self._open:
+            self._on_lost(stream, reason)
+
+    def gone(self, stream: AgentStream) -> None:
+        """Forget a connection that is gone."""
+        self._connections.discard(stream)
+        self._abort_at.pop(stream, None)
+        self.lose(stream, CloseReason.CLIENT_GONE)
+
+    def stalled(self, stream: AgentStream) -> None:
+        """Give a reader time to catch up."""
+        self._abort_at.setdefault(stream, self._time() + self.stall_timeout)
+
+    def recovered(self, stream: AgentStream) -> None:
+        """Take note that a reader has caught up."""
+        if stream.stream_id in self._open:
+            self._abort_at.pop(stream, None)
+
+    def ending(self, stream: AgentStream) -> None:
+        """Give a stream that was ended time to drain."""
+        self._abort_at[stream] = self._time() + ENDING_GRACE
+
+    def _time(self) -> float:
+        return asyncio.get_running_loop().time()

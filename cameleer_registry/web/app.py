@@ -1,0 +1,43 @@
+"""The application: a node and its addresses, to be served alone or embedded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from ..node.clock import Clock
+from ..node.node import Node
+from ..settings import Settings
+from . import guard, routes
+from .keys import NODE
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> web.Application:
+    """Make a registry server, to be run or to be embedded under any prefix.
+
+    ::
+
+        parent.add_subapp("/registry/", create_app(Settings(stale_after=45)))
+
+    Each has a registry of its own, at hand as ``app[NODE]`` before and while it runs. Settings
+    that say where to listen (``host``, ``port``) are for who runs it. ``clock`` is for tests.
+    """
+    app = web.Application(middlewares=[guard.guard])
+    app[NODE] = Node(settings or Settings(), clock=clock)
+    routes.add_to(app)
+    app.on_response_prepare.append(guard.add_headers)
+    app.cleanup_ctx.append(_run_node)
+    app.on_shutdown.append(_shut_down)
+    return app
+
+
+async def _run_node(app: web.Application) -> AsyncIterator[None]:
+    app[NODE].start()
+    yield
+    await app[NODE].stop()
+
+
+async def _shut_down(app: web.Application) -> None:
+    # aiohttp waits for handlers after this signal: without it, for streams that do not end.
+    await app[NODE].shut_down()

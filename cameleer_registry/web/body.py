@@ -1,0 +1,70 @@
+"""Reading a request's body, whole and within bounds of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+from aiohttp import hdrs, web
+from aiohttp.web import RequestPayloadError
+
+from .. import wire
+from ..errors import BodyTooLarge, MalformedJson, RequestTimeout
+from .keys import NODE
+
+T = TypeVar("T")
+
+
+async def read_as(request: web.Request, shape: type[T], *, empty: T | None = None) -> T:
+    """Read a body as JSON, whatever its Content-Type, and structure it.
+
+    ``empty`` is what a missing body stands for; without it a missing body is refused. Raises
+    MalformedJson, InvalidRequest, BodyTooLarge and RequestTimeout.
+    """
+    raw = await read(request)
+    if empty is not None and not raw:
+        return empty
+    return wire.decode(raw, shape)
+
+
+async def read(request: web.Request) -> bytes:
+    """Read a body; raises MalformedJson, BodyTooLarge and RequestTimeout.
+
+    Not ``request.read()``: its limit is that of the application the server was made for, which
+    is another one where this is embedded.
+    """
+    if not request.body_exists:
+        return b""
+    settings = request.app[NODE].settings
+    length = request.content_length
+    if length is not None and length > settings.max_body:
+        raise BodyTooLarge(settings.max_body)
+    try:
+        async with asyncio.timeout(settings.body_timeout):
+            raw = bytearray()
+            while chunk := await request.content.readany():
+                raw += chunk
+                if len(raw) > settings.max_body:
+                    raise BodyTooLarge(settings.max_body)
+            return bytes(raw)
+    except TimeoutError:
+        raise RequestTimeout(
+            f"the body did not arrive within {settings.body_timeout:g} seconds"
+        ) from None
+    except RequestPayloadError as error:
+        raise MalformedJson(f"the body could not be read: {error}") from None
+
+
+async def expect_continue(request: web.Request) -> None:
+    """Ask for a body that was announced with ``Expect: 100-continue``, unless it is too large.
+
+    Other expectations are ignored, as RFC 9110, section 10.1.1, lets a server do.
+    """
+    length = request.content_length
+    if (
+        request.version >= (1, 1)
+        and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
+        and (length is None or length <= request.app[NODE].settings.max_body)
+    ):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the response itself has not begun

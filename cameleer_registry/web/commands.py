@@ -1,0 +1,61 @@
+"""Commands: issuing, acknowledging, and what became of them."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ..core.model import Ack, DeliveryState, Order, Target
+from . import query
+from .body import read_as
+from .keys import NODE
+from .responses import json, json_array, sliced
+
+
+async def issue_to_agent(request: web.Request) -> web.Response:
+    """``POST /agents/{id}/commands``: to that agent, whatever its status."""
+    return await _issue(request, Target.agent(request.match_info["agent_id"]))
+
+
+async def issue_to_group(request: web.Request) -> web.Response:
+    """``POST /agents/groups/{group}/commands``: to the agents of that group that are LIVE."""
+    return await _issue(request, Target.of_group(request.match_info["group"]))
+
+
+async def issue_to_all(request: web.Request) -> web.Response:
+    """``POST /agents/commands``: to all agents that are LIVE."""
+    return await _issue(request, Target.all())
+
+
+async def acknowledge(request: web.Request) -> web.Response:
+    """``POST /agents/{id}/commands/{commandId}/ack``: 200 with the delivery."""
+    ack = await read_as(request, Ack, empty=Ack())
+    address = request.match_info
+    return json(request.app[NODE].acknowledge(address["agent_id"], address["command_id"], ack))
+
+
+async def show_command(request: web.Request) -> web.Response:
+    """``GET /commands/{commandId}``: at once, or with ``?wait=`` when nothing is pending."""
+    node, command_id = request.app[NODE], request.match_info["command_id"]
+    seconds = query.wait_seconds(request)
+    if seconds is None:
+        return json(node.command(command_id))
+    return json(await node.wait(command_id, seconds))
+
+
+async def list_deliveries(request: web.Request) -> web.StreamResponse:
+    """``GET /commands/{commandId}/deliveries``: in order of the agents' ids."""
+    states = query.members(request, "status", DeliveryState)
+    deliveries = request.app[NODE].deliveries(request.match_info["command_id"], states=states)
+    return await json_array(request, sliced(deliveries))
+
+
+async def list_of_agent(request: web.Request) -> web.StreamResponse:
+    """``GET /agents/{id}/commands``: what was sent to that agent, newest first."""
+    states = query.members(request, "status", DeliveryState)
+    deliveries = request.app[NODE].agent_deliveries(request.match_info["agent_id"], states=states)
+    return await json_array(request, sliced(deliveries))
+
+
+async def _issue(request: web.Request, target: Target) -> web.Response:
+    order = await read_as(request, Order)
+    return json(await request.app[NODE].issue(order, target), status=202)

@@ -1,0 +1,111 @@
+"""What stands before every handler, and what is added to every response."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from ..errors import (
+    CrossSiteRequest,
+    InternalError,
+    RegistryError,
+    UnsupportedProtocolVersion,
+)
+from ..logs import get_logger
+from .health import PROBES
+from .keys import NODE
+from .problems import from_aiohttp, problem
+
+log = get_logger(__name__)
+
+VERSION_HEADER: Final = "X-Cameleer-Protocol-Version"
+SUPPORTED_VERSIONS: Final = ("1",)
+
+_SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+_OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Check a request, have it handled, and turn every refusal into a problem."""
+    try:
+        check_version(request)
+        check_site(request)
+        return await handler(request)
+    except RegistryError as error:
+        return problem(error)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        return from_aiohttp(error, request)
+    except ConnectionError:
+        raise  # the client is gone, and with it whoever would read an answer
+    except Exception:
+        log.exception("a request failed", method=request.method, path=request.path)
+        return problem(InternalError("the server's log has the details"))
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add what every response carries."""
+    headers = response.headers
+    headers[VERSION_HEADER] = SUPPORTED_VERSIONS[-1]
+    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+
+
+def check_version(request: web.Request) -> None:
+    """Refuse a protocol version that is not spoken here; raises UnsupportedProtocolVersion.
+
+    Not from an orchestrator's probes, which speak none.
+    """
+    version = request.headers.get(VERSION_HEADER)
+    if version in SUPPORTED_VERSIONS or request.match_info.handler in PROBES:
+        return
+    if version is not None:
+        asked = f"protocol version {version!r} is not supported"
+    elif request.app[NODE].settings.require_protocol_version:
+        asked = f"the header {VERSION_HEADER} is required"
+    else:
+        return
+    raise UnsupportedProtocolVersion(f"{asked}; supported: {', '.join(SUPPORTED_VERSIONS)}")
+
+
+def check_site(request: web.Request) -> None:
+    """Refuse changes that a browser asks for on behalf of another site.
+
+    Bodies are read whatever their Content-Type, so a page anywhere could make its visitors send
+    them without a preflight. Browsers say where a request comes from, in Sec-Fetch-Site (W3C
+    Fetch Metadata) or Origin (RFC 6454), and scripts cannot change that. Other clients send
+    neither. Raises CrossSiteRequest.
+    """
+    if request.method in _SAFE:
+        return
+    headers = request.headers
+    site = headers.get("Sec-Fetch-Site", "")
+    if site.lower() in _OTHER_SITES:
+        raise CrossSiteRequest(f"Sec-Fetch-Site is {site}")
+    origin = headers.get(hdrs.ORIGIN)
+    if origin is None:
+        return
+    public_url = request.app[NODE].settings.public_url
+    if not _is_host(origin, headers.get(hdrs.HOST, "")) and not (
+        public_url and _is_host(origin, urlsplit(public_url).netloc)
+    ):
+        raise CrossSiteRequest(f"Origin is {origin}, which is not this host")
+
+
+def _is_host(origin: str, host: str) -> bool:
+    """Tell whether an origin is that host; the scheme may differ, behind a proxy it does."""
+    try:
+        source, here = urlsplit(origin), urlsplit(f"{urlsplit(origin).scheme}://{host}")
+        default = _DEFAULT_PORTS.get(source.scheme)
+        return (
+            source.hostname is not None
+            and source.hostname == here.hostname
+            and (source.port or default) == (here.port or default)
+        )
+    except ValueError:
+        return False

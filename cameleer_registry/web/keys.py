@@ -1,0 +1,11 @@
+"""Typed keys under which an application keeps what its handlers need."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ..node.node import Node
+
+NODE = web.AppKey("cameleer_registry.node", Node)
+"""The registry of an application: ``create_app(…)[NODE]``. A host application registers agents,
+issues commands and reads through it, without HTTP."""

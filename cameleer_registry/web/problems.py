@@ -1,0 +1,60 @@
+"""Refusals as RFC 9457 problem details."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from ..errors import AtCapacity, MethodNotAllowed, NotFound, RegistryError
+
+RETRY_AFTER: Final = (5, 30)
+"""Bounds, in seconds, of the Retry-After of a registry that is full. Drawn for each response, so
+that those who were refused together do not come back together."""
+
+
+def problem(error: RegistryError) -> web.Response:
+    """Return the response that tells of a refusal."""
+    body: dict[str, Any] = {
+        "type": f"urn:cameleer:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+    }
+    if error.errors:
+        body["errors"] = [{"path": f.path, "message": f.message} for f in error.errors]
+    response = web.Response(
+        status=error.status,
+        # What a client sent may be quoted in here, lone surrogates of an address included.
+        body=orjson.dumps(_printable(body)),
+        content_type="application/problem+json",
+    )
+    if isinstance(error, AtCapacity):
+        response.headers["Retry-After"] = str(random.randint(*RETRY_AFTER))
+    return response
+
+
+def from_aiohttp(
+    error: web.HTTPNotFound | web.HTTPMethodNotAllowed, request: web.Request
+) -> web.Response:
+    """Return the response for an address that aiohttp did not find among the routes."""
+    if isinstance(error, web.HTTPNotFound):
+        return problem(NotFound(f"there is nothing at {request.path}"))
+    allowed = ", ".join(sorted(error.allowed_methods))
+    response = problem(MethodNotAllowed(f"{request.path} takes {allowed}, not {error.method}"))
+    response.headers["Allow"] = allowed
+    return response
+
+
+def _printable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {key: _printable(inner) for key, inner in value.items()}
+        case list():
+            return [_printable(inner) for inner in value]
+        case _:
+            return value

@@ -1,0 +1,66 @@
+"""Reading a request's query: each parameter strictly, each fault named."""
+
+from __future__ import annotations
+
+import math
+import re
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from aiohttp import web
+
+from ..errors import Fault, InvalidRequest
+
+E = TypeVar("E", bound=StrEnum)
+
+LONGEST_WAIT: Final = 60.0
+
+
+def words(request: web.Request, name: str) -> list[str]:
+    """Return the values of a parameter that may be repeated, or comma-separated, or both."""
+    return [word.strip() for value in request.query.getall(name, ()) for word in value.split(",")]
+
+
+def members(request: web.Request, name: str, enum: type[E]) -> frozenset[E]:
+    """Return the values of a parameter that names members of an enumeration, in any case.
+
+    Raises InvalidRequest where one is not among them.
+    """
+    found, faults = set(), []
+    for word in words(request, name):
+        try:
+            found.add(enum(word.upper()))
+        except ValueError:
+            choices = ", ".join(enum)
+            faults.append(Fault(f"?{name}", f"expected one of {choices}, got {word[:64]!r}"))
+    if faults:
+        raise InvalidRequest(faults)
+    return frozenset(found)
+
+
+def positive(request: web.Request, name: str) -> int | None:
+    """Return a whole number above 0, or None where it is not given; raises InvalidRequest."""
+    value = request.query.get(name)
+    if value is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) == 0:
+        raise InvalidRequest(
+            [Fault(f"?{name}", f"expected a whole number from 1 on, got {value[:64]!r}")]
+        )
+    return int(value)
+
+
+def wait_seconds(request: web.Request) -> float | None:
+    """Return ``?wait=``, or None where it is not given; raises InvalidRequest."""
+    value = request.query.get("wait")
+    if value is None:
+        return None
+    try:
+        seconds = float(value) if re.fullmatch(r"[0-9.]{1,20}", value) else math.nan
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise InvalidRequest(
+            [Fault("?wait", f"expected 0 to {LONGEST_WAIT:g} seconds, got {value[:64]!r}")]
+        )
+    return seconds

@@ -1,0 +1,51 @@
+"""The whole URL map."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from . import agents, commands, health, streams
+from .body import expect_continue
+
+API: Final = "/api/v1"
+
+# The reserved words are no agent ids: their own addresses answer, if only with 405.
+_ID: Final = r"{agent_id:(?!(?:register|commands|groups)(?:/|$))[^/]+}"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/healthz", health.healthz),
+    ("GET", "/readyz", health.readyz),
+    ("GET", f"{API}/agents", agents.list_agents),
+    ("POST", f"{API}/agents/register", agents.register),
+    ("GET", f"{API}/agents/groups", agents.list_groups),
+    ("GET", f"{API}/agents/{_ID}", agents.show_agent),
+    ("DELETE", f"{API}/agents/{_ID}", agents.remove_agent),
+    ("POST", f"{API}/agents/{_ID}/heartbeat", agents.heartbeat),
+    ("GET", f"{API}/agents/{_ID}/events", streams.stream_events),
+    ("POST", f"{API}/agents/{_ID}/commands", commands.issue_to_agent),
+    ("POST", f"{API}/agents/groups/{{group}}/commands", commands.issue_to_group),
+    ("POST", f"{API}/agents/commands", commands.issue_to_all),
+    ("GET", f"{API}/agents/{_ID}/commands", commands.list_of_agent),
+    ("POST", f"{API}/agents/{_ID}/commands/{{command_id}}/ack", commands.acknowledge),
+    ("GET", f"{API}/commands/{{command_id}}", commands.show_command),
+    ("GET", f"{API}/commands/{{command_id}}/deliveries", commands.list_deliveries),
+)
+"""Method, address and handler. What can be asked with GET can be asked with HEAD, too, except for
+the stream: aiohttp would open one to answer."""
+
+
+def add_to(app: web.Application) -> None:
+    """Add every address to an application."""
+    for method, path, handler in ROUTES:
+        name = "agents" if handler is agents.list_agents else None  # others point there
+        route = app.router.add_route(
+            method, path, handler, name=name, expect_handler=expect_continue
+        )
+        if method == "GET" and handler is not streams.stream_events:
+            assert isinstance(route.resource, web.Resource)
+            route.resource.add_route("HEAD", handler, expect_handler=expect_continue)

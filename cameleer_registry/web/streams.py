@@ -1,0 +1,66 @@
+"""The address at which an agent opens its event stream."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpVersion11
+from aiohttp_sse import EventSourceResponse
+
+from ..core.events import CloseReason
+from ..errors import AgentNotRegistered
+from .keys import NODE
+
+
+class AgentEventResponse(EventSourceResponse):
+    """The head of a stream: everything up to the moment at which the node takes over.
+
+    aiohttp-sse sets the headers, refuses other methods than GET, and has the kernel give up on a
+    peer that confirms nothing. Its ping task is ended before it begins: one keeper serves all
+    streams, with keepalives that no client takes for an event.
+    """
+
+    def __init__(self, *, send_timeout: float) -> None:
+        super().__init__(send_timeout=send_timeout)
+        self.headers[hdrs.CACHE_CONTROL] = "no-store, no-transform"
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write the headers; raises ConnectionResetError where the client is gone already."""
+        if self.prepared:
+            return await super().prepare(request)
+        if request.transport is None:
+            raise ConnectionResetError("the client is gone")
+        if request.version < HttpVersion11:
+            # Only the end of the connection ends a response without a length in HTTP/1.0.
+            self.headers[hdrs.CONNECTION] = "close"
+            self.force_close()
+        writer = await super().prepare(request)
+        self.stop_streaming()
+        return writer
+
+    def enable_compression(self, *_: object, **__: object) -> None:
+        """Do nothing: what is compressed is buffered, and an event is wanted now.
+
+        A host application that compresses all it answers should not have to know.
+        """
+
+
+async def stream_events(request: web.Request) -> web.StreamResponse:
+    """``GET /agents/{id}/events``: held open until a newer one comes, or either side goes."""
+    node, agent_id = request.app[NODE], request.match_info["agent_id"]
+    node.agent(agent_id)
+    response = AgentEventResponse(send_timeout=node.settings.stream_stall_timeout)
+    await response.prepare(request)
+    if request.transport is None:
+        raise ConnectionResetError("the client is gone")
+    try:
+        stream = node.open_stream(
+            agent_id, request.transport, chunked=request.version >= HttpVersion11
+        )
+    except AgentNotRegistered:  # deleted while the headers were written
+        return response
+    try:
+        await stream.closed
+    finally:
+        node.close_stream(stream, CloseReason.CLIENT_GONE)
+    return response

@@ -1,0 +1,147 @@
+"""The application, alone and embedded."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from cameleer_registry import (
+    NODE,
+    Ack,
+    CommandType,
+    Order,
+    Registration,
+    Settings,
+    Target,
+    create_app,
+)
+from cameleer_registry.core.rules import AgentId, GroupName
+
+from ..support import Served, connected, eventually, running, streaming
+
+
+async def test_embedded_under_a_prefix() -> None:
+    """Every address moves below it, and so do the addresses that agents are told."""
+    host = web.Application()
+    registry = create_app(Settings(stale_after=45))
+    host.add_subapp("/registry/", registry)
+    async with running(host) as (name, port):
+        served = Served(registry[NODE], name, port, "/registry")
+        answer = await served.register("a")
+        assert 45000 == answer.json()["config"]["staleAfterMs"]
+        assert "/registry/api/v1/agents/a/events" == answer.json()["sseEndpoint"]
+        await served.register("b")
+        page = await served.request("GET", "/agents?limit=1")
+        expected = '</registry/api/v1/agents?limit=1&after=a>; rel="next"'
+        assert expected == page.headers["link"]
+        assert 200 == (await served.request("GET", "//registry/readyz")).status
+        missing = await served.request("GET", "/nix")
+        assert (404, "not-found") == (missing.status, missing.code)
+
+
+async def test_embedded_in_what_is_embedded() -> None:
+    """Prefixes add up."""
+    outer, inner, registry = web.Application(), web.Application(), create_app()
+    inner.add_subapp("/b", registry)
+    outer.add_subapp("/a", inner)
+    async with running(outer) as (name, port):
+        served = Served(registry[NODE], name, port, "/a/b")
+        answer = await served.register("x")
+        assert "/a/b/api/v1/agents/x/events" == answer.json()["sseEndpoint"]
+        async with streaming(served, "x") as stream:
+            await served.issue("/agents/x")
+            assert "config-update" == (await stream.event())["event"]
+
+
+async def test_two_in_one_process_share_nothing() -> None:
+    """An agent of one is not known to the other; each keeps to its own settings."""
+    host, one, other = web.Application(), create_app(Settings(max_agents=1)), create_app()
+    host.add_subapp("/one", one)
+    host.add_subapp("/other", other)
+    async with running(host) as (name, port):
+        first = Served(one[NODE], name, port, "/one")
+        second = Served(other[NODE], name, port, "/other")
+        await first.register("a")
+        assert 404 == (await second.request("GET", "/agents/a")).status
+        assert 503 == (await first.register("b")).status
+        assert 201 == (await second.register("a")).status
+        assert 201 == (await second.register("b")).status
+        async with streaming(first, "a") as in_first, streaming(second, "a") as in_second:
+            command_id = (await second.issue("/agents")).json()["commandId"]
+            assert command_id == (await in_second.event())["id"]
+            assert 404 == (await first.request("GET", f"/commands/{command_id}")).status
+            only_here = (await first.issue("/agents/a")).json()["commandId"]
+            assert only_here == (await in_first.event())["id"]
+
+
+async def test_a_host_application_reaches_the_registry_in_python() -> None:
+    """It registers, issues, acknowledges and reads through the typed key, without HTTP."""
+    host, registry = web.Application(), create_app()
+    host.add_subapp("/registry", registry)
+    host[NODE] = registry[NODE]
+
+    async def restart(request: web.Request) -> web.Response:
+        order = Order(type=CommandType.REPLAY, payload={"from": "host"})
+        command = await request.app[NODE].issue(order, Target.of_group("g"))
+        return web.json_response({"id": command.command_id})
+
+    host.router.add_post("/restart", restart)
+    node = registry[NODE]
+    agent, resumed = node.register(
+        Registration(agent_id=AgentId("a"), group=GroupName("g"), route_ids=())
+    )
+    assert ("LIVE", False) == (agent.status, resumed)
+    async with running(host) as (name, port):
+        served = Served(node, name, port, "/registry")
+        async with streaming(served, "a") as stream:
+            asked = await served.request("POST", "//restart")
+            event = await stream.event()
+            assert asked.json()["id"] == event["id"]
+            assert {"from": "host"} == event["data"]["payload"]
+        assert "ACKNOWLEDGED" == node.acknowledge("a", event["id"], Ack()).status
+        assert "ACKNOWLEDGED" == (await node.wait(event["id"], 1)).status
+        assert ["a"] == [agent.agent_id for agent in node.agents()]
+        assert "ACKNOWLEDGED" == node.command(event["id"]).status
+
+
+async def test_what_a_host_application_gets_wrong_changes_nothing() -> None:
+    """A payload that JSON cannot express is refused before anybody is sent anything."""
+    node = create_app()[NODE]
+    node.register(Registration(agent_id=AgentId("a"), group=GroupName("g")))
+    for payload in ({"x": object()}, {"x": {1, 2}}, {1: {"y": b""}}):
+        try:
+            await node.issue(
+                Order(type=CommandType.REPLAY, payload=payload),  # type: ignore[arg-type]
+                Target.agent("a"),
+            )
+        except TypeError:
+            pass
+        else:
+            raise AssertionError("accepted")
+    assert [] == node.agent_deliveries("a")
+
+
+async def test_health(served: Served) -> None:
+    """The process is up, and takes work until it shuts down."""
+    assert {"status": "up"} == (await served.request("GET", "//healthz")).json()
+    assert {"status": "ready"} == (await served.request("GET", "//readyz")).json()
+    await served.node.shut_down()
+    assert 200 == (await served.request("GET", "//healthz")).status
+    answer = await served.request("GET", "//readyz")
+    assert (503, ["shutting down"]) == (answer.status, answer.json()["reasons"])
+
+
+async def test_nothing_is_left_after_the_end() -> None:
+    """No task, no stream and no connection outlives the application."""
+    before = asyncio.all_tasks()
+    registry = create_app()
+    async with running(registry) as (name, port):
+        served = Served(registry[NODE], name, port)
+        await served.register("a")
+        async with streaming(served, "a"), connected(served):
+            await eventually(lambda: served.node.agent("a").connected)
+            assert len(asyncio.all_tasks()) > len(before)
+    await asyncio.sleep(0)
+    assert before == asyncio.all_tasks()
+    assert 0 == len(registry[NODE].streams)
