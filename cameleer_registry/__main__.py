@@ -1,0 +1,5 @@
+"""``python -m cameleer_registry``."""
+
+from .cli import main
+
+main()

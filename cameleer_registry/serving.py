@@ -1,0 +1,86 @@
+"""Serving an application from this process: sockets, signals, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+from typing import Final
+
+from aiohttp import web
+
+from .errors import RegistryError
+from .logs import get_logger
+from .settings import Settings
+from .web.app import create_app
+from .web.keys import NODE
+
+log = get_logger(__name__)
+
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted, as far as the kernel's somaxconn allows. aiohttp's
+128 is too small for a fleet that reconnects at once."""
+
+SHUTDOWN_TIMEOUT: Final = 1.5
+"""Seconds that requests which are being answered may take to finish. aiohttp may spend it twice;
+with a second for the streams to drain, the process ends within 5 s."""
+
+IDLE_TIMEOUT: Final = 75.0
+"""Seconds after which a connection is closed that has not sent a whole request head: nginx's
+keepalive_timeout. Longer where heartbeats come less often, so that they can share one."""
+
+
+class CannotListen(RegistryError):
+    """The address cannot be listened on."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        # asyncio wraps what the system said in a sentence of its own; getaddrinfo's codes are < 0.
+        code = error.errno or 0
+        reason = os.strerror(code) if code > 0 else error.strerror or str(error)
+        super().__init__(f"cannot listen on {_netloc(host, port)}: {reason}")
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; raises CannotListen.
+
+    Prints one line on standard output as soon as requests are accepted.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    _raise_descriptor_limit()
+    app = create_app(settings)
+    runner = web.AppRunner(
+        app,
+        access_log=None,  # a line for each heartbeat would drown the log
+        keepalive_timeout=max(IDLE_TIMEOUT, 2.5 * settings.heartbeat_interval),
+        shutdown_timeout=SHUTDOWN_TIMEOUT,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            raise CannotListen(settings.host, settings.port, error) from None
+        address = f"http://{_netloc(settings.host, site.port)}"
+        print(f"cameleer-registry listening on {address}", flush=True)
+        await stopped.wait()
+        log.info("shutting down", streams=len(app[NODE].streams))
+    finally:
+        await runner.cleanup()
+    log.info("stopped")
+
+
+def _netloc(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many open connections as the system lets us; 1,024 is a usual default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        log.debug("raised the limit of open files", before=soft, now=hard)

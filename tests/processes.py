@@ -1,0 +1,86 @@
+"""Running the server, and programs that talk to it, as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from attrs import define
+
+from .support import within
+
+READY = "cameleer-registry listening on "
+
+
+@define
+class Server:
+    """A server in a process of its own."""
+
+    process: Process
+    url: str
+
+    @property
+    def api(self) -> str:
+        return f"{self.url}/api/v1"
+
+    def client(self, **more: Any) -> httpx.AsyncClient:
+        """Return a client whose addresses are below /api/v1."""
+        return httpx.AsyncClient(base_url=self.api, timeout=20, **more)
+
+    async def terminate(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        status: int = await within(self.process.wait())
+        return status
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return this environment without settings of ours, and with what is given."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("CAMELEER_")}
+    return {**ours, "PYTHONUNBUFFERED": "1", **more}
+
+
+async def run(*args: str, **env: str) -> tuple[int, str, str]:
+    """Run the command line to its end: exit status, standard output, standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "cameleer_registry",
+        *args,
+        env=environment(**env),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    out, err = await within(process.communicate())
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def server(*args: str, stderr: Any = None, **env: str) -> AsyncIterator[Server]:
+    """Start a server on a free port, and kill it at the end where it has not ended."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "cameleer_registry",
+        *(args or ("--port", "0")),
+        env=environment(**env),
+        stdout=PIPE,
+        stderr=stderr,
+    )
+    assert process.stdout is not None
+    try:
+        line = (await within(process.stdout.readline())).decode()
+        assert line.startswith(READY), "the ready line is the first on standard output"
+        yield Server(process, line.removeprefix(READY).strip())
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()

@@ -1,0 +1,216 @@
+"""The command line, as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import attrs
+import httpx
+import pytest
+
+from cameleer_registry import Settings, __version__
+from cameleer_registry.settings import environment_variable_of, flag_of
+
+from .processes import Server, run, server
+from .support import within
+
+
+@pytest.mark.parametrize("args", [("--port", "0"), ("serve", "--port", "0")])
+async def test_serving(args: tuple[str, ...]) -> None:
+    """With or without the word, it serves where its ready line says."""
+    async with server(*args) as served:
+        assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", served.url)
+        async with httpx.AsyncClient() as client:
+            assert 200 == (await client.get(f"{served.url}/healthz")).status_code
+            assert {"status": "ready"} == (await client.get(f"{served.url}/readyz")).json()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_the_end(number: signal.Signals) -> None:
+    """A signal ends it with status 0, also with streams open, whose clients are told so."""
+    async with server(stderr=PIPE) as served, served.client() as client:
+        for agent in range(20):
+            body = {"agentId": f"a{agent}", "group": "g"}
+            assert 201 == (await client.post("/agents/register", json=body)).status_code
+        async with client.stream("GET", "/agents/a0/events") as stream:
+            lines = stream.aiter_lines()
+            assert (await within(anext(lines))).startswith("retry: ")
+            others = [
+                asyncio.create_task(read_to_end(client, f"/agents/a{agent}/events"))
+                for agent in range(1, 20)
+            ]
+            await connected(client, "?status=live", 20)
+            assert 0 == await served.terminate(number)
+            assert [": connected"] == [line async for line in lines]
+        assert all(text.startswith("retry: ") for text in await asyncio.gather(*others))
+        assert served.process.stderr is not None
+        assert b"Traceback" not in await served.process.stderr.read()
+
+
+async def connected(client: httpx.AsyncClient, query: str, count: int) -> None:
+    """Wait until so many agents are connected."""
+    async with asyncio.timeout(20):
+        found = 0
+        while found < count:
+            agents = (await client.get(f"/agents{query}")).json()
+            found = sum(agent["connected"] for agent in agents)
+
+
+async def read_to_end(client: httpx.AsyncClient, path: str) -> str:
+    return (await client.get(path)).text
+
+
+async def test_stuck_readers_do_not_delay_the_end() -> None:
+    """Nor do requests whose bodies never come."""
+    async with server() as served, served.client() as client:
+        port = int(served.url.rsplit(":", 1)[1])
+        await client.post("/agents/register", json={"agentId": "a", "group": "g"})
+        _, stuck = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        stuck.write(b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        stuck.transport.pause_reading()  # type: ignore[attr-defined]
+        _, slow = await asyncio.open_connection("127.0.0.1", port)
+        slow.write(
+            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+        )
+        await connected(client, "", 1)
+        for _ in range(12):
+            payload = {"x": "y" * 900_000}
+            await client.post("/agents/a/commands", json={"type": "replay", "payload": payload})
+        assert 0 == await within(served.terminate(), seconds=5)
+        stuck.close()
+        slow.close()
+
+
+async def test_a_port_that_is_taken() -> None:
+    """One clear line and status 1."""
+    async with server() as served:
+        port = served.url.rsplit(":", 1)[1]
+        status, out, err = await run("--port", port)
+    expected = f"cameleer-registry: cannot listen on 127.0.0.1:{port}: address already in use\n"
+    assert (1, "", expected) == (status, out, err.lower())
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7"])
+async def test_an_address_that_is_not_ours(host: str) -> None:
+    """One clear line and status 1."""
+    status, out, err = await run("--host", host, "--port", "0")
+    assert (1, "") == (status, out)
+    assert err.startswith(f"cameleer-registry: cannot listen on {host}:0: ")
+    assert 1 == err.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "part"),
+    [
+        (["--stale-after", "5"], "stale_after (5 s) is below heartbeat_interval (30 s)"),
+        (["--port", "-1"], "port: expected 0 to 65535, got -1"),
+        (["--port", "x"], "port: expected a whole number, got 'x'"),
+        (["--command-ttl", "soon"], "command_ttl: expected seconds"),
+        (["--public-url", "registry"], "public_url: expected an address"),
+        (["--config", "no-such.toml"], "cannot read no-such.toml: No such file or directory"),
+    ],
+)
+async def test_a_setting_that_makes_no_sense(args: list[str], part: str) -> None:
+    """One clear line on standard error and status 2."""
+    status, out, err = await run(*args)
+    assert (2, "") == (status, out)
+    assert part in err
+    assert 1 == err.count("\n")
+
+
+@pytest.mark.parametrize(
+    "args", [["--no-such-setting", "1"], ["no-such-command"], ["--port"], ["--log-format", "xml"]]
+)
+async def test_a_command_line_that_makes_no_sense(args: list[str]) -> None:
+    """Status 2, and what would have made sense."""
+    status, out, err = await run(*args)
+    assert (2, "") == (status, out)
+    assert "Error: " in err
+
+
+async def test_precedence(tmp_path: Path) -> None:
+    """Flag before environment before file before default."""
+    config = tmp_path / "registry.toml"
+    config.write_text(
+        "port = 0\ncommand_ttl = '7s'\nkeepalive_interval = 7\nheartbeat-interval = 7\n"
+    )
+    env = {"CAMELEER_COMMAND_TTL": "8", "CAMELEER_KEEPALIVE_INTERVAL": "8s"}
+    args = ("--config", str(config), "--keepalive-interval", "9")
+    async with server(*args, **env) as served, served.client() as client:
+        answer = await client.post("/agents/register", json={"agentId": "a", "group": "g"})
+    names = ("keepaliveIntervalMs", "commandTtlMs", "heartbeatIntervalMs", "staleAfterMs")
+    assert [9000, 8000, 7000, 90000] == [answer.json()["config"][name] for name in names]
+
+
+@pytest.mark.parametrize("args", [["--help"], ["-h"], ["serve", "--help"]])
+async def test_help_explains_every_setting(args: list[str]) -> None:
+    """With its flag, its environment variable, its default and what it is for."""
+    status, out, err = await run(*args, COLUMNS="200")
+    assert (0, "") == (status, err)
+    text = " ".join(out.split())
+    for setting in attrs.fields(Settings):
+        assert flag_of(setting.name) in text
+        assert f"[env: {environment_variable_of(setting.name)}; default: " in text
+        assert " ".join(setting.metadata["help"].split()) in text
+    assert "--config" in text
+    assert "serve" in text
+
+
+async def test_version() -> None:
+    """The one of the package."""
+    status, out, _ = await run("--version")
+    assert (0, f"cameleer-registry, version {__version__}\n") == (status, out)
+
+
+async def test_json_logs() -> None:
+    """A line of JSON for each thing that happened, with its ids; none for a heartbeat."""
+    async with server("--port", "0", "--log-format", "json", stderr=PIPE) as served:
+        async with served.client() as client:
+            await client.post("/agents/register", json={"agentId": "a", "group": "g"})
+            await client.post("/agents/a/heartbeat")
+            order = {"type": "replay"}
+            command = (await client.post("/agents/a/commands", json=order)).json()
+            await client.delete("/agents/a")
+        assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        lines = (await served.process.stderr.read()).decode().splitlines()
+    told = [json.loads(line) for line in lines]
+    assert [
+        "agent registered",
+        "command issued",
+        "command expired",
+        "command finished",
+        "agent removed",
+        "shutting down",
+        "stopped",
+    ] == [line["event"] for line in told]
+    assert ("info", "a", "g") == (told[0]["level"], told[0]["agent_id"], told[0]["group"])
+    assert command["commandId"] == told[1]["command_id"]
+    assert all(line["timestamp"].endswith("Z") for line in told)
+
+
+async def test_a_stopped_process_declares_nobody_stale() -> None:
+    """Stopped for longer than a lease, it goes on as if nothing had been."""
+    settings = ("--heartbeat-interval", "0.5", "--stale-after", "1", "--dead-after", "1")
+    async with server("--port", "0", *settings) as served, served.client() as client:
+        await client.post("/agents/register", json={"agentId": "a", "group": "g"})
+        before = (await client.get("/agents/a")).json()
+        await stop_and_continue(served, seconds=1.6)
+        for _ in range(3):
+            assert 204 == (await client.post("/agents/a/heartbeat")).status_code
+            after = (await client.get("/agents/a")).json()
+            assert ("LIVE", before["statusChangedAt"]) == (
+                after["status"],
+                after["statusChangedAt"],
+            )
+
+
+async def stop_and_continue(served: Server, *, seconds: float) -> None:
+    served.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(seconds)
+    served.process.send_signal(signal.SIGCONT)
