@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import resource
 import signal
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 
 from .errors import RegistryError
 from .logs import get_logger
@@ -41,6 +44,21 @@ class CannotListen(RegistryError):
         super().__init__(f"cannot listen on {_netloc(host, port)}: {reason}")
 
 
+class _NoHttp(logging.Filter):
+    """Tells in one debug line of bytes that are no HTTP request.
+
+    aiohttp answers them with 400 and logs an error with a traceback, by which anybody who can
+    connect could fill a disk.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        log.debug("no HTTP request", reason=" ".join(error.message.split())[:200])
+        return False
+
+
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises CannotListen.
 
@@ -51,6 +69,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     _raise_descriptor_limit()
+    server_logger.addFilter(_NoHttp())
     app = create_app(settings)
     runner = web.AppRunner(
         app,

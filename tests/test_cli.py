@@ -194,6 +194,27 @@ async def test_json_logs() -> None:
     assert all(line["timestamp"].endswith("Z") for line in told)
 
 
+async def test_bytes_that_are_no_http_request() -> None:
+    """400, and nothing in the log by which a stranger could fill a disk."""
+    async with server("--port", "0", stderr=PIPE) as served:
+        for raw in (
+            b"GARBAGE\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n" % (b"x" * 65_536),
+            b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ):
+            port = int(served.url.rsplit(":", 1)[1])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(raw)
+            assert b" 400 " in await within(reader.readline())
+            writer.close()
+        assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        told = (await served.process.stderr.read()).decode().splitlines()
+    assert ["shutting down", "stopped"] == [line.split("] ")[1].split("  ")[0] for line in told]
+
+
 async def test_a_stopped_process_declares_nobody_stale() -> None:
     """Stopped for longer than a lease, it goes on as if nothing had been."""
     settings = ("--heartbeat-interval", "0.5", "--stale-after", "1", "--dead-after", "1")
