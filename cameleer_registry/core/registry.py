@@ -319,6 +319,21 @@ class Registry:
             for name, of_group in sorted(counts.items())
         ]
 
+    def check_target(self, target: Target) -> None:
+        """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
+        match target.level:
+            case TargetLevel.AGENT:
+                self._roster.find(target.agent_id or "")
+            case TargetLevel.GROUP:
+                self._roster.group(target.group or "")
+            case TargetLevel.ALL:
+                pass
+
+    def check_delivery(self, agent_id: str, command_id: str) -> None:
+        """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
+        self._roster.find(agent_id)
+        self._ledger.find_delivery(command_id, agent_id)
+
     def command_record(self, command_id: str) -> CommandRecord:
         """Return a handle on a command that outlives its being forgotten.
 

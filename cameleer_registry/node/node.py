@@ -196,6 +196,14 @@ class Node:
 
     # Commands
 
+    def check_target(self, target: Target) -> None:
+        """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
+        self.registry.check_target(target)
+
+    def check_delivery(self, agent_id: str, command_id: str) -> None:
+        """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
+        self.registry.check_delivery(agent_id, command_id)
+
     async def issue(self, order: Order, target: Target) -> Command:
         """Issue a command and write it to its targets' open streams; then show it.
 

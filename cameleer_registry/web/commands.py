@@ -28,9 +28,11 @@ async def issue_to_all(request: web.Request) -> web.Response:
 
 async def acknowledge(request: web.Request) -> web.Response:
     """``POST /agents/{id}/commands/{commandId}/ack``: 200 with the delivery."""
+    node, address = request.app[NODE], request.match_info
+    agent_id, command_id = address["agent_id"], address["command_id"]
+    node.check_delivery(agent_id, command_id)
     ack = await read_as(request, Ack, empty=Ack())
-    address = request.match_info
-    return json(request.app[NODE].acknowledge(address["agent_id"], address["command_id"], ack))
+    return json(node.acknowledge(agent_id, command_id, ack))
 
 
 async def show_command(request: web.Request) -> web.Response:
@@ -57,5 +59,7 @@ async def list_of_agent(request: web.Request) -> web.StreamResponse:
 
 
 async def _issue(request: web.Request, target: Target) -> web.Response:
+    node = request.app[NODE]
+    node.check_target(target)
     order = await read_as(request, Order)
-    return json(await request.app[NODE].issue(order, target), status=202)
+    return json(await node.issue(order, target), status=202)

@@ -84,6 +84,20 @@ async def test_an_order_that_makes_no_sense(served: Served, body: Any, paths: li
     assert [] == (await served.request("GET", "/agents/a/commands")).json()
 
 
+async def test_what_is_not_there_comes_before_what_is_wrong(served: Served) -> None:
+    """404 for a target or a command that is none, whatever the body."""
+    await served.register("a")
+    for path, code in (
+        ("/agents/nobody/commands", "agent-not-registered"),
+        ("/agents/groups/never/commands", "group-not-found"),
+        ("/agents/a/commands/nix/ack", "command-not-found"),
+        ("/agents/nobody/commands/nix/ack", "agent-not-registered"),
+        ("/agents/a/commands/%7Bnix%7D/ack", "command-not-found"),
+    ):
+        answer = await served.request("POST", path, raw=b"{")
+        assert (404, code) == (answer.status, answer.code)
+
+
 async def test_an_acknowledgement(served: Served) -> None:
     """200 with the delivery; the command counts it; again it changes nothing."""
     await served.register("a")
