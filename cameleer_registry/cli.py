@@ -44,10 +44,10 @@ def _setting_options(command: F) -> F:
     """Give a command a flag for every setting."""
     for setting in reversed(attrs.fields(Settings)):
         default = "none" if setting.default is None else _shown(setting.default)
-        is_switch = isinstance(setting.default, bool)
-        kind: dict[str, Any] = (
-            {"is_flag": True, "flag_value": "true"} if is_switch else {"metavar": "VALUE"}
-        )
+        # A switch may be said without its value, which then is "true".
+        kind: dict[str, Any] = {"metavar": "VALUE"}
+        if isinstance(setting.default, bool):
+            kind = {"metavar": "[true|false]", "is_flag": False, "flag_value": "true"}
         option = click.option(
             flag_of(setting.name),
             **kind,
@@ -127,4 +127,7 @@ def _fail(message: str, status: int) -> Any:
 
 def main() -> None:
     """Run the command line; exits the process."""
-    cli(prog_name="cameleer-registry")
+    try:
+        sys.exit(cli.main(prog_name="cameleer-registry", standalone_mode=False))
+    except click.UsageError as error:
+        _fail(f"{error.format_message()} (--help explains)", EXIT_USAGE)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import resource
 import signal
 from typing import Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.log import server_logger
 
 from .errors import RegistryError
 from .logs import get_logger
 from .settings import Settings
 from .web.app import create_app
+from .web.connections import PoliteRunner
 from .web.keys import NODE
 
 log = get_logger(__name__)
@@ -28,6 +26,9 @@ BACKLOG: Final = 4096
 SHUTDOWN_TIMEOUT: Final = 1.5
 """Seconds that requests which are being answered may take to finish. aiohttp may spend it twice;
 with a second for the streams to drain, the process ends within 5 s."""
+
+LINGER: Final = 0.25
+"""Seconds for which requests are still accepted when the streams have ended: /readyz says 503."""
 
 IDLE_TIMEOUT: Final = 75.0
 """Seconds after which a connection is closed that has not sent a whole request head: nginx's
@@ -44,21 +45,6 @@ class CannotListen(RegistryError):
         super().__init__(f"cannot listen on {_netloc(host, port)}: {reason}")
 
 
-class _NoHttp(logging.Filter):
-    """Tells in one debug line of bytes that are no HTTP request.
-
-    aiohttp answers them with 400 and logs an error with a traceback, by which anybody who can
-    connect could fill a disk.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError):
-            return True
-        log.debug("no HTTP request", reason=" ".join(error.message.split())[:200])
-        return False
-
-
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises CannotListen.
 
@@ -69,9 +55,8 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     _raise_descriptor_limit()
-    server_logger.addFilter(_NoHttp())
     app = create_app(settings)
-    runner = web.AppRunner(
+    runner = PoliteRunner(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
         keepalive_timeout=max(IDLE_TIMEOUT, 2.5 * settings.heartbeat_interval),
@@ -88,6 +73,9 @@ async def serve(settings: Settings) -> None:
         print(f"cameleer-registry listening on {address}", flush=True)
         await stopped.wait()
         log.info("shutting down", streams=len(app[NODE].streams))
+        # While the streams end, and a moment longer, whoever asks is told that this is the end.
+        await app[NODE].shut_down()
+        await asyncio.sleep(LINGER)
     finally:
         await runner.cleanup()
     log.info("stopped")

@@ -17,7 +17,7 @@ from cameleer_registry import Settings, __version__
 from cameleer_registry.settings import environment_variable_of, flag_of
 
 from .processes import Server, run, server
-from .support import within
+from .support import Connection, within
 
 
 @pytest.mark.parametrize("args", [("--port", "0"), ("serve", "--port", "0")])
@@ -127,10 +127,11 @@ async def test_a_setting_that_makes_no_sense(args: list[str], part: str) -> None
     "args", [["--no-such-setting", "1"], ["no-such-command"], ["--port"], ["--log-format", "xml"]]
 )
 async def test_a_command_line_that_makes_no_sense(args: list[str]) -> None:
-    """Status 2, and what would have made sense."""
+    """One clear line on standard error and status 2."""
     status, out, err = await run(*args)
     assert (2, "") == (status, out)
-    assert "Error: " in err
+    assert err.startswith("cameleer-registry: ")
+    assert 1 == err.count("\n")
 
 
 async def test_precedence(tmp_path: Path) -> None:
@@ -159,6 +160,18 @@ async def test_help_explains_every_setting(args: list[str]) -> None:
         assert " ".join(setting.metadata["help"].split()) in text
     assert "--config" in text
     assert "serve" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "status"),
+    [([], 400), (["true"], 400), (["false"], 200), (["no"], 200)],
+)
+async def test_a_switch_may_have_a_value(args: list[str], status: int) -> None:
+    """So that a flag can switch off what the environment has switched on."""
+    env = {"CAMELEER_REQUIRE_PROTOCOL_VERSION": "true"}
+    flags = ("--require-protocol-version", *args)
+    async with server("--port", "0", *flags, **env) as served, served.client() as client:
+        assert status == (await client.get("/agents")).status_code
 
 
 async def test_version() -> None:
@@ -207,12 +220,55 @@ async def test_bytes_that_are_no_http_request() -> None:
             port = int(served.url.rsplit(":", 1)[1])
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(raw)
-            assert b" 400 " in await within(reader.readline())
+            answer = await Connection(reader, writer).answer()
+            assert (400, "invalid-request") == (answer.status, answer.code)
+            assert "1" == answer.headers["x-cameleer-protocol-version"]
             writer.close()
+        # What cannot be unpacked is not told either, whether or not anybody wanted to read it.
+        async with served.client(headers={"Content-Encoding": "gzip"}) as client:
+            answers = [
+                await client.post(path, content=b"x" * 9) for path in ("/x", "/agents/commands")
+            ]
+        assert [404, 400] == [answer.status_code for answer in answers]
         assert 0 == await served.terminate()
         assert served.process.stderr is not None
         told = (await served.process.stderr.read()).decode().splitlines()
     assert ["shutting down", "stopped"] == [line.split("] ")[1].split("  ")[0] for line in told]
+
+
+async def test_clients_that_leave_early_are_no_errors() -> None:
+    """A storm of them leaves no line in the log."""
+    async with server("--port", "0", stderr=PIPE) as served, served.client() as client:
+        await client.post("/agents/register", json={"agentId": "a", "group": "g"})
+        port = int(served.url.rsplit(":", 1)[1])
+        head = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
+        for raw in (b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: x\r\n\r\n", head) * 50:
+            for leave in (asyncio.StreamWriter.close, reset):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(raw)
+                leave(writer)
+        assert 200 == (await client.get("/agents")).status_code
+        assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        log = (await served.process.stderr.read()).decode()
+    assert "error" not in log
+    assert "Traceback" not in log
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def test_the_end_is_told_to_whoever_asks() -> None:
+    """While it shuts down, /readyz says 503, and new streams are ended at once."""
+    async with server() as served, served.client() as client:
+        await client.post("/agents/register", json={"agentId": "a", "group": "g"})
+        served.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while (answer := await client.get(f"{served.url}/readyz")).status_code == 200:
+                pass
+        assert (503, ["shutting down"]) == (answer.status_code, answer.json()["reasons"])
+        assert 0 == await within(served.process.wait())
 
 
 async def test_a_stopped_process_declares_nobody_stale() -> None:

@@ -58,7 +58,8 @@ def rows(page: Path, heading: str) -> list[list[str]]:
 
 def address(path: str) -> str:
     """Return a route's path as it is documented: ``{agent_id:…}`` becomes ``{agentId}``."""
-    for name, documented in (("agent_id", "{agentId}"), ("command_id", "{commandId}")):
+    names = {"agent_id": "{agentId}", "command_id": "{commandId}", "group": "{group}"}
+    for name, documented in names.items():
         path = re.sub(rf"{{{name}(:[^/]*(?:/[^/{{}}]*)?\[\^/\]\+)?}}", documented, path)
     return path
 

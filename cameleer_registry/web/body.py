@@ -51,8 +51,8 @@ async def read(request: web.Request) -> bytes:
         raise RequestTimeout(
             f"the body did not arrive within {settings.body_timeout:g} seconds"
         ) from None
-    except RequestPayloadError as error:
-        raise MalformedJson(f"the body could not be read: {error}") from None
+    except RequestPayloadError:
+        raise MalformedJson("the body is not encoded as its headers say") from None
 
 
 async def expect_continue(request: web.Request) -> None:

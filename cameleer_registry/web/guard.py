@@ -42,11 +42,17 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(error)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
         return from_aiohttp(error, request)
-    except ConnectionError:
-        raise  # the client is gone, and with it whoever would read an answer
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ConnectionError) and _is_gone(request):
+            return web.Response()  # to nobody: aiohttp drops it
         log.exception("a request failed", method=request.method, path=request.path)
+        if request.writer.output_size > 0 and request.transport is not None:
+            request.transport.abort()  # an answer has begun, and no other can follow in it
         return problem(InternalError("the server's log has the details"))
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -61,11 +67,12 @@ def check_version(request: web.Request) -> None:
 
     Not from an orchestrator's probes, which speak none.
     """
-    version = request.headers.get(VERSION_HEADER)
-    if version in SUPPORTED_VERSIONS or request.match_info.handler in PROBES:
+    versions = request.headers.getall(VERSION_HEADER, [])
+    unsupported = [version for version in versions if version not in SUPPORTED_VERSIONS]
+    if request.match_info.handler in PROBES or (versions and not unsupported):
         return
-    if version is not None:
-        asked = f"protocol version {version!r} is not supported"
+    if unsupported:
+        asked = f"protocol version {unsupported[0]!r} is not supported"
     elif request.app[NODE].settings.require_protocol_version:
         asked = f"the header {VERSION_HEADER} is required"
     else:

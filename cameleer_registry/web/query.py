@@ -44,9 +44,7 @@ def positive(request: web.Request, name: str) -> int | None:
     if value is None:
         return None
     if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) == 0:
-        raise InvalidRequest(
-            [Fault(f"?{name}", f"expected a whole number from 1 on, got {value[:64]!r}")]
-        )
+        raise InvalidRequest([Fault(f"?{name}", f"expected 1 to 999999999, got {value[:64]!r}")])
     return int(value)
 
 

@@ -14,6 +14,8 @@ API: Final = "/api/v1"
 
 # The reserved words are no agent ids: their own addresses answer, if only with 405.
 _ID: Final = r"{agent_id:(?!(?:register|commands|groups)(?:/|$))[^/]+}"
+_GROUP: Final = r"{group:[^/]+}"
+_COMMAND: Final = r"{command_id:[^/]+}"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -28,12 +30,12 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", f"{API}/agents/{_ID}/heartbeat", agents.heartbeat),
     ("GET", f"{API}/agents/{_ID}/events", streams.stream_events),
     ("POST", f"{API}/agents/{_ID}/commands", commands.issue_to_agent),
-    ("POST", f"{API}/agents/groups/{{group}}/commands", commands.issue_to_group),
+    ("POST", f"{API}/agents/groups/{_GROUP}/commands", commands.issue_to_group),
     ("POST", f"{API}/agents/commands", commands.issue_to_all),
     ("GET", f"{API}/agents/{_ID}/commands", commands.list_of_agent),
-    ("POST", f"{API}/agents/{_ID}/commands/{{command_id}}/ack", commands.acknowledge),
-    ("GET", f"{API}/commands/{{command_id}}", commands.show_command),
-    ("GET", f"{API}/commands/{{command_id}}/deliveries", commands.list_deliveries),
+    ("POST", f"{API}/agents/{_ID}/commands/{_COMMAND}/ack", commands.acknowledge),
+    ("GET", f"{API}/commands/{_COMMAND}", commands.show_command),
+    ("GET", f"{API}/commands/{_COMMAND}/deliveries", commands.list_deliveries),
 )
 """Method, address and handler. What can be asked with GET can be asked with HEAD, too, except for
 the stream: aiohttp would open one to answer."""

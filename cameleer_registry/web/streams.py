@@ -23,6 +23,10 @@ class AgentEventResponse(EventSourceResponse):
     def __init__(self, *, send_timeout: float) -> None:
         super().__init__(send_timeout=send_timeout)
         self.headers[hdrs.CACHE_CONTROL] = "no-store, no-transform"
+        # The connection ends with the stream, whichever side ends it (RFC 9112, section 9.6), and
+        # in HTTP/1.0 nothing else could end it.
+        self.headers[hdrs.CONNECTION] = "close"
+        self.force_close()
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write the headers; raises ConnectionResetError where the client is gone already."""
@@ -30,10 +34,6 @@ class AgentEventResponse(EventSourceResponse):
             return await super().prepare(request)
         if request.transport is None:
             raise ConnectionResetError("the client is gone")
-        if request.version < HttpVersion11:
-            # Only the end of the connection ends a response without a length in HTTP/1.0.
-            self.headers[hdrs.CONNECTION] = "close"
-            self.force_close()
         writer = await super().prepare(request)
         self.stop_streaming()
         return writer

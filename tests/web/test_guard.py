@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from cameleer_registry import Node, Settings
 
-from ..support import Served, serving
+from ..support import Served, connected, serving
 
 VERSION = "X-Cameleer-Protocol-Version"
 
@@ -40,6 +41,14 @@ async def test_another_version_is_refused(served: Served, version: str) -> None:
     assert (400, "unsupported-protocol-version") == (answer.status, answer.code)
     assert answer.json()["detail"].endswith("supported: 1")
     assert 0 == len(served.node.registry)
+
+
+async def test_another_version_beside_this_one_is_refused(served: Served) -> None:
+    """Whoever says two things means neither."""
+    async with connected(served) as connection:
+        both = f"{VERSION}: 1\r\n{VERSION}: 2\r\n"
+        connection.writer.write(f"GET /api/v1/agents HTTP/1.1\r\nHost: x\r\n{both}\r\n".encode())
+        assert "unsupported-protocol-version" == (await connection.answer()).code
 
 
 async def test_this_version_is_served(served: Served) -> None:
@@ -206,3 +215,35 @@ async def test_a_failure_of_the_server_itself(
     [record] = caplog.records
     assert record.exc_info
     assert "secret detail" == str(record.exc_info[1])
+
+
+async def test_a_failure_after_the_answer_has_begun(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection is cut: a second answer in the middle of the first would be read as part."""
+
+    def fail(_node: Node, *_: Any, **__: Any) -> Any:
+        raise LookupError("secret detail")
+
+    await served.register("a")
+    monkeypatch.setattr(Node, "open_stream", fail)
+    async with connected(served) as connection:
+        connection.writer.write(b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert 200 == (await connection.head()).status
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await connection.chunk()
+    assert "secret detail" in caplog.text
+
+
+async def test_a_connection_error_of_our_own_is_a_failure(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only where the client is gone is there nobody to tell."""
+
+    def fail(_node: Node, *_: Any, **__: Any) -> Any:
+        raise ConnectionResetError("some other connection")
+
+    monkeypatch.setattr(Node, "agents", fail)
+    answer = await served.request("GET", "/agents")
+    assert (500, "internal-error") == (answer.status, answer.code)
+    assert "some other connection" in caplog.text

@@ -41,6 +41,7 @@ async def test_a_stream_begins_at_once(served: Served) -> None:
     assert headers["content-type"] == "text/event-stream"
     assert headers["cache-control"] == "no-store, no-transform"
     assert headers["x-accel-buffering"] == "no"
+    assert headers["connection"] == "close"
     assert headers["x-cameleer-protocol-version"] == "1"
     assert "content-encoding" not in headers
     found = re.fullmatch(rb"retry: (\d+)\n: connected\n", opening)
