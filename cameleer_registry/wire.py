@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from types import GenericAlias, UnionType
+from types import UnionType
 from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
 import attrs
@@ -174,8 +174,7 @@ def _faults_of(value: Any, shape: Any, detailed: OrjsonConverter) -> list[Fault]
 
 def _named(faults: list[Fault]) -> list[Fault]:
     if len(faults) > _FAULTS_NAMED:
-        more = len(faults) - _FAULTS_NAMED
-        faults = [*faults[:_FAULTS_NAMED], Fault("$", f"… and {more} more faults")]
+        faults = [*faults[:_FAULTS_NAMED], Fault("$", "… and more faults")]
     return faults
 
 
@@ -229,14 +228,36 @@ def _shown(value: Any) -> str:
 
 def _structure_tuple(converter: OrjsonConverter, shape: Any) -> Callable[[Any, Any], Any]:
     """Accept arrays only: cattrs would also take a string apart into its letters."""
-    of_list: Any = GenericAlias(list, (get_args(shape)[0],))
+    element = get_args(shape)[0]
 
     def hook(value: Any, _: Any) -> Any:
         if type(value) is not list:
             raise ValueError(f"expected an array, got {rules.kind_of(value)}")
-        return tuple(converter.structure(value, of_list))
+        return tuple(_structure_each(converter, value, element))
 
     return hook
+
+
+def _structure_each(converter: OrjsonConverter, values: list[Any], shape: Any) -> list[Any]:
+    """Structure the elements of an array, and give up where there are enough faults to name.
+
+    cattrs would make an exception for each of a million.
+    """
+    structure = converter.get_structure_hook(shape)
+    if not converter.detailed_validation:
+        return [structure(value, shape) for value in values]
+    structured, faults = [], []
+    for index, value in enumerate(values):
+        try:
+            structured.append(structure(value, shape))
+        except Exception as error:
+            error.add_note(IterableValidationNote(f"at {index}", index, shape))
+            faults.append(error)
+            if len(faults) > _FAULTS_NAMED:
+                break
+    if faults:
+        raise IterableValidationError("faults in an array", faults, list)
+    return structured
 
 
 def _structure_object(value: Any, _: Any) -> Any:
@@ -251,7 +272,7 @@ def _structure_capabilities(converter: OrjsonConverter, value: Any, _: Any) -> A
         case dict():
             return value
         case list():
-            return dict.fromkeys(converter.structure(value, list[rules.Label]), True)
+            return dict.fromkeys(_structure_each(converter, value, rules.Label), True)
         case _:
             raise ValueError(f"expected an object or an array of names, got {rules.kind_of(value)}")
 

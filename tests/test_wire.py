@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from cattrs import IterableValidationError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -209,12 +210,31 @@ def test_every_fault_is_named_with_its_path() -> None:
 
 
 def test_ten_thousand_faults_make_a_short_answer() -> None:
-    """A hundred are named, and of the others how many there are."""
+    """A hundred are named, and that there are others."""
     raw = json.dumps({**MINIMAL, "routeIds": [None] * 10_000}).encode()
     with pytest.raises(InvalidRequest) as caught:
         wire.decode(raw, Registration)
     assert Fault("$.routeIds[99]", "expected a string, got null") == caught.value.errors[99]
-    assert (Fault("$", "… and 9900 more faults"),) == caught.value.errors[100:]
+    assert (Fault("$", "… and more faults"),) == caught.value.errors[100:]
+
+
+def test_no_more_faults_are_looked_for_than_are_named() -> None:
+    """A megabyte of them would hold the loop for seconds, and take a gigabyte."""
+    looked_at: list[Any] = []
+
+    class Converter:
+        detailed_validation = True
+
+        def get_structure_hook(self, _shape: Any) -> Any:
+            def refuse(value: Any, _: Any) -> Any:
+                looked_at.append(value)
+                raise ValueError("wrong")
+
+            return refuse
+
+    with pytest.raises(IterableValidationError):
+        wire._structure_each(Converter(), [1] * 500_000, str)  # type: ignore[arg-type]
+    assert 101 == len(looked_at)
 
 
 @pytest.mark.parametrize("shape", [Registration, Order])
