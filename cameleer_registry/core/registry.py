@@ -8,7 +8,7 @@ not any timer has run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice, takewhile
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ CONFLICT_TAKEOVERS: Final = 3
 CONFLICT_WINDOW: Final = 60 * NANOSECONDS
 """… within this time are a conflict; and no more than one conflict is told in as long."""
 
-SWEEP_LIMIT: Final = 500
+SWEEP_LIMIT: Final = 200
 """Agents, or deliveries, that one sweep looks at by default, so that it never holds a loop long."""
 
 Events = tuple[Event, ...]
@@ -297,27 +297,25 @@ class Registry:
         page = self._roster.page(now, statuses=statuses, groups=groups, after=after, limit=limit)
         return [views.agent(record, self._roster, now) for record in page]
 
-    def groups(self, *, now: Instant) -> list[GroupSummary]:
-        """Show every group that has agents, in order of their names."""
-        counts = {
-            name: {status: len(bucket) for status, bucket in group.members.items()}
-            for name, group in self._roster.groups.items()
+    def groups(self, *, now: Instant) -> Iterator[GroupSummary]:
+        """Show every group that has agents, in order of their names.
+
+        Counted when this is called, and shown one by one.
+        """
+        counted = {
+            name: [group.connected, *(len(group.members[status]) for status in AgentStatus)]
+            for name, group in sorted(self._roster.groups.items())
             if group
         }
+        place = {status: place for place, status in enumerate(AgentStatus, start=1)}
         for record in self._roster.overdue(now):
-            of_group = counts[record.registration.group]
-            of_group[record.status] -= 1
-            of_group[self._roster.status_of(record, now)] += 1
-        return [
-            GroupSummary(
-                group=name,
-                live=of_group[AgentStatus.LIVE],
-                stale=of_group[AgentStatus.STALE],
-                dead=of_group[AgentStatus.DEAD],
-                connected=self._roster.groups[name].connected,
-            )
-            for name, of_group in sorted(counts.items())
-        ]
+            of_group = counted[record.registration.group]
+            of_group[place[record.status]] -= 1
+            of_group[place[self._roster.status_of(record, now)]] += 1
+        return (
+            GroupSummary(group=name, live=live, stale=stale, dead=dead, connected=connected)
+            for name, (connected, live, stale, dead) in counted.items()
+        )
 
     def check_target(self, target: Target) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
@@ -353,25 +351,31 @@ class Registry:
 
     def deliveries(
         self, command_id: str, *, now: Instant, states: Collection[DeliveryState] = ()
-    ) -> list[Delivery]:
-        """Show a command's deliveries, in order of the agents' ids; raises CommandNotFound."""
+    ) -> Iterator[Delivery]:
+        """Show a command's deliveries, in order of the agents' ids, as they are asked for.
+
+        Raises CommandNotFound, at once.
+        """
         records = self._ledger.find(command_id).deliveries
-        return [
-            views.delivery(record, now)
-            for _, record in sorted(records.items())
-            if not states or record.state_at(now) in states
-        ]
+        return (
+            views.delivery(records[agent_id], now)
+            for agent_id in sorted(records)
+            if not states or records[agent_id].state_at(now) in states
+        )
 
     def agent_deliveries(
         self, agent_id: str, *, now: Instant, states: Collection[DeliveryState] = ()
-    ) -> list[AgentDelivery]:
-        """Show what was sent to an agent, newest first; raises AgentNotRegistered."""
+    ) -> Iterator[AgentDelivery]:
+        """Show what was sent to an agent, newest first, as it is asked for.
+
+        Raises AgentNotRegistered, at once.
+        """
         self._roster.find(agent_id)
-        return [
+        return (
             views.agent_delivery(record, now)
-            for record in self._ledger.inbox(agent_id)
+            for record in list(self._ledger.inbox(agent_id))
             if not states or record.state_at(now) in states
-        ]
+        )
 
     # Deciding
 

@@ -57,10 +57,6 @@ class GroupRecord:
     def __len__(self) -> int:
         return sum(map(len, self.members.values()))
 
-    def records(self) -> Iterator[AgentRecord]:
-        """Iterate over all its agents, in no particular order."""
-        return chain.from_iterable(bucket.values() for bucket in self.members.values())
-
 
 _SIGNS: Final[Mapping[type[events.AgentEvent], Sign]] = {
     events.AgentRevived: Sign.HEARD,

@@ -42,13 +42,17 @@ class FanOuts:
         self._queue: deque[FanOut] = deque()
         # Set while there is something in the queue.
         self._waiting = asyncio.Event()
+        # True while drain() runs; else nobody would write what is left in the queue.
+        self._draining = False
 
     def add(self, command_id: str, agent_ids: tuple[str, ...], frame: Frame) -> FanOut:
         """Begin to write a command, or put it behind those that are being written."""
         fan_out = FanOut(command_id, frame, deque(agent_ids))
-        if not self._queue:
+        if not self._draining:
+            self._write_all(fan_out)
+        elif not self._queue:
             self._write_batch(fan_out)
-        if fan_out.agent_ids or self._queue:
+        if fan_out.agent_ids:
             fan_out.done = asyncio.get_running_loop().create_future()
             self._queue.append(fan_out)
             self._waiting.set()
@@ -60,18 +64,35 @@ class FanOuts:
             await asyncio.shield(fan_out.done)
 
     async def drain(self) -> None:
-        """Write what is in the queue, batch by batch, whenever there is something. Never ends."""
-        while True:
-            await self._waiting.wait()
+        """Write what is in the queue, batch by batch, whenever there is something. Never ends.
+
+        Where it is ended all the same, it writes what is left, for nobody else would.
+        """
+        self._draining = True
+        try:
+            while True:
+                await self._waiting.wait()
+                while self._queue:
+                    fan_out = self._queue[0]
+                    self._write_batch(fan_out)
+                    if not fan_out.agent_ids:
+                        self._settle(self._queue.popleft())
+                    await asyncio.sleep(0)
+                self._waiting.clear()
+        finally:
+            self._draining = False
             while self._queue:
-                fan_out = self._queue[0]
-                self._write_batch(fan_out)
-                if not fan_out.agent_ids:
-                    self._queue.popleft()
-                    if fan_out.done and not fan_out.done.done():
-                        fan_out.done.set_result(None)
-                await asyncio.sleep(0)
-            self._waiting.clear()
+                fan_out = self._queue.popleft()
+                self._settle(fan_out)
+                self._write_all(fan_out)
+
+    def _settle(self, fan_out: FanOut) -> None:
+        if fan_out.done and not fan_out.done.done():
+            fan_out.done.set_result(None)
+
+    def _write_all(self, fan_out: FanOut) -> None:
+        while fan_out.agent_ids:
+            self._write_batch(fan_out)
 
     def _write_batch(self, fan_out: FanOut) -> None:
         batch = list(islice(fan_out.agent_ids, BATCH))

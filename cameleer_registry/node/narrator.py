@@ -5,6 +5,7 @@ Heartbeats are not told. Deliveries are told as sums, and the failures one by on
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -20,9 +21,10 @@ _IDS_NAMED: Final = 20
 
 
 def tell(fact: Event) -> None:
-    """Log a fact, where it is one to be logged."""
+    """Log a fact, where it is one to be logged. It is one, whether or not a handler fails."""
     if (teller := _TELLERS.get(type(fact))) is not None:
-        teller(fact)
+        with contextlib.suppress(Exception):
+            teller(fact)
 
 
 def _registered(fact: events.AgentRegistered) -> None:

@@ -7,12 +7,13 @@ it says has happened. :meth:`Node.carry_out` is the only place where anything is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
 import uuid_utils
 
+from .. import wire
 from ..core import events, views
 from ..core.events import CloseReason, Event
 from ..core.instant import NANOSECONDS, nanoseconds
@@ -89,6 +90,7 @@ class Node:
 
     def start(self) -> None:
         """Start the guarded tasks."""
+        self.shutting_down = False
         for name, run in (
             ("heartbeat monitor", monitors.heartbeat_monitor),
             ("command expiry", monitors.command_expiry),
@@ -125,8 +127,9 @@ class Node:
     def register(self, registration: Registration) -> tuple[Agent, bool]:
         """Enter an agent, or resume a known one; tell which it was (True: resumed).
 
-        Raises AtCapacity.
+        Raises AtCapacity, and TypeError where a capability is nothing that JSON can express.
         """
+        wire.encode(registration.capabilities)
         now = self.clock.now()
         resumed = registration.agent_id in self.registry
         self.carry_out(self.registry.register(registration, now=now))
@@ -165,6 +168,10 @@ class Node:
 
     def groups(self) -> list[GroupSummary]:
         """Show every group that has agents, in order of their names."""
+        return list(self.iter_groups())
+
+    def iter_groups(self) -> Iterator[GroupSummary]:
+        """Show the same, as it is when this is called, one by one."""
         return self.registry.groups(now=self.clock.now())
 
     # Streams
@@ -269,12 +276,24 @@ class Node:
         self, command_id: str, *, states: Collection[DeliveryState] = ()
     ) -> list[Delivery]:
         """Show a command's deliveries, in order of the agents' ids; raises CommandNotFound."""
+        return list(self.iter_deliveries(command_id, states=states))
+
+    def iter_deliveries(
+        self, command_id: str, *, states: Collection[DeliveryState] = ()
+    ) -> Iterator[Delivery]:
+        """Show the same, one by one; raises CommandNotFound, at once."""
         return self.registry.deliveries(command_id, now=self.clock.now(), states=states)
 
     def agent_deliveries(
         self, agent_id: str, *, states: Collection[DeliveryState] = ()
     ) -> list[AgentDelivery]:
         """Show what was sent to an agent, newest first; raises AgentNotRegistered."""
+        return list(self.iter_agent_deliveries(agent_id, states=states))
+
+    def iter_agent_deliveries(
+        self, agent_id: str, *, states: Collection[DeliveryState] = ()
+    ) -> Iterator[AgentDelivery]:
+        """Show the same, one by one; raises AgentNotRegistered, at once."""
         return self.registry.agent_deliveries(agent_id, now=self.clock.now(), states=states)
 
     # What is done about what happened

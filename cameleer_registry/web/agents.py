@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from aiohttp import web
 from yarl import URL
@@ -12,7 +14,13 @@ from ..settings import Settings
 from . import query
 from .body import read_as
 from .keys import NODE
-from .responses import in_slices, json, json_array
+from .responses import json, json_array
+
+SLICE: Final = 100
+"""Agents that are looked up at a time."""
+
+Ask = Callable[[str, int], list[Agent]]
+"""Returns up to so many agents that follow an id."""
 
 
 async def register(request: web.Request) -> web.Response:
@@ -61,19 +69,37 @@ async def list_agents(request: web.Request) -> web.StreamResponse:
     def ask(after: str, limit: int) -> list[Agent]:
         return node.agents(statuses=statuses, groups=groups, after=after, limit=limit)
 
-    if limit is None:
-        slices = in_slices(ask, lambda agent: agent.agent_id, after=after)
-        return await json_array(request, slices)
-    page = ask(after, limit + 1)
-    headers = {}
-    if len(page) > limit:
-        headers["Link"] = f'<{_next_page(request, page[limit - 1].agent_id)}>; rel="next"'
-    return json(page[:limit], headers=headers)
+    headers, last = {}, None
+    if limit is not None and (last := await _last_of_page(ask, after, limit)) is not None:
+        headers["Link"] = f'<{_next_page(request, last)}>; rel="next"'
+    return await json_array(request, _in_slices(ask, after, last), headers=headers)
 
 
-async def list_groups(request: web.Request) -> web.Response:
+async def list_groups(request: web.Request) -> web.StreamResponse:
     """``GET /agents/groups``."""
-    return json(request.app[NODE].groups())
+    return await json_array(request, request.app[NODE].iter_groups())
+
+
+async def _last_of_page(ask: Ask, after: str, limit: int) -> str | None:
+    """Return the id that ends a page, or None where no other page follows."""
+    while limit:
+        found = ask(after, min(limit, SLICE))
+        if not found:
+            return None
+        after = found[-1].agent_id
+        limit -= len(found)
+        await asyncio.sleep(0)
+    return after if ask(after, 1) else None
+
+
+def _in_slices(ask: Ask, after: str, last: str | None) -> Iterator[Agent]:
+    """Ask for one slice after the other, up to the agent of that id, or to the end."""
+    while found := ask(after, SLICE):
+        for agent in found:
+            if last is not None and agent.agent_id > last:
+                return
+            yield agent
+        after = found[-1].agent_id
 
 
 def _config(settings: Settings) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from ..core.model import Ack, DeliveryState, Order, Target
 from . import query
 from .body import read_as
 from .keys import NODE
-from .responses import json, json_array, sliced
+from .responses import json, json_array
 
 
 async def issue_to_agent(request: web.Request) -> web.Response:
@@ -47,15 +47,17 @@ async def show_command(request: web.Request) -> web.Response:
 async def list_deliveries(request: web.Request) -> web.StreamResponse:
     """``GET /commands/{commandId}/deliveries``: in order of the agents' ids."""
     states = query.members(request, "status", DeliveryState)
-    deliveries = request.app[NODE].deliveries(request.match_info["command_id"], states=states)
-    return await json_array(request, sliced(deliveries))
+    deliveries = request.app[NODE].iter_deliveries(request.match_info["command_id"], states=states)
+    return await json_array(request, deliveries)
 
 
 async def list_of_agent(request: web.Request) -> web.StreamResponse:
     """``GET /agents/{id}/commands``: what was sent to that agent, newest first."""
     states = query.members(request, "status", DeliveryState)
-    deliveries = request.app[NODE].agent_deliveries(request.match_info["agent_id"], states=states)
-    return await json_array(request, sliced(deliveries))
+    deliveries = request.app[NODE].iter_agent_deliveries(
+        request.match_info["agent_id"], states=states
+    )
+    return await json_array(request, deliveries)
 
 
 async def _issue(request: web.Request, target: Target) -> web.Response:

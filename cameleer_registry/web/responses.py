@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 
 from .. import wire
+from .keys import NODE
 
-SLICE: Final = 500
-"""Items of a long list that are made and written before others get their turn."""
+PIECE: Final = 65_536
+"""Bytes of a long list that are made and written before others get their turn."""
 
 
 def json(
@@ -24,43 +26,49 @@ def json(
 
 async def json_array(
     request: web.Request,
-    slices: Iterator[Sequence[Any]],
+    items: Iterator[Any],
     *,
     headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
-    """Answer with a list, written slice by slice where it is long.
+    """Answer with a list, written piece by piece where it is long.
 
-    So a list of any length takes no more memory than a slice, holds up nobody while it is made,
-    and waits for a slow reader without anybody else noticing.
+    So a list of any length takes no more memory than a piece and its largest item, and holds up
+    nobody while it is made. A reader that takes nothing for ``stream_stall_timeout`` is cut off.
     """
-    first = next(slices, ())
-    second = next(slices, ())
-    if not second:
-        return json(list(first), headers=headers)
+    piece, complete = _next_piece(items)
+    if complete:
+        body = b"[%b]" % piece
+        return web.Response(body=body, headers=headers, content_type="application/json")
     response = web.StreamResponse(headers=headers)
     response.content_type = "application/json"
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return response
-    await response.write(b"[" + wire.encode(list(first))[1:-1])
-    while second:
-        await response.write(b"," + wire.encode(list(second))[1:-1])
-        second = next(slices, ())
-    await response.write(b"]")
+    patience = request.app[NODE].settings.stream_stall_timeout
+    piece = b"[" + piece
+    try:
+        while not complete:
+            async with asyncio.timeout(patience):
+                await response.write(piece)
+            await asyncio.sleep(0)
+            piece, complete = _next_piece(items)
+            piece = b"," + piece if piece else b""
+        async with asyncio.timeout(patience):
+            await response.write(piece + b"]")
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the reader does not keep up") from None
     return response
 
 
-def in_slices(
-    ask: Callable[[str, int], Sequence[Any]], key: Callable[[Any], str], *, after: str
-) -> Iterator[Sequence[Any]]:
-    """Ask for one slice after the other: ``ask(after, limit)``."""
-    while page := ask(after, SLICE):
-        yield page
-        if len(page) < SLICE:
-            return
-        after = key(page[-1])
-
-
-def sliced(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Cut a list into slices."""
-    return (items[start : start + SLICE] for start in range(0, len(items), SLICE))
+def _next_piece(items: Iterator[Any]) -> tuple[bytes, bool]:
+    """Encode items until they fill a piece; tell whether these were the last."""
+    encoded, size = [], 0
+    for item in items:
+        encoded.append(wire.encode(item))
+        size += len(encoded[-1])
+        if size >= PIECE:
+            return b",".join(encoded), False
+    return b",".join(encoded), True

@@ -186,7 +186,7 @@ class Talk:
         return pending, acknowledged, expired
 
     def delivery(self, agent_id: str, command_id: str) -> Delivery:
-        deliveries = self.registry.deliveries(command_id, now=self.now)
+        deliveries = list(self.registry.deliveries(command_id, now=self.now))
         return next(delivery for delivery in deliveries if delivery.agent_id == agent_id)
 
     def inbox(self, agent_id: str, *states: DeliveryState) -> list[str]:

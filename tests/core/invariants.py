@@ -137,7 +137,7 @@ def _check_commands(registry: Registry, now: Instant) -> None:
                 assert delivery.acknowledged.steady < command.expires.steady
             assert delivery.late_ack is None or delivery.state is DeliveryState.EXPIRED
         shown = registry.command(command_id, now=now)
-        deliveries = registry.deliveries(command_id, now=now)
+        deliveries = list(registry.deliveries(command_id, now=now))
         assert [d.agent_id for d in deliveries] == sorted(command.deliveries)
         current = Counter(delivery.status for delivery in deliveries)
         assert {state: current[state] for state in DeliveryState} == shown.counts
@@ -230,11 +230,14 @@ def snapshot(registry: Registry, now: Instant) -> dict[str, Any]:
     roster, ledger = registry._roster, registry._ledger
     return {
         "agents": registry.agents(now=now, limit=len(registry)),
-        "groups": registry.groups(now=now),
+        "groups": list(registry.groups(now=now)),
         "commands": [registry.command(command_id, now=now) for command_id in ledger.commands],
-        "deliveries": [registry.deliveries(command_id, now=now) for command_id in ledger.commands],
+        "deliveries": [
+            list(registry.deliveries(command_id, now=now)) for command_id in ledger.commands
+        ],
         "inboxes": {
-            agent_id: registry.agent_deliveries(agent_id, now=now) for agent_id in roster.agents
+            agent_id: list(registry.agent_deliveries(agent_id, now=now))
+            for agent_id in roster.agents
         },
         "due": (registry.next_lease_end(), registry.next_deadline()),
         "records": [attrs.asdict(record, recurse=False) for record in roster.agents.values()],

@@ -89,7 +89,7 @@ def test_targets_are_frozen_when_issued(talk: Talk) -> None:
     talk.register("late")
     talk.register("b", "h")
     talk.remove("a")
-    deliveries = talk.registry.deliveries("c", now=talk.now)
+    deliveries = list(talk.registry.deliveries("c", now=talk.now))
     assert [("a", EXPIRED), ("b", PENDING)] == [(d.agent_id, d.status) for d in deliveries]
     assert 2 == talk.command("c").target_count
 

@@ -71,7 +71,7 @@ def test_expiry_spares_what_was_acknowledged(talk: Talk, swept: bool) -> None:
 
 
 def _in_state(talk: Talk, state: DeliveryState) -> list[Delivery]:
-    return talk.registry.deliveries("x", now=talk.now, states=[state])
+    return list(talk.registry.deliveries("x", now=talk.now, states=[state]))
 
 
 def test_pushed_is_seen_and_is_no_state(talk: Talk) -> None:
@@ -99,19 +99,16 @@ def test_agent_deliveries_as_shown(talk: Talk) -> None:
     assert ["c2", "c1", "c0"] == talk.inbox("a")
     assert (["c2"], ["c1"], ["c0"]) == tuple(talk.inbox("a", state) for state in DeliveryState)
     assert ["c2", "c0"] == talk.inbox("a", PENDING, EXPIRED)
-    assert (
-        AgentDelivery(
-            command_id="c2",
-            type=CommandType.CONFIG_UPDATE,
-            payload={"sampling": 0.5},
-            created_at=time_of_day(talk.moment(2)),
-            expires_at=time_of_day(talk.moment(2 + TTL)),
-            agent_id="a",
-            status=PENDING,
-            delivered_at=time_of_day(talk.moment(2)),
-            acknowledged_at=None,
-            late_ack_at=None,
-            result=None,
-        )
-        == talk.registry.agent_deliveries("a", now=talk.now)[0]
-    )
+    assert AgentDelivery(
+        command_id="c2",
+        type=CommandType.CONFIG_UPDATE,
+        payload={"sampling": 0.5},
+        created_at=time_of_day(talk.moment(2)),
+        expires_at=time_of_day(talk.moment(2 + TTL)),
+        agent_id="a",
+        status=PENDING,
+        delivered_at=time_of_day(talk.moment(2)),
+        acknowledged_at=None,
+        late_ack_at=None,
+        result=None,
+    ) == next(talk.registry.agent_deliveries("a", now=talk.now))

@@ -289,7 +289,7 @@ class Conversations(RuleBasedStateMachine):
             if not self._is_known(command_id):
                 assert not model.is_open(self.now)
                 continue
-            deliveries = self.talk.registry.deliveries(command_id, now=self.now)
+            deliveries = list(self.talk.registry.deliveries(command_id, now=self.now))
             assert sorted(model.targets) == [delivery.agent_id for delivery in deliveries]
             for delivery in deliveries:
                 assert model.state(delivery.agent_id, self.now) == delivery.status

@@ -248,7 +248,7 @@ async def test_a_public_address_makes_links_absolute() -> None:
 
 async def test_the_settings_of_the_server_are_told_in_milliseconds() -> None:
     """To the nearest, and never as nothing."""
-    settings = Settings(heartbeat_interval=1.5, stale_after=2, command_ttl=0.0001)
+    settings = Settings(heartbeat_interval=1.5, stale_after=2, command_ttl=0.0014)
     async with running(create_app(settings)) as (host, port):
         served = Served(create_app()[NODE], host, port)
         config = (await served.register("a")).json()["config"]

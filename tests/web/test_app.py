@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
+import pytest
 from aiohttp import web
 
 from cameleer_registry import (
@@ -18,7 +20,7 @@ from cameleer_registry import (
 )
 from cameleer_registry.core.rules import AgentId, GroupName
 
-from ..support import Served, connected, eventually, running, streaming
+from ..support import Served, connected, eventually, running, streaming, within
 
 
 async def test_embedded_under_a_prefix() -> None:
@@ -109,16 +111,16 @@ async def test_what_a_host_application_gets_wrong_changes_nothing() -> None:
     """A payload that JSON cannot express is refused before anybody is sent anything."""
     node = create_app()[NODE]
     node.register(Registration(agent_id=AgentId("a"), group=GroupName("g")))
+    unspeakable = Registration(
+        agent_id=AgentId("b"), group=GroupName("g"), capabilities={"x": object()}
+    )
+    with pytest.raises(TypeError):
+        node.register(unspeakable)
+    assert ["a"] == [agent.agent_id for agent in node.agents()]
     for payload in ({"x": object()}, {"x": {1, 2}}, {1: {"y": b""}}):
-        try:
-            await node.issue(
-                Order(type=CommandType.REPLAY, payload=payload),  # type: ignore[arg-type]
-                Target.agent("a"),
-            )
-        except TypeError:
-            pass
-        else:
-            raise AssertionError("accepted")
+        order = Order(type=CommandType.REPLAY, payload=payload)  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            await node.issue(order, Target.agent("a"))
     assert [] == node.agent_deliveries("a")
 
 
@@ -145,3 +147,53 @@ async def test_nothing_is_left_after_the_end() -> None:
     await asyncio.sleep(0)
     assert before == asyncio.all_tasks()
     assert 0 == len(registry[NODE].streams)
+
+
+async def test_a_host_application_may_issue_before_and_after_it_runs() -> None:
+    """Nobody is connected then, and nobody waits for ever."""
+    registry = create_app()
+    node = registry[NODE]
+    order = Order(type=CommandType.REPLAY)
+    for number in range(600):
+        node.register(Registration(agent_id=AgentId(f"a{number}"), group=GroupName("g")))
+    assert 600 == (await within(node.issue(order, Target.all()), 5)).target_count
+    async with running(registry):
+        assert 600 == (await within(node.issue(order, Target.all()), 5)).target_count
+        last = asyncio.create_task(node.issue(order, Target.all()))
+        await asyncio.sleep(0)
+    assert 600 == (await within(last, 5)).target_count
+    assert 600 == (await within(node.issue(order, Target.all()), 5)).target_count
+
+
+async def test_a_node_may_be_started_again() -> None:
+    """It knows what it knew, and takes work."""
+    node = create_app()[NODE]
+    node.register(Registration(agent_id=AgentId("a"), group=GroupName("g")))
+    for _ in range(2):
+        node.start()
+        assert [] == node.ailments
+        await node.shut_down()
+        assert ["shutting down"] == node.ailments
+        await node.stop()
+    assert ["a"] == [agent.agent_id for agent in node.agents()]
+
+
+async def test_a_log_that_cannot_be_written_stops_nothing(served: Served) -> None:
+    """What has happened has happened."""
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("disk full")
+
+    broken, logger = Broken(), logging.getLogger("cameleer_registry")
+    logger.addHandler(broken)
+    logger.setLevel(logging.DEBUG)
+    try:
+        assert 201 == (await served.register("a")).status
+        async with streaming(served, "a") as stream:
+            command_id = (await served.issue("/agents/a")).json()["commandId"]
+            assert command_id == (await stream.event())["id"]
+            assert 200 == (await served.ack("a", command_id)).status
+    finally:
+        logger.removeHandler(broken)
+        logger.setLevel(logging.NOTSET)
