@@ -13,18 +13,35 @@ bound its connection is aborted, since a close would wait for the buffer to drai
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from fcntl import ioctl
+from itertools import islice, takewhile
+from termios import TIOCOUTQ
 from typing import Final, cast
 
 from ..core.events import CloseReason
 from .frames import END, KEEPALIVE, Frame, opening
 
 PAUSE_ABOVE: Final = 65_536
-"""Bytes waiting in this process above which a stream counts as stalled, until all are gone."""
+"""Bytes waiting in this process above which a reader is behind, until all are gone."""
 
 ENDING_GRACE: Final = 1.0
 """Seconds in which a stream that has been ended may still drain before it is aborted."""
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Return how many bytes the kernel holds that the peer has not confirmed; 0 if unknown.
+
+    It takes what waits here in lumps of a third of its own buffer, which may be megabytes: by
+    that alone a slow reader would seem to take nothing for a long time.
+    """
+    try:
+        sock = transport.get_extra_info("socket")
+        return int.from_bytes(ioctl(sock.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (AttributeError, OSError, ValueError):  # no socket, not one of TCP, or closed by now
+        return 0
 
 
 class AgentStream(asyncio.Protocol):
@@ -38,6 +55,7 @@ class AgentStream(asyncio.Protocol):
         "closed",
         "stream_id",
         "transport",
+        "written",
     )
 
     def __init__(
@@ -56,6 +74,8 @@ class AgentStream(asyncio.Protocol):
         self._chunked = chunked
         # aiohttp's protocol of this connection, which is passed what happens to it.
         self._beneath = cast(asyncio.Protocol, transport.get_protocol())
+        # Bytes written so far.
+        self.written = 0
         # Done when the connection is gone.
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         transport.set_write_buffer_limits(high=PAUSE_ABOVE, low=0)
@@ -87,13 +107,24 @@ class AgentStream(asyncio.Protocol):
         """Cut the connection; what is waiting to be read is lost."""
         self.transport.abort()
 
+    @property
+    def taken(self) -> int:
+        """Bytes that the peer has confirmed: what neither waits here nor in the kernel."""
+        return self.written - self.transport.get_write_buffer_size() - _in_kernel(self.transport)
+
     def _write(self, frame: Frame) -> None:
-        self.transport.write(frame.chunked if self._chunked else frame.plain)
+        content = frame.chunked if self._chunked else frame.plain
+        self.written += len(content)
+        self.transport.write(content)
 
     # What the transport has to say
 
     def data_received(self, data: bytes) -> None:
         """Ignore what a client sends after its request: nothing would ever answer it."""
+
+    def eof_received(self) -> None:
+        """Take a client that sends no more for one that is gone, as aiohttp does."""
+        self._streams.lose(self, CloseReason.CLIENT_GONE)
 
     def pause_writing(self) -> None:
         """Begin to count the time for which the reader is behind."""
@@ -133,9 +164,10 @@ class Streams:
         # When each open stream is due for a keepalive: all wait equally long, so the first to be
         # due stands in front. OrderedDict keeps that cheap to find.
         self._keepalive_due: OrderedDict[AgentStream, float] = OrderedDict()
-        # Connections to be aborted when their time has come, unless they drain or are gone
-        # before: the stalled ones, and those that were ended.
-        self._abort_at: dict[AgentStream, float] = {}
+        # Readers that are behind: until when they must have taken more than so many bytes.
+        self._stalled: dict[AgentStream, tuple[float, int]] = {}
+        # Streams that were ended: until when they must be gone.
+        self._ending: dict[AgentStream, float] = {}
         # Streams whose connections exist, ended ones included.
         self._connections: set[AgentStream] = set()
 
@@ -171,6 +203,7 @@ class Streams:
         if stream is None:
             return
         self._keepalive_due.pop(stream, None)
+        self._stalled.pop(stream, None)
         if reason is CloseReason.SLOW_CONSUMER:
             stream.abort()
         else:
@@ -186,33 +219,30 @@ class Streams:
 
     # What the keeper does
 
-    def due_for_keepalive(self, limit: int) -> list[AgentStream]:
-        """Take up to ``limit`` streams that are due, and arrange for their next time."""
+    def keep_alive(self, limit: int) -> bool:
+        """Write to up to ``limit`` streams that are due; tell whether there may be more."""
         now = self._time()
-        due: list[AgentStream] = []
-        for stream, at in self._keepalive_due.items():
-            if at > now or len(due) == limit:
-                break
-            due.append(stream)
+        waiting = islice(self._keepalive_due.items(), limit)
+        due = [stream for stream, _ in takewhile(lambda entry: entry[1] <= now, waiting)]
         for stream in due:
             self._keepalive_due[stream] = now + self.keepalive_interval
             self._keepalive_due.move_to_end(stream)
-        return due
-
-    def keep_alive(self, limit: int) -> bool:
-        """Write to up to ``limit`` streams that are due; tell whether there may be more."""
-        due = self.due_for_keepalive(limit)
         for stream in due:
             stream.push(KEEPALIVE)
         return len(due) == limit
 
     def abort_overdue(self) -> None:
-        """Abort the connections whose time has come."""
+        """Abort the connections whose time has come, and give those more that make use of it."""
         now = self._time()
-        for stream in [stream for stream, at in self._abort_at.items() if at <= now]:
-            del self._abort_at[stream]
-            self.lose(stream, CloseReason.SLOW_CONSUMER)
-            stream.abort()  # where it was ended before, and is nobody's stream any more
+        for stream, (at, taken) in list(self._stalled.items()):
+            if at > now:
+                continue
+            if stream.taken > taken:
+                self.stalled(stream)
+            else:
+                self.lose(stream, CloseReason.SLOW_CONSUMER)
+        for stream in [stream for stream, at in self._ending.items() if at <= now]:
+            stream.abort()
 
     def next_wake(self) -> float:
         """Return in how many seconds the keeper should look again: soon enough for new streams."""
@@ -230,21 +260,21 @@ class Streams:
     def gone(self, stream: AgentStream) -> None:
         """Forget a connection that is gone."""
         self._connections.discard(stream)
-        self._abort_at.pop(stream, None)
+        self._stalled.pop(stream, None)
+        self._ending.pop(stream, None)
         self.lose(stream, CloseReason.CLIENT_GONE)
 
     def stalled(self, stream: AgentStream) -> None:
-        """Give a reader time to catch up."""
-        self._abort_at.setdefault(stream, self._time() + self.stall_timeout)
+        """Give a reader time to take something."""
+        self._stalled[stream] = (self._time() + self.stall_timeout, stream.taken)
 
     def recovered(self, stream: AgentStream) -> None:
         """Take note that a reader has caught up."""
-        if stream.stream_id in self._open:
-            self._abort_at.pop(stream, None)
+        self._stalled.pop(stream, None)
 
     def ending(self, stream: AgentStream) -> None:
         """Give a stream that was ended time to drain."""
-        self._abort_at[stream] = self._time() + ENDING_GRACE
+        self._ending[stream] = self._time() + ENDING_GRACE
 
     def _time(self) -> float:
         return asyncio.get_running_loop().time()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
@@ -10,6 +12,9 @@ from aiohttp_sse import EventSourceResponse
 from ..core.events import CloseReason
 from ..errors import AgentNotRegistered
 from .keys import NODE
+
+LONGEST_USER_TIMEOUT: Final = 2_000_000
+"""Seconds. TCP_USER_TIMEOUT is an int of milliseconds: 24.8 days."""
 
 
 class AgentEventResponse(EventSourceResponse):
@@ -21,7 +26,7 @@ class AgentEventResponse(EventSourceResponse):
     """
 
     def __init__(self, *, send_timeout: float) -> None:
-        super().__init__(send_timeout=send_timeout)
+        super().__init__(send_timeout=min(send_timeout, LONGEST_USER_TIMEOUT))
         self.headers[hdrs.CACHE_CONTROL] = "no-store, no-transform"
         # The connection ends with the stream, whichever side ends it (RFC 9112, section 9.6), and
         # in HTTP/1.0 nothing else could end it.
@@ -31,7 +36,7 @@ class AgentEventResponse(EventSourceResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write the headers; raises ConnectionResetError where the client is gone already."""
         if self.prepared:
-            return await super().prepare(request)
+            return self._payload_writer
         if request.transport is None:
             raise ConnectionResetError("the client is gone")
         writer = await super().prepare(request)

@@ -282,10 +282,13 @@ async def test_a_client_that_is_gone_before_the_answer_leaves_nothing(served: Se
 # A client that does not read
 
 
-async def unread(served: Served, agent_id: str) -> socket.socket:
-    """Open a stream whose client never reads, with a receive buffer as small as can be."""
+async def unread(
+    served: Served, agent_id: str, *, receive_buffer: int | None = 4096
+) -> socket.socket:
+    """Open a stream that nobody reads, with a receive buffer as small as can be."""
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(sock, (served.host, served.port))
@@ -346,10 +349,51 @@ async def test_a_reader_that_catches_up_is_kept() -> None:
         async with streaming(served, "a") as stream:
             stream.writer.transport.pause_reading()  # type: ignore[attr-defined]
             ids = [(await served.node.issue(big, Target.agent("a"))).command_id for _ in range(9)]
-            assert served.node.streams._abort_at, "it counts as stalled"
+            assert served.node.streams._stalled, "it is behind"
             stream.writer.transport.resume_reading()  # type: ignore[attr-defined]
             assert ids == [(await stream.event())["id"] for _ in ids]
-            await eventually(lambda: not served.node.streams._abort_at)
+            await eventually(lambda: not served.node.streams._stalled)
+            assert served.node.agent("a").connected
+
+
+async def test_a_slow_reader_that_goes_on_reading_is_kept() -> None:
+    """However long it takes for what it was sent: only one that takes nothing is cut off."""
+    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
+    settings = Settings(max_stream_backlog=2**30, stream_stall_timeout=0.2, keepalive_interval=0.1)
+    async with serving(settings) as served:
+        await served.register("slow")
+        sock = await unread(served, "slow", receive_buffer=None)
+        loop = asyncio.get_running_loop()
+        for _ in range(12):
+            await served.node.issue(big, Target.agent("slow"))
+        start, received = loop.time(), 0
+        while received < 12 * 900_000:
+            received += len(await within(loop.sock_recv(sock, 131_072)))
+            await asyncio.sleep(0.02)
+        assert loop.time() - start > 3 * settings.stream_stall_timeout, "the test was too quick"
+        assert served.node.agent("slow").connected
+        sock.close()
+
+
+async def test_a_reader_that_is_behind_and_sends_no_more_is_gone() -> None:
+    """Its end of the connection is closed: it is not connected, whatever waits for it."""
+    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
+    async with serving(Settings(max_stream_backlog=2**30)) as served:
+        await served.register("slow")
+        sock = await unread(served, "slow")
+        for _ in range(10):
+            await served.node.issue(big, Target.agent("slow"))
+        sock.shutdown(socket.SHUT_WR)
+        await eventually(lambda: not served.node.agent("slow").connected, seconds=1)
+        await eventually(lambda: not served.node.streams._connections)
+        sock.close()
+
+
+async def test_the_longest_stall_timeout_is_none_too_long_for_the_kernel() -> None:
+    """A year of milliseconds does not fit into its int."""
+    async with serving(Settings(stream_stall_timeout=365 * 86_400)) as served:
+        await served.register("a")
+        async with streaming(served, "a"):
             assert served.node.agent("a").connected
 
 
