@@ -47,6 +47,7 @@ from .errors import (
     RequestTimeout,
     SettingsError,
     TooManyPending,
+    UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
 from .node.node import Node
@@ -91,6 +92,7 @@ __all__ = [
     "Target",
     "TargetLevel",
     "TooManyPending",
+    "UnsupportedEncoding",
     "UnsupportedProtocolVersion",
     "__version__",
     "create_app",

@@ -15,6 +15,7 @@
     ├── RequestTimeout              408 request-timeout
     ├── CommandExpired              410 command-expired
     ├── BodyTooLarge                413 body-too-large
+    ├── UnsupportedEncoding         415 unsupported-content-encoding
     ├── TooManyPending              429 too-many-pending
     ├── InternalError               500 internal-error
     └── AtCapacity                  503 at-capacity
@@ -172,6 +173,18 @@ class BodyTooLarge(RegistryError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body is larger than {limit} bytes")
         self.limit = limit
+
+
+class UnsupportedEncoding(RegistryError):
+    """The body is compressed, and bodies are read as they are."""
+
+    status = 415
+    code = "unsupported-content-encoding"
+    title = "Unsupported content encoding"
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"the body is encoded as {encoding!r}; send it as it is")
+        self.encoding = encoding
 
 
 class TooManyPending(RegistryError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
+import socket
 from typing import Final
 
 from aiohttp import web
@@ -22,6 +24,10 @@ log = get_logger(__name__)
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted, as far as the kernel's somaxconn allows. aiohttp's
 128 is too small for a fleet that reconnects at once."""
+
+ACCEPTED_AT_ONCE: Final = 16
+"""Connections that asyncio accepts before others get their turn. It takes the backlog for that
+number, too; and where descriptors have run out it logs a failure for each, again every second."""
 
 SHUTDOWN_TIMEOUT: Final = 1.5
 """Seconds that requests which are being answered may take to finish. aiohttp may spend it twice;
@@ -59,12 +65,13 @@ async def serve(settings: Settings) -> None:
     runner = PoliteRunner(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
+        auto_decompress=False,  # a megabyte can unpack to a gigabyte; see web/body.py
         keepalive_timeout=max(IDLE_TIMEOUT, 2.5 * settings.heartbeat_interval),
         shutdown_timeout=SHUTDOWN_TIMEOUT,
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+        site = _Site(runner, settings.host, settings.port, backlog=ACCEPTED_AT_ONCE)
         try:
             await site.start()
         except OSError as error:
@@ -81,6 +88,16 @@ async def serve(settings: Settings) -> None:
     log.info("stopped")
 
 
+class _Site(web.TCPSite):
+    """A listening socket with a longer queue than asyncio would accept at once."""
+
+    async def start(self) -> None:
+        await super().start()
+        for sock in self._server.sockets:  # type: ignore[union-attr]
+            with socket.socket(fileno=os.dup(sock.fileno())) as same:
+                same.listen(BACKLOG)
+
+
 def _netloc(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -88,6 +105,6 @@ def _netloc(host: str, port: int) -> str:
 def _raise_descriptor_limit() -> None:
     """Allow as many open connections as the system lets us; 1,024 is a usual default."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
+    with contextlib.suppress(OSError, ValueError):  # some systems have a lower one than they say
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         log.debug("raised the limit of open files", before=soft, now=hard)

@@ -32,6 +32,7 @@ _UNITS: Final[Mapping[str | None, float]] = {
     "h": 3600,
     "d": 86400,
 }
+_SHORTEST: Final = 0.001
 _LONGEST: Final = 365 * 86400.0
 _MANY: Final = 10**15
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -46,8 +47,8 @@ def duration(value: Any) -> float:
         seconds = value
     else:
         raise ValueError(f"expected seconds, or a duration such as 90s or 5m, got {value!r}")
-    if not 0 < seconds <= _LONGEST:  # nor where it is NaN
-        raise ValueError(f"expected more than 0 seconds and at most 365d, got {value!r}")
+    if not _SHORTEST <= seconds <= _LONGEST:  # nor where it is NaN
+        raise ValueError(f"expected a millisecond to 365d, got {value!r}")
     return float(seconds)
 
 

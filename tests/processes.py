@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -64,16 +65,27 @@ async def run(*args: str, **env: str) -> tuple[int, str, str]:
 
 
 @asynccontextmanager
-async def server(*args: str, stderr: Any = None, **env: str) -> AsyncIterator[Server]:
+async def server(
+    *args: str,
+    stderr: Any = None,
+    open_files: int | None = None,
+    env: Mapping[str, str] | None = None,
+) -> AsyncIterator[Server]:
     """Start a server on a free port, and kill it at the end where it has not ended."""
+
+    def limit() -> None:
+        if open_files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "cameleer_registry",
         *(args or ("--port", "0")),
-        env=environment(**env),
+        env=environment(**(env or {})),
         stdout=PIPE,
         stderr=stderr,
+        preexec_fn=limit,
     )
     assert process.stdout is not None
     try:

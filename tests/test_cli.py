@@ -142,7 +142,7 @@ async def test_precedence(tmp_path: Path) -> None:
     )
     env = {"CAMELEER_COMMAND_TTL": "8", "CAMELEER_KEEPALIVE_INTERVAL": "8s"}
     args = ("--config", str(config), "--keepalive-interval", "9")
-    async with server(*args, **env) as served, served.client() as client:
+    async with server(*args, env=env) as served, served.client() as client:
         answer = await client.post("/agents/register", json={"agentId": "a", "group": "g"})
     names = ("keepaliveIntervalMs", "commandTtlMs", "heartbeatIntervalMs", "staleAfterMs")
     assert [9000, 8000, 7000, 90000] == [answer.json()["config"][name] for name in names]
@@ -170,7 +170,7 @@ async def test_a_switch_may_have_a_value(args: list[str], status: int) -> None:
     """So that a flag can switch off what the environment has switched on."""
     env = {"CAMELEER_REQUIRE_PROTOCOL_VERSION": "true"}
     flags = ("--require-protocol-version", *args)
-    async with server("--port", "0", *flags, **env) as served, served.client() as client:
+    async with server("--port", "0", *flags, env=env) as served, served.client() as client:
         assert status == (await client.get("/agents")).status_code
 
 
@@ -229,7 +229,7 @@ async def test_bytes_that_are_no_http_request() -> None:
             answers = [
                 await client.post(path, content=b"x" * 9) for path in ("/x", "/agents/commands")
             ]
-        assert [404, 400] == [answer.status_code for answer in answers]
+        assert [404, 415] == [answer.status_code for answer in answers]
         assert 0 == await served.terminate()
         assert served.process.stderr is not None
         told = (await served.process.stderr.read()).decode().splitlines()
@@ -253,6 +253,26 @@ async def test_clients_that_leave_early_are_no_errors() -> None:
         log = (await served.process.stderr.read()).decode()
     assert "error" not in log
     assert "Traceback" not in log
+
+
+async def test_more_connections_than_descriptors() -> None:
+    """Those that are open go on; the log says so without filling a disk; then more are accepted."""
+    async with server("--port", "0", stderr=PIPE, open_files=48) as served:
+        async with served.client() as client:
+            await client.post("/agents/register", json={"agentId": "a", "group": "g"})
+            port = int(served.url.rsplit(":", 1)[1])
+            others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(80)]
+            for _ in range(30):
+                assert 204 == (await client.post("/agents/a/heartbeat")).status_code
+                await asyncio.sleep(0.05)
+            for _, writer in others:
+                writer.close()
+        async with served.client() as another, asyncio.timeout(20):
+            assert 200 == (await another.get("/agents")).status_code
+        assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        log = (await served.process.stderr.read()).decode()
+    assert 1 <= log.count("socket.accept() out of system resource") < 200
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

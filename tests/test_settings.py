@@ -107,14 +107,14 @@ def test_durations_are_seconds_or_carry_a_unit(text: Any, seconds: float) -> Non
 )
 def test_no_other_duration_is_taken(value: Any) -> None:
     """Above 0 and up to a year; a word, a list or a boolean is none."""
-    with pytest.raises(ValueError, match=r"^expected (seconds|more than 0 seconds)"):
+    with pytest.raises(ValueError, match=r"^expected (seconds|a millisecond)"):
         duration(value)
 
 
 @pytest.mark.parametrize("number", [10**400, -(10**400)], ids=["large", "small"])
 def test_a_number_too_large_for_a_float_is_refused_like_any_other(number: int) -> None:
     """TOML has integers of any length."""
-    with pytest.raises(ValueError, match="at most 365d"):
+    with pytest.raises(ValueError, match="to 365d"):
         duration(number)
 
 

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.web import RequestPayloadError
 
 from .. import wire
-from ..errors import BodyTooLarge, MalformedJson, RequestTimeout
+from ..errors import BodyTooLarge, MalformedJson, RequestTimeout, UnsupportedEncoding
 from .keys import NODE
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ async def read_as(request: web.Request, shape: type[T], *, empty: T | None = Non
     """Read a body as JSON, whatever its Content-Type, and structure it.
 
     ``empty`` is what a missing body stands for; without it a missing body is refused. Raises
-    MalformedJson, InvalidRequest, BodyTooLarge and RequestTimeout.
+    MalformedJson, InvalidRequest, BodyTooLarge, UnsupportedEncoding and RequestTimeout.
     """
     raw = await read(request)
     if empty is not None and not raw:
@@ -28,7 +28,10 @@ async def read_as(request: web.Request, shape: type[T], *, empty: T | None = Non
 
 
 async def read(request: web.Request) -> bytes:
-    """Read a body; raises MalformedJson, BodyTooLarge and RequestTimeout.
+    """Read a body; raises MalformedJson, BodyTooLarge, UnsupportedEncoding and RequestTimeout.
+
+    Compressed ones are refused: a megabyte of one can unpack to a gigabyte, which holds the loop
+    for seconds wherever it is stopped.
 
     Not ``request.read()``: its limit is that of the application the server was made for, which
     is another one where this is embedded.
@@ -36,6 +39,9 @@ async def read(request: web.Request) -> bytes:
     if not request.body_exists:
         return b""
     settings = request.app[NODE].settings
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedEncoding(encoding)
     length = request.content_length
     if length is not None and length > settings.max_body:
         raise BodyTooLarge(settings.max_body)
@@ -52,7 +58,7 @@ async def read(request: web.Request) -> bytes:
             f"the body did not arrive within {settings.body_timeout:g} seconds"
         ) from None
     except RequestPayloadError:
-        raise MalformedJson("the body is not encoded as its headers say") from None
+        raise MalformedJson("the body broke off, or its chunks are wrong") from None
 
 
 async def expect_continue(request: web.Request) -> None:
