@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import attrs
 import click
@@ -120,7 +120,7 @@ def serve_command(config: Path | None, log_format: str, log_level: str, **flags:
         _fail(error.detail, EXIT_FAILED)
 
 
-def _fail(message: str, status: int) -> Any:
+def _fail(message: str, status: int) -> NoReturn:
     print(f"cameleer-registry: {message}", file=sys.stderr)
     sys.exit(status)
 

@@ -76,7 +76,9 @@ async def serve(settings: Settings) -> None:
             await site.start()
         except OSError as error:
             raise CannotListen(settings.host, settings.port, error) from None
-        address = f"http://{_netloc(settings.host, site.port)}"
+        # A name may stand for several addresses, each of which gets a free port of its own.
+        host = settings.host if settings.port else runner.addresses[0][0]
+        address = f"http://{_netloc(host, site.port)}"
         print(f"cameleer-registry listening on {address}", flush=True)
         await stopped.wait()
         log.info("shutting down", streams=len(app[NODE].streams))

@@ -172,7 +172,8 @@ class Settings:
         100_000,
         _between(0, _MANY),
         "Deliveries of finished commands to remember, in all; the oldest "
-        "are forgotten first. A command without targets counts as one.",
+        "are forgotten first. A command without targets counts as one. Let it be more than the "
+        "fleet: a broadcast that does not fit is forgotten when it finishes.",
     )
     max_stream_backlog: int = _setting(
         1_048_576,

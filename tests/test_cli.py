@@ -30,6 +30,13 @@ async def test_serving(args: tuple[str, ...]) -> None:
             assert {"status": "ready"} == (await client.get(f"{served.url}/readyz")).json()
 
 
+async def test_a_name_of_several_addresses() -> None:
+    """The ready line names one that the port is free on."""
+    named = server("--host", "localhost", "--port", "0")
+    async with named as served, httpx.AsyncClient() as client:
+        assert 200 == (await client.get(f"{served.url}/healthz")).status_code
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_the_end(number: signal.Signals) -> None:
     """A signal ends it with status 0, also with streams open, whose clients are told so."""
