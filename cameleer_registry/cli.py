@@ -19,6 +19,8 @@ from .version import __version__
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_METAVARS: Final = {float: "DURATION", int: "NUMBER"}
+
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 
@@ -45,7 +47,8 @@ def _setting_options(command: F) -> F:
     for setting in reversed(attrs.fields(Settings)):
         default = "none" if setting.default is None else _shown(setting.default)
         # A switch may be said without its value, which then is "true".
-        kind: dict[str, Any] = {"metavar": "VALUE"}
+        metavar = _METAVARS.get(type(setting.default), "TEXT")
+        kind: dict[str, Any] = {"metavar": metavar}
         if isinstance(setting.default, bool):
             kind = {"metavar": "[true|false]", "is_flag": False, "flag_value": "true"}
         option = click.option(
