@@ -1,0 +1,153 @@
+"""Reading: what a registry can be asked, none of which changes it.
+
+What is shown is judged from the records and ``now``, exact at that moment whether or not any
+timer has run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from . import views
+from .instant import Instant
+from .ledger import CommandRecord, Ledger
+from .model import (
+    Agent,
+    AgentDelivery,
+    AgentStatus,
+    Command,
+    Delivery,
+    DeliveryState,
+    GroupSummary,
+    Target,
+    TargetLevel,
+)
+from .roster import Roster
+
+
+class Queries:
+    """The reading half of a registry."""
+
+    def __init__(self, roster: Roster, ledger: Ledger) -> None:
+        self._roster = roster
+        self._ledger = ledger
+
+    def __contains__(self, agent_id: object) -> bool:
+        return agent_id in self._roster.agents
+
+    def __len__(self) -> int:
+        """Return how many agents there are."""
+        return len(self._roster.agents)
+
+    def agent(self, agent_id: str, *, now: Instant) -> Agent:
+        """Show one agent; raises AgentNotRegistered."""
+        return views.agent(self._roster.find(agent_id), self._roster, now)
+
+    def stream_of(self, agent_id: str) -> int | None:
+        """Return the id of an agent's stream; None where it has none or is not known."""
+        record = self._roster.agents.get(agent_id)
+        return record.stream_id if record else None
+
+    def agents(
+        self,
+        *,
+        now: Instant,
+        statuses: Collection[AgentStatus] = (),
+        groups: Collection[str] = (),
+        after: str = "",
+        limit: int,
+    ) -> list[Agent]:
+        """Show up to ``limit`` agents that follow the id ``after``, in order of their ids.
+
+        Empty ``statuses`` or ``groups`` stand for all.
+        """
+        page = self._roster.page(now, statuses=statuses, groups=groups, after=after, limit=limit)
+        return [views.agent(record, self._roster, now) for record in page]
+
+    def groups(self, *, now: Instant) -> Iterator[GroupSummary]:
+        """Show every group that has agents, in order of their names.
+
+        Counted when this is called, and shown one by one.
+        """
+        counted = {
+            name: [group.connected, *(len(group.members[status]) for status in AgentStatus)]
+            for name, group in sorted(self._roster.groups.items())
+            if group
+        }
+        place = {status: place for place, status in enumerate(AgentStatus, start=1)}
+        for record in self._roster.overdue(now):
+            of_group = counted[record.registration.group]
+            of_group[place[record.status]] -= 1
+            of_group[place[self._roster.status_of(record, now)]] += 1
+        return (
+            GroupSummary(group=name, live=live, stale=stale, dead=dead, connected=connected)
+            for name, (connected, live, stale, dead) in counted.items()
+        )
+
+    def check_target(self, target: Target) -> None:
+        """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
+        match target.level:
+            case TargetLevel.AGENT:
+                self._roster.find(target.agent_id or "")
+            case TargetLevel.GROUP:
+                self._roster.group(target.group or "")
+            case TargetLevel.ALL:
+                pass
+
+    def check_delivery(self, agent_id: str, command_id: str) -> None:
+        """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
+        self._roster.find(agent_id)
+        self._ledger.find_delivery(command_id, agent_id)
+
+    def command_record(self, command_id: str) -> CommandRecord:
+        """Return a handle on a command that outlives its being forgotten.
+
+        Raises CommandNotFound.
+        """
+        return self._ledger.find(command_id)
+
+    def command(self, command_id: str, *, now: Instant) -> Command:
+        """Show one command; raises CommandNotFound."""
+        return views.command(self._ledger.find(command_id), now)
+
+    def is_pending(self, command_id: str, agent_id: str, *, now: Instant) -> bool:
+        """Tell whether an agent may still acknowledge a command."""
+        record = self._ledger.commands.get(command_id)
+        delivery = record.deliveries.get(agent_id) if record else None
+        return delivery is not None and delivery.state_at(now) is DeliveryState.PENDING
+
+    def deliveries(
+        self, command_id: str, *, now: Instant, states: Collection[DeliveryState] = ()
+    ) -> Iterator[Delivery]:
+        """Show a command's deliveries, in order of the agents' ids, as they are asked for.
+
+        Raises CommandNotFound, at once.
+        """
+        records = self._ledger.find(command_id).deliveries
+        return (
+            views.delivery(records[agent_id], now)
+            for agent_id in sorted(records)
+            if not states or records[agent_id].state_at(now) in states
+        )
+
+    def agent_deliveries(
+        self, agent_id: str, *, now: Instant, states: Collection[DeliveryState] = ()
+    ) -> Iterator[AgentDelivery]:
+        """Show what was sent to an agent, newest first, as it is asked for.
+
+        Raises AgentNotRegistered, at once.
+        """
+        self._roster.find(agent_id)
+        return (
+            views.agent_delivery(record, now)
+            for record in list(self._ledger.inbox(agent_id))
+            if not states or record.state_at(now) in states
+        )
+
+    def next_lease_end(self) -> int | None:
+        """Return the lease time of the next transition, or None where none is to come."""
+        return self._roster.next_due()
+
+    def next_deadline(self) -> int | None:
+        """Return the steady time of the next deadline, or None where none is to come."""
+        return self._ledger.next_due()
