@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
-from ..core.model import Ack, DeliveryState, Order, Target
+from ..core.model import Ack, CommandStatus, DeliveryState, Order, Target
 from . import query
 from .body import read_as
 from .keys import NODE
 from .responses import json, json_array
+
+LOOK_AFTER_CLIENT: Final = 1.0
+"""Seconds after which somebody who waits is looked after: aiohttp does not tell who has gone."""
 
 
 async def issue_to_agent(request: web.Request) -> web.Response:
@@ -39,9 +44,14 @@ async def show_command(request: web.Request) -> web.Response:
     """``GET /commands/{commandId}``: at once, or with ``?wait=`` when nothing is pending."""
     node, command_id = request.app[NODE], request.match_info["command_id"]
     seconds = query.wait_seconds(request)
-    if seconds is None:
-        return json(node.command(command_id))
-    return json(await node.wait(command_id, seconds))
+    command = node.command(command_id)
+    while seconds and command.status is CommandStatus.PENDING and not node.shutting_down:
+        part = min(seconds, LOOK_AFTER_CLIENT)
+        seconds -= part
+        command = await node.wait(command_id, part)
+        if request.transport is None:
+            raise ConnectionResetError("the client is gone, and nobody waits any more")
+    return json(command)
 
 
 async def list_deliveries(request: web.Request) -> web.StreamResponse:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from cameleer_registry import Settings
+from cameleer_registry.web import commands
 
-from ..support import Served, eventually, serving, streaming
+from ..support import Served, connected, eventually, serving, streaming
 
 
 async def test_a_command_to_one_agent(served: Served) -> None:
@@ -237,6 +238,24 @@ async def test_waiting_in_vain(served: Served) -> None:
         answer = await served.request("GET", f"/commands/{command_id}?wait={seconds}")
         assert (200, "PENDING") == (answer.status, answer.json()["status"])
     assert not served.node._waiters
+
+
+async def test_who_waits_and_goes_away_is_not_waited_for(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left of them long before their time is over."""
+    monkeypatch.setattr(commands, "LOOK_AFTER_CLIENT", 0.05)
+    await served.register("a")
+    command_id = (await served.issue("/agents/a")).json()["commandId"]
+    tasks = len(asyncio.all_tasks())
+    for _ in range(20):
+        async with connected(served) as connection:
+            connection.writer.write(
+                f"GET /api/v1/commands/{command_id}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            )
+            await eventually(lambda: served.node._waiters)
+    await eventually(lambda: not served.node._waiters)
+    await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
 
 
 @pytest.mark.parametrize("wait", ["x", "-1", "61", "1e1", "nan", "inf", "", "1.2.3", "60.001"])
