@@ -175,6 +175,12 @@ class Settings:
         "are forgotten first. A command without targets counts as one. Let it be more than the "
         "fleet: a broadcast that does not fit is forgotten when it finishes.",
     )
+    command_history_bytes: int = _setting(
+        268_435_456,
+        _between(0, _MANY),
+        "Bytes of payloads and results to remember with them, in all: 256 MiB, so that large "
+        "results do not fill the memory long before the deliveries are counted.",
+    )
     max_stream_backlog: int = _setting(
         1_048_576,
         _between(1024, 2**30),

@@ -112,6 +112,8 @@ class CommandIssued(Event):
     agent_ids: tuple[str, ...]
     connected_count: int
     skipped: tuple[str, ...]
+    size: int = 0
+    """Bytes that keeping the payload takes, as its issuer reckons them."""
 
 
 @frozen(kw_only=True)
@@ -128,6 +130,8 @@ class DeliveryAcknowledged(AgentEvent):
 
     command_id: str
     result: Ack
+    size: int = 0
+    """Bytes that keeping the result takes, as its taker reckons them."""
 
 
 @frozen(kw_only=True)

@@ -2,7 +2,8 @@
 
 Like the roster, the ledger keeps and finds; :class:`~.registry.Registry` decides. Commands share
 one time to live, so the open ones stand in order of their deadlines. Finished ones are kept up to
-a number of deliveries in all and then forgotten, the one that finished first before the others.
+a number of deliveries, and of bytes, in all and then forgotten, the one that finished first before
+the others.
 
 Costs: an acknowledgement is O(1); issuing, expiring and forgetting cost the command's targets.
 """
@@ -51,6 +52,7 @@ class CommandRecord:
     expires: Instant
     connected_count: int
     skipped: tuple[str, ...]
+    size: int  # bytes of the payload, and of the results so far
     deliveries: dict[str, DeliveryRecord] = field(factory=dict)  # by agent id
     counts: dict[DeliveryState, int] = field(factory=dict)  # as last told
 
@@ -97,15 +99,18 @@ class Inbox:
 class Ledger:
     """All commands. One to a registry."""
 
-    def __init__(self, history: int) -> None:
-        # How many deliveries of finished commands are kept in all.
+    def __init__(self, history: int, history_bytes: int) -> None:
+        # How many deliveries of finished commands are kept in all, and how many bytes of their
+        # payloads and results.
         self.history = history
+        self.history_bytes = history_bytes
         self.commands: dict[str, CommandRecord] = {}
         # Commands with something pending, in order of their deadlines.
         self._open: OrderedDict[str, CommandRecord] = OrderedDict()
-        # The others, in the order in which they finished, and what they weigh together.
+        # The others, in the order in which they finished, and what they come to together.
         self._finished: deque[CommandRecord] = deque()
         self.finished_weight = 0
+        self.finished_size = 0
         # Only agents that were ever sent something have an inbox.
         self.inboxes: dict[str, Inbox] = {}
 
@@ -169,6 +174,7 @@ class Ledger:
             expires=event.expires,
             connected_count=event.connected_count,
             skipped=event.skipped,
+            size=event.size,
         )
         record.counts = dict.fromkeys(DeliveryState, 0)
         record.counts[DeliveryState.PENDING] = len(event.agent_ids)
@@ -193,6 +199,7 @@ class Ledger:
         self._turn(delivery, Turn.ACK)
         delivery.acknowledged = event.at
         delivery.result = event.result
+        delivery.command.size += event.size
 
     def apply_late_ack(self, event: events.LateAckReceived) -> None:
         """Note that an answer came too late; the first one is the evidence."""
@@ -215,7 +222,8 @@ class Ledger:
         record = self._open.pop(event.command_id)
         self._finished.append(record)
         self.finished_weight += record.weight
-        while self.finished_weight > self.history:
+        self.finished_size += record.size
+        while self.finished_weight > self.history or self.finished_size > self.history_bytes:
             self._forget(self._finished.popleft())
 
     def apply_removed(self, event: events.AgentRemoved) -> None:
@@ -235,6 +243,7 @@ class Ledger:
 
     def _forget(self, record: CommandRecord) -> None:
         self.finished_weight -= record.weight
+        self.finished_size -= record.size
         del self.commands[record.command_id]
         for agent_id in record.deliveries:
             # An agent that was deleted and came back has a new inbox, without this command.

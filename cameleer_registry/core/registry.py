@@ -55,6 +55,7 @@ class Limits:
     """0 stands for no limit."""
     max_pending_per_agent: int = field(default=100, validator=ge(1))
     command_history: int = field(default=100_000, validator=ge(0))
+    command_history_bytes: int = field(default=2**28, validator=ge(0))
 
 
 class Registry(Queries):
@@ -62,7 +63,7 @@ class Registry(Queries):
 
     def __init__(self, limits: Limits) -> None:
         roster = Roster(Lease(limits.stale_after, limits.dead_after))
-        ledger = Ledger(limits.command_history)
+        ledger = Ledger(limits.command_history, limits.command_history_bytes)
         super().__init__(roster, ledger)
         self.limits = limits
         self._appliers: Mapping[type[Event], tuple[Callable[[Any], None], ...]] = {
@@ -168,11 +169,12 @@ class Registry(Queries):
     # Commands
 
     def issue(
-        self, command_id: str, order: Order, target: Target, *, now: Instant
+        self, command_id: str, order: Order, target: Target, *, now: Instant, size: int = 0
     ) -> tuple[CommandRecord, Events]:
         """Issue a command to the agents that ``target`` means at this moment.
 
-        Returns a handle on the command, too, which outlives its being forgotten.
+        ``size`` is what the payload counts against ``command_history_bytes``. Returns a handle on
+        the command, too, which outlives its being forgotten.
         Raises AgentNotRegistered, GroupNotFound, and TooManyPending where the target is one agent
         that has too many commands pending; of a group or all, such agents are skipped.
         """
@@ -196,6 +198,7 @@ class Registry(Queries):
             agent_ids=tuple(agent_ids),
             connected_count=connected,
             skipped=tuple(sorted(skipped)),
+            size=size,
         )
         # Nothing can be refused any more. What has expired is told first, to be in order.
         told = self.sweep_commands(now=now, limit=None)
@@ -212,13 +215,14 @@ class Registry(Queries):
         )
 
     def acknowledge(
-        self, agent_id: str, command_id: str, ack: Ack, *, now: Instant
+        self, agent_id: str, command_id: str, ack: Ack, *, now: Instant, size: int = 0
     ) -> tuple[DeliveryRecord, Events]:
         """Note an agent's answer to a command.
 
-        Returns a handle on the delivery, too, which outlives its being forgotten. There are no
-        facts where the answer was given before: the first result stands. A late answer is noted
-        (LateAckReceived), and refusing it is left to the caller.
+        ``size`` is what the answer counts against ``command_history_bytes``. Returns a handle on
+        the delivery, too, which outlives its being forgotten. There are no facts where the answer
+        was given before: the first result stands. A late answer is noted (LateAckReceived), and
+        refusing it is left to the caller.
         Raises AgentNotRegistered and CommandNotFound.
         """
         self._roster.find(agent_id)
@@ -226,7 +230,7 @@ class Registry(Queries):
         match delivery.state_at(now):
             case DeliveryState.PENDING:
                 acknowledged = events.DeliveryAcknowledged(
-                    at=now, agent_id=agent_id, command_id=command_id, result=ack
+                    at=now, agent_id=agent_id, command_id=command_id, result=ack, size=size
                 )
                 end = _finish_if(delivery.command, settled=1, acknowledged=1, at=now)
                 return delivery, self._commit(acknowledged, *end)

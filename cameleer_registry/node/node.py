@@ -64,6 +64,7 @@ class Node:
                 max_agents=settings.max_agents,
                 max_pending_per_agent=settings.max_pending_per_agent,
                 command_history=settings.command_history,
+                command_history_bytes=settings.command_history_bytes,
             )
         )
         self.streams = Streams(
@@ -229,7 +230,9 @@ class Node:
                 expires_at=views.time_of_day(now.after(self.registry.limits.command_ttl)),
             )
         )
-        record, facts = self.registry.issue(command_id, order, target, now=now)
+        record, facts = self.registry.issue(
+            command_id, order, target, now=now, size=len(frame.plain)
+        )
         self.carry_out(facts)
         fan_out = self._fan_outs.add(command_id, tuple(record.deliveries), frame)
         await self._fan_outs.written(fan_out)
@@ -238,10 +241,11 @@ class Node:
     def acknowledge(self, agent_id: str, command_id: str, ack: Ack) -> Delivery:
         """Note an agent's answer and show the delivery; the first answer stands.
 
-        Raises AgentNotRegistered, CommandNotFound, and CommandExpired after the deadline.
+        Raises AgentNotRegistered, CommandNotFound, CommandExpired after the deadline, and
+        TypeError where its data is nothing that JSON can express.
         """
-        now = self.clock.now()
-        delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now)
+        now, size = self.clock.now(), len(wire.encode(ack))
+        delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)
         self.carry_out(facts)
         if delivery.state_at(now) is DeliveryState.EXPIRED:
             raise CommandExpired(command_id, agent_id=agent_id)

@@ -160,6 +160,8 @@ def _check_history(registry: Registry) -> None:
     assert min(deadlines, default=None) == registry.next_deadline()
     assert ledger.finished_weight == sum(command.weight for command in ledger._finished)
     assert ledger.finished_weight <= registry.limits.command_history
+    assert ledger.finished_size == sum(command.size for command in ledger._finished)
+    assert ledger.finished_size <= registry.limits.command_history_bytes
 
 
 def _check_inboxes(registry: Registry) -> None:

@@ -316,3 +316,30 @@ async def test_a_thousand_commands_arrive_in_order(served: Served) -> None:
             command_id = (await served.issue("/agents/a")).json()["commandId"]
             assert command_id == (await stream.event())["data"]["commandId"]
             await served.ack("a", command_id)
+
+
+async def test_history_is_bounded_in_bytes() -> None:
+    """Large payloads and results are forgotten sooner than small ones."""
+    async with serving(Settings(command_history_bytes=10_000)) as served:
+        await served.register("a")
+
+        async def finished(payload: str, data: str) -> str:
+            command_id = (await served.issue("/agents/a", payload={"x": payload})).json()[
+                "commandId"
+            ]
+            await served.ack("a", command_id, {"data": data})
+            return str(command_id)
+
+        async def statuses(*command_ids: str) -> list[int]:
+            path = "/commands/"
+            return [(await served.request("GET", path + c)).status for c in command_ids]
+
+        small = await finished("", "")
+        large_result = await finished("", "y" * 4_000)
+        large_payload = await finished("x" * 4_000, "")
+        assert [200, 200, 200] == await statuses(small, large_result, large_payload)
+        newest = await finished("x" * 2_000, "y" * 2_000)
+        assert [404, 404, 200, 200] == await statuses(small, large_result, large_payload, newest)
+        too_large = await finished("", "y" * 10_000)
+        assert [404, 404] == await statuses(newest, too_large)
+        assert 0 == served.node.registry._ledger.finished_size
