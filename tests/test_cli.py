@@ -231,6 +231,13 @@ async def test_bytes_that_are_no_http_request() -> None:
             assert (400, "invalid-request") == (answer.status, answer.code)
             assert "1" == answer.headers["x-cameleer-protocol-version"]
             writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        chunked = b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(b"POST /api/v1/agents/a/heartbeat " + chunked)
+        await asyncio.sleep(0.05)  # the answer is on its way when the body turns out to be none
+        writer.write(b"zz\r\n")
+        assert b" 404 " in await within(reader.readline())
+        writer.close()
         # What cannot be unpacked is not told either, whether or not anybody wanted to read it.
         async with served.client(headers={"Content-Encoding": "gzip"}) as client:
             answers = [

@@ -216,6 +216,7 @@ class Streams:
             await asyncio.wait(closed, timeout=timeout)
         for stream in list(self._connections):
             stream.abort()
+        await asyncio.sleep(0)  # in which transports tell that they are gone
 
     # What the keeper does
 

@@ -20,8 +20,6 @@ from .problems import problem
 
 log = get_logger(__name__)
 
-_CLIENTS_FAULT = (HttpProcessingError, web.RequestPayloadError)
-
 
 class PoliteConnection(RequestHandler):
     """A connection that tells its client what is wrong in the words of the contract."""
@@ -44,14 +42,6 @@ class PoliteConnection(RequestHandler):
         response.headers[VERSION_HEADER] = SUPPORTED_VERSIONS[-1]
         response.force_close()
         return response
-
-    def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Log what went wrong here, but not what went wrong at the client's."""
-        error = kwargs.get("exc_info")
-        if isinstance(error, _CLIENTS_FAULT):
-            log.debug("no HTTP request", reason=type(error).__name__)
-        else:
-            super().log_exception(*args, **kwargs)
 
 
 class PoliteRunner(web.AppRunner):

@@ -451,6 +451,22 @@ async def test_shutdown_ends_streams_cleanly_and_quickly() -> None:
         sock.close()
 
 
+async def test_when_the_shutdown_is_over_so_is_every_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A reader that is stuck is not left to whoever runs the server."""
+    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
+    async with serving(Settings(max_stream_backlog=2**30)) as served:
+        await served.register("slow")
+        sock = await unread(served, "slow")
+        for _ in range(10):
+            await served.node.issue(big, Target.agent("slow"))
+        monkeypatch.setattr(served.node.streams, "ending", lambda _stream: None)
+        await served.node.shut_down()
+        assert not served.node.streams._connections
+        sock.close()
+
+
 async def pending_command(served: Served) -> str:
     return (await served.node.issue(ORDER, Target.agent("a1"))).command_id
 
