@@ -59,7 +59,11 @@ async def run(*args: str, **env: str) -> tuple[int, str, str]:
         stdout=PIPE,
         stderr=PIPE,
     )
-    out, err = await within(process.communicate())
+    try:
+        out, err = await within(process.communicate())
+    finally:
+        if process.returncode is None:
+            process.kill()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
