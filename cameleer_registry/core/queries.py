@@ -6,7 +6,7 @@ timer has run.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from . import views
 from .instant import Instant
@@ -42,11 +42,6 @@ class Queries:
     def agent(self, agent_id: str, *, now: Instant) -> Agent:
         """Show one agent; raises AgentNotRegistered."""
         return views.agent(self._roster.find(agent_id), self._roster, now)
-
-    def stream_of(self, agent_id: str) -> int | None:
-        """Return the id of an agent's stream; None where it has none or is not known."""
-        record = self._roster.agents.get(agent_id)
-        return record.stream_id if record else None
 
     def agents(
         self,
@@ -110,11 +105,24 @@ class Queries:
         """Show one command; raises CommandNotFound."""
         return views.command(self._ledger.find(command_id), now)
 
-    def is_pending(self, command_id: str, agent_id: str, *, now: Instant) -> bool:
-        """Tell whether an agent may still acknowledge a command."""
-        record = self._ledger.commands.get(command_id)
-        delivery = record.deliveries.get(agent_id) if record else None
-        return delivery is not None and delivery.state_at(now) is DeliveryState.PENDING
+    def reachable(
+        self, command_id: str, agent_ids: Iterable[str], *, now: Instant
+    ) -> list[tuple[str, int]]:
+        """Return those of a command's targets that may still acknowledge it and hold a stream.
+
+        Each with the id of its stream. None of them where the command has been forgotten.
+        """
+        command = self._ledger.commands.get(command_id)
+        if command is None or command.is_due(now):
+            return []
+        agents, deliveries = self._roster.agents, command.deliveries
+        return [
+            (agent_id, agent.stream_id)
+            for agent_id in agent_ids
+            if (agent := agents.get(agent_id)) is not None
+            and agent.stream_id is not None
+            and deliveries[agent_id].state is DeliveryState.PENDING
+        ]
 
     def deliveries(
         self, command_id: str, *, now: Instant, states: Collection[DeliveryState] = ()

@@ -326,15 +326,10 @@ class Node:
     def _push(self, command_id: str, agent_ids: list[str], frame: frames.Frame) -> None:
         """Write a command to the streams of some of its targets."""
         now = self.clock.now()
-        pushed = []
-        for agent_id in agent_ids:
-            stream = self.streams.get(self.registry.stream_of(agent_id))
-            # It may have expired, or been forgotten, since it was issued.
-            if (
-                stream is not None
-                and self.registry.is_pending(command_id, agent_id, now=now)
-                and stream.push(frame)
-            ):
-                pushed.append(agent_id)
+        # It may have expired, or been forgotten, since it was issued.
+        reachable = self.registry.reachable(command_id, agent_ids, now=now)
+        pushed = [
+            agent_id for agent_id, stream_id in reachable if self.streams.push(stream_id, frame)
+        ]
         if pushed:
             self.carry_out(self.registry.pushed(command_id, pushed, now=now))

@@ -178,9 +178,10 @@ class Streams:
     def __iter__(self) -> Iterator[AgentStream]:
         return iter(list(self._open.values()))
 
-    def get(self, stream_id: int | None) -> AgentStream | None:
-        """Return an open stream; None where there is none of that id."""
-        return None if stream_id is None else self._open.get(stream_id)
+    def push(self, stream_id: int, frame: Frame) -> bool:
+        """Write a frame to a stream; tell whether it was open, and was written to."""
+        stream = self._open.get(stream_id)
+        return stream is not None and stream.push(frame)
 
     def open(self, agent_id: str, transport: asyncio.Transport, *, chunked: bool) -> AgentStream:
         """Take over a connection whose response headers have been written."""

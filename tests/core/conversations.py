@@ -151,6 +151,10 @@ class Talk:
 
     # What can be seen
 
+    def stream_of(self, agent_id: str) -> int | None:
+        record = self.registry._roster.agents.get(agent_id)
+        return record.stream_id if record else None
+
     def agent(self, agent_id: str) -> Agent:
         return self.registry.agent(agent_id, now=self.now)
 

@@ -59,7 +59,7 @@ def test_expiry_spares_what_was_acknowledged(talk: Talk, swept: bool) -> None:
     talk.ack("b", "x")
     assert talk.moment(TTL).steady == talk.registry.next_deadline()
     assert [] == talk.at(TTL - NS).sweep_commands()
-    assert talk.registry.is_pending("x", "a", now=talk.now)
+    assert ["a", "c"] == [delivery.agent_id for delivery in _in_state(talk, PENDING)]
     talk.at(TTL)
     if swept:
         assert deadline(talk, TTL, "x", "a", "c") == talk.sweep_commands()
@@ -67,7 +67,6 @@ def test_expiry_spares_what_was_acknowledged(talk: Talk, swept: bool) -> None:
     assert ((0, 1, 2), CommandStatus.EXPIRED) == (talk.counts("x"), talk.command("x").status)
     states = {state: [d.agent_id for d in _in_state(talk, state)] for state in DeliveryState}
     assert {PENDING: [], ACKNOWLEDGED: ["b"], EXPIRED: ["a", "c"]} == states
-    assert not talk.registry.is_pending("x", "a", now=talk.now)
 
 
 def _in_state(talk: Talk, state: DeliveryState) -> list[Delivery]:
@@ -112,3 +111,27 @@ def test_agent_deliveries_as_shown(talk: Talk) -> None:
         late_ack_at=None,
         result=None,
     ) == next(talk.registry.agent_deliveries("a", now=talk.now))
+
+
+def test_those_who_can_be_reached(talk: Talk) -> None:
+    """They hold a stream, and may still acknowledge: nobody else is written to."""
+    agents = ("a", "b", "c", "d")
+    for stream_id, agent_id in enumerate(agents, start=1):
+        talk.register(agent_id)
+        if agent_id != "b":
+            talk.open(agent_id, stream_id)
+
+    def reachable(command_id: str = "x") -> list[tuple[str, int]]:
+        return talk.registry.reachable(command_id, agents, now=talk.now)
+
+    assert [] == reachable(), "there is no such command yet"
+    talk.issue("x", Target.all())
+    assert [("a", 1), ("c", 3), ("d", 4)] == reachable()
+    talk.ack("a", "x")
+    talk.remove("c")
+    talk.open("d", 9)
+    assert [("d", 9)] == reachable()
+    talk.at(TTL - NS)
+    assert [("d", 9)] == reachable()
+    talk.at(TTL)
+    assert [] == reachable(), "not even where its end has not been told"

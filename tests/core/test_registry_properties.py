@@ -281,7 +281,7 @@ class Conversations(RuleBasedStateMachine):
             assert (model.status(self.now), model.group) == (agent.status, agent.group)
             assert (model.registered, model.heard) == (record.registered, record.heard)
             assert model.status_since(self.now) == roster.status_since(record, self.now).lease
-            assert model.stream_id == registry.stream_of(agent_id)
+            assert model.stream_id == self.talk.stream_of(agent_id)
 
     @invariant()
     def deliveries_are_what_the_model_says(self) -> None:

@@ -43,14 +43,14 @@ def conflicts(talk: Talk, seconds: list[float]) -> list[float]:
 
 def test_open_and_close(talk: Talk) -> None:
     """A stream is its agent's from its opening to its end."""
-    assert (None, False) == (talk.registry.stream_of("a"), talk.agent("a").connected)
+    assert (None, False) == (talk.stream_of("a"), talk.agent("a").connected)
     assert [StreamOpened(at=talk.now, agent_id="a", stream_id=4)] == talk.open("a", 4)
-    assert (4, True) == (talk.registry.stream_of("a"), talk.agent("a").connected)
+    assert (4, True) == (talk.stream_of("a"), talk.agent("a").connected)
     talk.at(1)
     assert [
         StreamClosed(at=talk.now, agent_id="a", stream_id=4, reason=CloseReason.CLIENT_GONE)
     ] == talk.close("a", 4)
-    assert (None, False) == (talk.registry.stream_of("a"), talk.agent("a").connected)
+    assert (None, False) == (talk.stream_of("a"), talk.agent("a").connected)
 
 
 @pytest.mark.parametrize("reason", CloseReason)
@@ -67,7 +67,7 @@ def test_the_newest_stream_wins(talk: Talk) -> None:
     talk.open("a", 1)
     talk.at(1)
     assert takeover(talk, 1, 2) == talk.open("a", 2)
-    assert 2 == talk.registry.stream_of("a")
+    assert 2 == talk.stream_of("a")
 
 
 @pytest.mark.parametrize("reason", CloseReason)
@@ -79,7 +79,7 @@ def test_the_end_of_an_older_stream_never_removes_the_newer(
     talk.open("a", 2)
     assert [] == talk.close("a", 1, reason)
     assert [] == talk.close("a", 1, reason)
-    assert 2 == talk.registry.stream_of("a")
+    assert 2 == talk.stream_of("a")
     assert {"g": (1, 0, 0, 1)} == talk.summaries()
 
 
@@ -98,7 +98,7 @@ def test_the_end_of_a_removed_agents_stream_spares_its_successor(talk: Talk) -> 
     talk.register("a")
     talk.open("a", 2)
     assert [] == talk.close("a", 1)
-    assert 2 == talk.registry.stream_of("a")
+    assert 2 == talk.stream_of("a")
 
 
 def test_connected_counts(talk: Talk) -> None:
