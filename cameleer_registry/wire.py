@@ -39,7 +39,6 @@ is nested deeper in what we send."""
 REQUESTS: Final = (model.Registration, model.Order, model.Ack)
 """What clients send. In these, what is optional may be absent but not null."""
 
-_BRACKETS: Final = re.compile(rb"[\[{]")
 _LONG_INTEGER: Final = re.compile(rb"(?<![\d.])-?\d{19,}(?![\d.eE])")
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _FAULTS_NAMED: Final = 100
@@ -107,7 +106,8 @@ def _parse(raw: bytes) -> tuple[Any, list[Fault]]:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise MalformedJson(_not_utf8(raw) or str(error)) from None
-    if len(_BRACKETS.findall(raw)) > MAX_DEPTH and _depth_of(value) > MAX_DEPTH:
+    brackets = raw.count(b"[") + raw.count(b"{")
+    if brackets > MAX_DEPTH and _depth_of(value) > MAX_DEPTH:
         raise InvalidRequest([Fault("$", f"nested more than {MAX_DEPTH} levels deep")])
     # orjson turns integers beyond 64 bits into floats, which would change them unseen.
     rounded = _find_rounded(raw) if _LONG_INTEGER.search(raw) else []
@@ -214,6 +214,10 @@ def _strict(*types: type, name: str) -> Callable[[Any, Any], Any]:
     return hook
 
 
+_structure_object: Final = _strict(dict, name="an object")
+_structure_array: Final = _strict(list, name="an array")
+
+
 def _structure_enum(value: Any, enum: Any) -> Any:
     try:
         return enum(value)
@@ -230,10 +234,8 @@ def _structure_tuple(converter: OrjsonConverter, shape: Any) -> Callable[[Any, A
     """Accept arrays only: cattrs would also take a string apart into its letters."""
     element = get_args(shape)[0]
 
-    def hook(value: Any, _: Any) -> Any:
-        if type(value) is not list:
-            raise ValueError(f"expected an array, got {rules.kind_of(value)}")
-        return tuple(_structure_each(converter, value, element))
+    def hook(value: Any, of: Any) -> Any:
+        return tuple(_structure_each(converter, _structure_array(value, of), element))
 
     return hook
 
@@ -258,12 +260,6 @@ def _structure_each(converter: OrjsonConverter, values: list[Any], shape: Any) -
     if faults:
         raise IterableValidationError("faults in an array", faults, list)
     return structured
-
-
-def _structure_object(value: Any, _: Any) -> Any:
-    if type(value) is not dict:
-        raise ValueError(f"expected an object, got {rules.kind_of(value)}")
-    return value
 
 
 def _structure_capabilities(converter: OrjsonConverter, value: Any, _: Any) -> Any:
@@ -321,7 +317,7 @@ def _make_converter(*, detailed: bool, requests: tuple[type, ...] = ()) -> Orjso
             shape, converter, _cattrs_omit_if_default=shape is model.Target, **fields
         )
 
-    converter.register_structure_hook(str, lambda value, _: rules.text(value))
+    converter.register_structure_hook(str, _by_rule(rules.text))
     converter.register_structure_hook(bool, _strict(bool, name="a boolean"))
     converter.register_structure_hook(int, _strict(int, name="an integer"))
     converter.register_structure_hook(float, _strict(int, float, name="a number"))
@@ -332,7 +328,7 @@ def _make_converter(*, detailed: bool, requests: tuple[type, ...] = ()) -> Orjso
         (rules.Label, rules.label),
         (rules.Note, rules.note),
     ):
-        converter.register_structure_hook_func(partial(_is, new_type), _by_rule(rule))
+        converter.register_structure_hook_func(partial(_is_equal, new_type), _by_rule(rule))
     for enum in (
         model.AgentStatus,
         model.DeliveryState,
@@ -358,10 +354,6 @@ def _by_rule(rule: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
 
 def _structure_as(converter: OrjsonConverter, shape: Any, value: Any, _: Any) -> Any:
     return converter.structure(value, shape)
-
-
-def _is(expected: Any, shape: Any) -> bool:
-    return shape is expected
 
 
 def _is_equal(expected: Any, shape: Any) -> bool:

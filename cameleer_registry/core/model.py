@@ -211,23 +211,6 @@ class Delivery:
 
 
 @frozen(kw_only=True)
-class AgentDelivery:
-    """One command for one agent, with what an agent needs that missed the event."""
-
-    command_id: str
-    type: CommandType
-    payload: JsonObject
-    created_at: datetime
-    expires_at: datetime
-    agent_id: str
-    status: DeliveryState
-    delivered_at: datetime | None
-    acknowledged_at: datetime | None
-    late_ack_at: datetime | None
-    result: Ack | None
-
-
-@frozen(kw_only=True)
 class CommandEvent:
     """The ``data`` of an event on an agent's stream."""
 
@@ -236,3 +219,15 @@ class CommandEvent:
     payload: JsonObject
     created_at: datetime
     expires_at: datetime
+
+
+@frozen(kw_only=True)
+class AgentDelivery(CommandEvent):
+    """One command for one agent: all that the event would have said, and what became of it."""
+
+    agent_id: str
+    status: DeliveryState
+    delivered_at: datetime | None
+    acknowledged_at: datetime | None
+    late_ack_at: datetime | None
+    result: Ack | None
