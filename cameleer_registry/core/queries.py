@@ -20,7 +20,6 @@ from .model import (
     DeliveryState,
     GroupSummary,
     Target,
-    TargetLevel,
 )
 from .roster import Roster
 
@@ -79,15 +78,9 @@ class Queries:
             for name, (connected, live, stale, dead) in counted.items()
         )
 
-    def check_target(self, target: Target) -> None:
+    def check_target(self, target: Target, *, now: Instant) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
-        match target.level:
-            case TargetLevel.AGENT:
-                self._roster.find(target.agent_id or "")
-            case TargetLevel.GROUP:
-                self._roster.group(target.group or "")
-            case TargetLevel.ALL:
-                pass
+        self._roster.meant_by(target, now)
 
     def check_delivery(self, agent_id: str, command_id: str) -> None:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""

@@ -31,12 +31,11 @@ from .model import (
     TargetLevel,
 )
 from .queries import Queries
-from .roster import AgentRecord, GroupRecord, Roster
+from .roster import CONFLICT_TAKEOVERS, AgentRecord, Roster
 
-CONFLICT_TAKEOVERS: Final = 3
-"""So many takeovers of one agent's stream …"""
 CONFLICT_WINDOW: Final = 60 * NANOSECONDS
-"""… within this time are a conflict; and no more than one conflict is told in as long."""
+"""CONFLICT_TAKEOVERS within this time are a conflict; and no more than one conflict is told in as
+long."""
 
 SWEEP_LIMIT: Final = 200
 """Agents, or deliveries, that one sweep looks at by default, so that it never holds a loop long."""
@@ -181,7 +180,7 @@ class Registry(Queries):
         agent_ids, connected, skipped = [], 0, []
         most = self.limits.max_pending_per_agent
         lapsed = self._ledger.lapsed(now)
-        for record in self._targets(target, now):
+        for record in self._roster.meant_by(target, now):
             if self._ledger.pending_of(record.agent_id) - lapsed[record.agent_id] < most:
                 agent_ids.append(record.agent_id)
                 connected += record.stream_id is not None
@@ -283,16 +282,6 @@ class Registry(Queries):
         if previous is AgentStatus.LIVE:
             return []
         return [events.AgentRevived(at=now, agent_id=record.agent_id, previous=previous)]
-
-    def _targets(self, target: Target, now: Instant) -> Iterable[AgentRecord]:
-        match target.level:
-            case TargetLevel.AGENT:
-                return [self._roster.find(target.agent_id or "")]
-            case TargetLevel.GROUP:
-                group: GroupRecord = self._roster.group(target.group or "")
-                return self._roster.live(now, group)
-            case TargetLevel.ALL:
-                return self._roster.live(now)
 
 
 def _closed(record: AgentRecord, reason: CloseReason, now: Instant) -> events.StreamClosed:

@@ -10,7 +10,7 @@ the sorted index of ids; a sweep costs what is due.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import nsmallest
 from itertools import chain, islice, takewhile
 from typing import Final
@@ -22,7 +22,10 @@ from ..errors import AgentNotRegistered, GroupNotFound
 from . import events
 from .instant import Instant
 from .lifecycle import TRANSITIONS, Lease, Sign
-from .model import AgentStatus, Registration
+from .model import AgentStatus, Registration, Target, TargetLevel
+
+CONFLICT_TAKEOVERS: Final = 3
+"""So many takeovers of an agent's stream in a short time are a conflict; no more are remembered."""
 
 VACATED_GROUPS: Final = 10_000
 """Groups without a single agent that are remembered, newest first. A command to one of these
@@ -119,6 +122,19 @@ class Roster:
         told = self._told if group is None else group.members
         oldest_live = now.lease - self.lease.stale_after
         return (r for r in told[AgentStatus.LIVE].values() if r.heard.lease > oldest_live)
+
+    def meant_by(self, target: Target, now: Instant) -> Iterable[AgentRecord]:
+        """Return the agents that a target means at this moment.
+
+        Raises AgentNotRegistered or GroupNotFound, at once.
+        """
+        match target.level:
+            case TargetLevel.AGENT:
+                return [self.find(target.agent_id or "")]
+            case TargetLevel.GROUP:
+                return self.live(now, self.group(target.group or ""))
+            case TargetLevel.ALL:
+                return self.live(now)
 
     def overdue(self, now: Instant) -> Iterator[AgentRecord]:
         """Iterate over the agents whose status has changed without having been told so."""
@@ -238,7 +254,7 @@ class Roster:
         record.stream_id = None
         self.groups[record.registration.group].connected -= 1
         if event.reason is events.CloseReason.REPLACED:
-            record.takeovers = (*record.takeovers, event.at.steady)[-3:]
+            record.takeovers = (*record.takeovers, event.at.steady)[-CONFLICT_TAKEOVERS:]
 
     def apply_conflict(self, event: events.StreamConflict) -> None:
         """Note that a conflict was told."""

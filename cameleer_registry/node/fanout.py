@@ -10,14 +10,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Final
 
 from attrs import define, field
 
 from .frames import Frame
-
-BATCH: Final = 250
-"""Streams written to before others get their turn: 2 to 4 ms of work."""
+from .streams import BATCH
 
 Push = Callable[[str, list[str], Frame], None]
 """Writes a command's frame to the streams of some agents: (command id, agent ids, frame)."""

@@ -7,16 +7,14 @@ by the clock whenever somebody looks, also while none of these runs.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ..core.instant import NANOSECONDS
 from .clock import Clock
+from .streams import BATCH
 
 if TYPE_CHECKING:
     from .node import Node
-
-STREAM_BATCH: Final = 250
-"""Streams that get their keepalive before others get their turn."""
 
 
 async def heartbeat_monitor(node: Node) -> None:
@@ -48,7 +46,7 @@ async def stream_keeper(node: Node) -> None:
     streams = node.streams
     while True:
         await asyncio.sleep(streams.next_wake())
-        while streams.keep_alive(STREAM_BATCH):  # noqa: ASYNC110 - not waiting: giving way
+        while streams.keep_alive(BATCH):  # noqa: ASYNC110 - not waiting: giving way
             await asyncio.sleep(0)
         streams.abort_overdue()
 

@@ -37,7 +37,7 @@ from ..settings import Settings
 from . import frames, monitors, narrator
 from .clock import TICK, Clock
 from .fanout import FanOuts
-from .streams import AgentStream, Streams
+from .streams import BATCH, AgentStream, Streams
 from .supervisor import Supervisor
 
 DRAIN_SECONDS: Final = 1.0
@@ -109,7 +109,7 @@ class Node:
             self._wake(command_id)
         for count, stream in enumerate(self.streams, start=1):
             self.close_stream(stream, CloseReason.SHUTDOWN)
-            if count % monitors.STREAM_BATCH == 0:
+            if count % BATCH == 0:
                 await asyncio.sleep(0)
         await self.streams.drained(DRAIN_SECONDS)
 
@@ -185,7 +185,7 @@ class Node:
         The headers of the response must have been written; ``chunked`` tells whether they
         announce chunks. Raises AgentNotRegistered, and then leaves the connection alone.
         """
-        self.registry.agent(agent_id, now=self.clock.now())
+        self.check_target(Target.agent(agent_id))
         stream = self.streams.open(agent_id, transport, chunked=chunked)
         self.carry_out(
             self.registry.stream_opened(agent_id, stream.stream_id, now=self.clock.now())
@@ -206,7 +206,7 @@ class Node:
 
     def check_target(self, target: Target) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
-        self.registry.check_target(target)
+        self.registry.check_target(target, now=self.clock.now())
 
     def check_delivery(self, agent_id: str, command_id: str) -> None:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""

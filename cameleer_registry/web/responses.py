@@ -15,13 +15,9 @@ PIECE: Final = 65_536
 """Bytes of a long list that are made and written before others get their turn."""
 
 
-def json(
-    value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def json(value: Any, *, status: int = 200) -> web.Response:
     """Answer with a model."""
-    return web.Response(
-        body=wire.encode(value), status=status, headers=headers, content_type="application/json"
-    )
+    return web.Response(body=wire.encode(value), status=status, content_type="application/json")
 
 
 async def json_array(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from . import agents, commands, health, streams
 from .body import expect_continue
+from .guard import Handler
 
 API: Final = "/api/v1"
 
@@ -16,8 +16,6 @@ API: Final = "/api/v1"
 _ID: Final = r"{agent_id:(?!(?:register|commands|groups)(?:/|$))[^/]+}"
 _GROUP: Final = r"{group:[^/]+}"
 _COMMAND: Final = r"{command_id:[^/]+}"
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/healthz", health.healthz),

@@ -10,6 +10,7 @@ from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
 from ..core.events import CloseReason
+from ..core.model import Target
 from ..errors import AgentNotRegistered
 from .keys import NODE
 
@@ -53,7 +54,7 @@ class AgentEventResponse(EventSourceResponse):
 async def stream_events(request: web.Request) -> web.StreamResponse:
     """``GET /agents/{id}/events``: held open until a newer one comes, or either side goes."""
     node, agent_id = request.app[NODE], request.match_info["agent_id"]
-    node.agent(agent_id)
+    node.check_target(Target.agent(agent_id))
     response = AgentEventResponse(send_timeout=node.settings.stream_stall_timeout)
     await response.prepare(request)
     if request.transport is None:
