@@ -11,9 +11,9 @@ from typing import Any, Final, NoReturn, TypeVar
 import attrs
 import click
 
-from .errors import SettingsError
+from .errors import CannotListen, SettingsError
 from .logs import LogFormat, LogLevel, configure
-from .serving import CannotListen, serve
+from .serving import serve
 from .settings import Settings, environment_variable_of, flag_of, load
 from .version import __version__
 
@@ -120,7 +120,7 @@ def serve_command(config: Path | None, log_format: str, log_level: str, **flags:
     try:
         asyncio.run(serve(settings))
     except CannotListen as error:
-        _fail(error.detail, EXIT_FAILED)
+        _fail(str(error), EXIT_FAILED)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -20,6 +20,7 @@
     ├── InternalError               500 internal-error
     └── AtCapacity                  503 at-capacity
     SettingsError                   (never on the wire: the server does not start)
+    CannotListen                    (likewise)
 
 The web layer reads ``status``, ``code`` and ``title`` and knows none of these classes by name.
 """
@@ -219,3 +220,7 @@ class AtCapacity(RegistryError):
 
 class SettingsError(ValueError):
     """A setting makes no sense. ``str()`` of it is one line that says which and why."""
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on. ``str()`` of it is one line that says which and why."""

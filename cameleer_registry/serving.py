@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from .errors import RegistryError
+from .errors import CannotListen
 from .logs import get_logger
 from .settings import Settings
 from .web.app import create_app
@@ -41,16 +41,6 @@ IDLE_TIMEOUT: Final = 75.0
 keepalive_timeout. Longer where heartbeats come less often, so that they can share one."""
 
 
-class CannotListen(RegistryError):
-    """The address cannot be listened on."""
-
-    def __init__(self, host: str, port: int, error: OSError) -> None:
-        # asyncio wraps what the system said in a sentence of its own; getaddrinfo's codes are < 0.
-        code = error.errno or 0
-        reason = os.strerror(code) if code > 0 else error.strerror or str(error)
-        super().__init__(f"cannot listen on {_netloc(host, port)}: {reason}")
-
-
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises CannotListen.
 
@@ -75,7 +65,8 @@ async def serve(settings: Settings) -> None:
         try:
             await site.start()
         except OSError as error:
-            raise CannotListen(settings.host, settings.port, error) from None
+            where = _netloc(settings.host, settings.port)
+            raise CannotListen(f"cannot listen on {where}: {_reason(error)}") from None
         # A name may stand for several addresses, each of which gets a free port of its own.
         host = settings.host if settings.port else runner.addresses[0][0]
         address = f"http://{_netloc(host, site.port)}"
@@ -98,6 +89,12 @@ class _Site(web.TCPSite):
         for sock in self._server.sockets:  # type: ignore[union-attr]
             with socket.socket(fileno=os.dup(sock.fileno())) as same:
                 same.listen(BACKLOG)
+
+
+def _reason(error: OSError) -> str:
+    # asyncio wraps what the system said in a sentence of its own; getaddrinfo's codes are < 0.
+    code = error.errno or 0
+    return os.strerror(code) if code > 0 else error.strerror or str(error)
 
 
 def _netloc(host: str, port: int) -> str:
