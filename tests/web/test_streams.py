@@ -299,6 +299,15 @@ async def unread(
     return sock
 
 
+BIG = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
+
+
+async def pile_up(served: Served, agent_id: str, count: int) -> None:
+    """Send an agent more than the kernel takes for it."""
+    for _ in range(count):
+        await served.node.issue(BIG, Target.agent(agent_id))
+
+
 async def test_a_reader_past_the_backlog_is_aborted_and_holds_up_nobody() -> None:
     """Its backlog is bounded; others get every event meanwhile; it may come back."""
     big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 500_000})
@@ -327,13 +336,11 @@ async def test_a_reader_past_the_backlog_is_aborted_and_holds_up_nobody() -> Non
 
 async def test_a_reader_that_stalls_is_aborted_after_a_while() -> None:
     """Time bounds a backlog, too: one that stays below the limit in bytes is not kept for ever."""
-    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
     settings = Settings(max_stream_backlog=2**30, stream_stall_timeout=0.2)
     async with serving(settings) as served:
         await served.register("slow")
         sock = await unread(served, "slow")
-        for _ in range(10):
-            await served.node.issue(big, Target.agent("slow"))
+        await pile_up(served, "slow", 10)
         assert served.node.agent("slow").connected
         await eventually(lambda: not served.node.agent("slow").connected)
         await eventually(lambda: not served.node.streams._connections)
@@ -342,13 +349,12 @@ async def test_a_reader_that_stalls_is_aborted_after_a_while() -> None:
 
 async def test_a_reader_that_catches_up_is_kept() -> None:
     """A stall that is over in time costs nothing, and nothing is lost."""
-    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
     settings = Settings(max_stream_backlog=2**30, stream_stall_timeout=3600)
     async with serving(settings) as served:
         await served.register("a")
         async with streaming(served, "a") as stream:
             stream.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            ids = [(await served.node.issue(big, Target.agent("a"))).command_id for _ in range(9)]
+            ids = [(await served.node.issue(BIG, Target.agent("a"))).command_id for _ in range(9)]
             assert served.node.streams._stalled, "it is behind"
             stream.writer.transport.resume_reading()  # type: ignore[attr-defined]
             assert ids == [(await stream.event())["id"] for _ in ids]
@@ -358,14 +364,12 @@ async def test_a_reader_that_catches_up_is_kept() -> None:
 
 async def test_a_slow_reader_that_goes_on_reading_is_kept() -> None:
     """However long it takes for what it was sent: only one that takes nothing is cut off."""
-    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
     settings = Settings(max_stream_backlog=2**30, stream_stall_timeout=0.2, keepalive_interval=0.1)
     async with serving(settings) as served:
         await served.register("slow")
         sock = await unread(served, "slow", receive_buffer=None)
         loop = asyncio.get_running_loop()
-        for _ in range(12):
-            await served.node.issue(big, Target.agent("slow"))
+        await pile_up(served, "slow", 12)
         start, received = loop.time(), 0
         while received < 12 * 900_000:
             received += len(await within(loop.sock_recv(sock, 131_072)))
@@ -377,12 +381,10 @@ async def test_a_slow_reader_that_goes_on_reading_is_kept() -> None:
 
 async def test_a_reader_that_is_behind_and_sends_no_more_is_gone() -> None:
     """Its end of the connection is closed: it is not connected, whatever waits for it."""
-    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
     async with serving(Settings(max_stream_backlog=2**30)) as served:
         await served.register("slow")
         sock = await unread(served, "slow")
-        for _ in range(10):
-            await served.node.issue(big, Target.agent("slow"))
+        await pile_up(served, "slow", 10)
         sock.shutdown(socket.SHUT_WR)
         await eventually(lambda: not served.node.agent("slow").connected, seconds=1)
         await eventually(lambda: not served.node.streams._connections)
@@ -399,12 +401,10 @@ async def test_the_longest_stall_timeout_is_none_too_long_for_the_kernel() -> No
 
 async def test_a_stalled_reader_does_not_outlive_its_stream() -> None:
     """A stream that was ended is aborted where its reader does not take the rest."""
-    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
     async with serving(Settings(max_stream_backlog=2**30)) as served:
         await served.register("slow")
         sock = await unread(served, "slow")
-        for _ in range(10):
-            await served.node.issue(big, Target.agent("slow"))
+        await pile_up(served, "slow", 10)
         served.node.remove("slow")
         assert 1 == len(served.node.streams._connections)
         await eventually(lambda: not served.node.streams._connections)
@@ -426,13 +426,11 @@ async def test_deleting_an_agent_ends_its_stream(served: Served) -> None:
 
 async def test_shutdown_ends_streams_cleanly_and_quickly() -> None:
     """Each gets its last chunk; a reader that is stuck is cut off; nothing waits for either."""
-    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
     async with AsyncExitStack() as streams:
         async with serving(Settings(max_stream_backlog=2**30)) as served:
             await served.register("slow")
             sock = await unread(served, "slow")
-            for _ in range(10):
-                await served.node.issue(big, Target.agent("slow"))
+            await pile_up(served, "slow", 10)
             clients = []
             for number in range(50):
                 await served.register(f"a{number}")
@@ -455,12 +453,10 @@ async def test_when_the_shutdown_is_over_so_is_every_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A reader that is stuck is not left to whoever runs the server."""
-    big = Order(type=CommandType.CONFIG_UPDATE, payload={"x": "y" * 900_000})
     async with serving(Settings(max_stream_backlog=2**30)) as served:
         await served.register("slow")
         sock = await unread(served, "slow")
-        for _ in range(10):
-            await served.node.issue(big, Target.agent("slow"))
+        await pile_up(served, "slow", 10)
         monkeypatch.setattr(served.node.streams, "ending", lambda _stream: None)
         await served.node.shut_down()
         assert not served.node.streams._connections
