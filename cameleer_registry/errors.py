@@ -21,14 +21,16 @@
     └── AtCapacity                  503 at-capacity
     SettingsError                   (never on the wire: the server does not start)
     CannotListen                    (likewise)
+    ServerUnreachable               (raised by the client: no answer came)
+    └── UnexpectedAnswer            (likewise: one came, but not from a registry)
 
-The web layer reads ``status``, ``code`` and ``title`` and knows none of these classes by name.
+The web layer reads ``status``, ``code`` and ``title`` and knows none of these classes by name. The
+client raises them again from what the server answered: :meth:`RegistryError.told`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
@@ -44,15 +46,45 @@ class Fault:
 class RegistryError(Exception):
     """The base of every refusal. ``str()`` of it is the problem's ``detail``."""
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal-error"
-    title: ClassVar[str] = "Internal error"
+    status: int = 500
+    code: str = "internal-error"
+    title: str = "Internal error"
+    # Every fault of a refused body or query; empty where the refusal is not about one.
+    errors: tuple[Fault, ...] = ()
+    # Seconds after which to try again, where a server has said so; None elsewhere.
+    retry_after: float | None = None
 
-    def __init__(self, detail: str, *, errors: Iterable[Fault] = ()) -> None:
+    def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
-        # Every fault of a refused body or query; empty where the refusal is not about one.
-        self.errors = tuple(errors)
+
+    @staticmethod
+    def told(
+        *,
+        code: str,
+        status: int,
+        title: str,
+        detail: str,
+        errors: Iterable[Fault] = (),
+        retry_after: float | None = None,
+    ) -> RegistryError:
+        """Make again what a server has refused with: the class of that code, in its own words.
+
+        A code that is not known here, of a newer server, makes a plain RegistryError that carries
+        it.
+        """
+        kind = next((kind for kind in _kinds(RegistryError) if kind.code == code), RegistryError)
+        error = kind.__new__(kind, detail)
+        RegistryError.__init__(error, detail)
+        error.code, error.status, error.title = code, status, title
+        error.errors, error.retry_after = tuple(errors), retry_after
+        return error
+
+
+def _kinds(base: type[RegistryError]) -> Iterator[type[RegistryError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
 
 
 class MalformedJson(RegistryError):
@@ -73,7 +105,8 @@ class InvalidRequest(RegistryError):
     def __init__(self, errors: Iterable[Fault]) -> None:
         faults = tuple(errors)
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        super().__init__(f"{faults[0].path}: {faults[0].message}{more}", errors=faults)
+        super().__init__(f"{faults[0].path}: {faults[0].message}{more}")
+        self.errors = faults
 
 
 class UnsupportedProtocolVersion(RegistryError):
@@ -108,7 +141,6 @@ class AgentNotRegistered(NotFound):
 
     def __init__(self, agent_id: str) -> None:
         super().__init__(f"agent {agent_id!r} is not registered")
-        self.agent_id = agent_id
 
 
 class GroupNotFound(NotFound):
@@ -119,7 +151,6 @@ class GroupNotFound(NotFound):
 
     def __init__(self, group: str) -> None:
         super().__init__(f"no agent has ever declared the group {group!r}")
-        self.group = group
 
 
 class CommandNotFound(NotFound):
@@ -131,8 +162,6 @@ class CommandNotFound(NotFound):
     def __init__(self, command_id: str, *, agent_id: str | None = None) -> None:
         of_agent = f" for agent {agent_id!r}" if agent_id is not None else ""
         super().__init__(f"there is no command {command_id!r}{of_agent}")
-        self.command_id = command_id
-        self.agent_id = agent_id
 
 
 class MethodNotAllowed(RegistryError):
@@ -160,8 +189,6 @@ class CommandExpired(RegistryError):
 
     def __init__(self, command_id: str, *, agent_id: str) -> None:
         super().__init__(f"command {command_id!r} has expired for agent {agent_id!r}")
-        self.command_id = command_id
-        self.agent_id = agent_id
 
 
 class BodyTooLarge(RegistryError):
@@ -173,7 +200,6 @@ class BodyTooLarge(RegistryError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body is larger than {limit} bytes")
-        self.limit = limit
 
 
 class UnsupportedEncoding(RegistryError):
@@ -185,7 +211,6 @@ class UnsupportedEncoding(RegistryError):
 
     def __init__(self, encoding: str) -> None:
         super().__init__(f"the body is encoded as {encoding!r}; send it as it is")
-        self.encoding = encoding
 
 
 class TooManyPending(RegistryError):
@@ -197,8 +222,6 @@ class TooManyPending(RegistryError):
 
     def __init__(self, agent_id: str, limit: int) -> None:
         super().__init__(f"agent {agent_id!r} already has {limit} pending commands")
-        self.agent_id = agent_id
-        self.limit = limit
 
 
 class InternalError(RegistryError):
@@ -214,8 +237,6 @@ class AtCapacity(RegistryError):
 
     def __init__(self, agent_id: str, limit: int) -> None:
         super().__init__(f"agent {agent_id!r} is new and the registry is full ({limit} agents)")
-        self.agent_id = agent_id
-        self.limit = limit
 
 
 class SettingsError(ValueError):
@@ -224,3 +245,11 @@ class SettingsError(ValueError):
 
 class CannotListen(Exception):
     """The address cannot be listened on. ``str()`` of it is one line that says which and why."""
+
+
+class ServerUnreachable(Exception):
+    """No answer came: no connection, or it broke, or it took too long. ``str()`` says which."""
+
+
+class UnexpectedAnswer(ServerUnreachable):
+    """Something answered, but not as a registry does: a proxy's error page, another service."""

@@ -61,17 +61,31 @@ def decode(raw: bytes, shape: type[T]) -> T:
     return structured
 
 
-def structure(value: Any, shape: Any) -> Any:
-    """Structure what a server answered, already parsed; raises InvalidRequest likewise."""
+def decode_answer(raw: bytes | str, shape: Any) -> Any:
+    """Structure what a server has sent: a body, or the data of an event.
+
+    It may be a list of models (``list[Agent]``), and what is optional may be null. Raises
+    ValueError with one line that says what is wrong with it.
+    """
+    value = orjson.loads(raw)
     try:
         return _reading.structure(value, shape)
     except Exception:
-        raise InvalidRequest(_named(_faults_of(value, shape, _reading))) from None
+        fault = _faults_of(value, shape, _reading)[0]
+        raise ValueError(f"{fault.path}: {fault.message}") from None
 
 
 def encode(value: Any) -> bytes:
     """Return the JSON of a model, or of a list of them, in UTF-8 on one line."""
     return orjson.dumps(_fast.unstructure(value))
+
+
+def encode_request(value: Any) -> bytes:
+    """Return the JSON of what a client sends, in which what has its default is left out.
+
+    Raises TypeError where a value is nothing that JSON can express.
+    """
+    return orjson.dumps(_sending.unstructure(value))
 
 
 def encode_line(value: Any) -> bytes:
@@ -274,7 +288,10 @@ def _structure_capabilities(converter: OrjsonConverter, value: Any, _: Any) -> A
 
 
 def _structure_datetime(value: Any, _: Any) -> datetime:
-    return datetime.fromisoformat(rules.text(value))
+    moment = datetime.fromisoformat(rules.text(value))
+    if moment.tzinfo is None:
+        raise ValueError("expected a time with its offset from UTC")
+    return moment
 
 
 def _wire_name(attribute: attrs.Attribute[Any]) -> str:
@@ -284,7 +301,9 @@ def _wire_name(attribute: attrs.Attribute[Any]) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _make_converter(*, detailed: bool, requests: tuple[type, ...] = ()) -> OrjsonConverter:
+def _make_converter(
+    *, detailed: bool = False, requests: tuple[type, ...] = (), sending: bool = False
+) -> OrjsonConverter:
     converter = make_converter(detailed_validation=detailed)
 
     def structure_model(shape: type) -> Callable[[Any, Any], Any]:
@@ -314,7 +333,7 @@ def _make_converter(*, detailed: bool, requests: tuple[type, ...] = ()) -> Orjso
             for attribute in attrs.fields(attrs.resolve_types(shape))
         }
         return make_dict_unstructure_fn(
-            shape, converter, _cattrs_omit_if_default=shape is model.Target, **fields
+            shape, converter, _cattrs_omit_if_default=sending or shape is model.Target, **fields
         )
 
     converter.register_structure_hook(str, _by_rule(rules.text))
@@ -372,6 +391,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-_fast: Final = _make_converter(detailed=False, requests=REQUESTS)
+_fast: Final = _make_converter(requests=REQUESTS)
 _detailed: Final = _make_converter(detailed=True, requests=REQUESTS)
 _reading: Final = _make_converter(detailed=True)
+_sending: Final = _make_converter(sending=True)

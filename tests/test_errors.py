@@ -114,45 +114,49 @@ def test_the_detail_is_what_the_exception_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "detail", "ids"),
+    ("error", "detail"),
     [
-        (
-            errors.AgentNotRegistered("a-1"),
-            "agent 'a-1' is not registered",
-            {"agent_id": "a-1"},
-        ),
-        (errors.GroupNotFound("g"), "no agent has ever declared the group 'g'", {"group": "g"}),
-        (errors.CommandNotFound("c"), "there is no command 'c'", {"command_id": "c"}),
-        (
-            errors.CommandNotFound("c", agent_id="a"),
-            "there is no command 'c' for agent 'a'",
-            {"command_id": "c", "agent_id": "a"},
-        ),
-        (
-            errors.CommandExpired("c", agent_id="a"),
-            "command 'c' has expired for agent 'a'",
-            {"command_id": "c", "agent_id": "a"},
-        ),
-        (errors.BodyTooLarge(10), "the body is larger than 10 bytes", {"limit": 10}),
-        (
-            errors.TooManyPending("a", 5),
-            "agent 'a' already has 5 pending commands",
-            {"agent_id": "a", "limit": 5},
-        ),
+        (errors.AgentNotRegistered("a-1"), "agent 'a-1' is not registered"),
+        (errors.GroupNotFound("g"), "no agent has ever declared the group 'g'"),
+        (errors.CommandNotFound("c"), "there is no command 'c'"),
+        (errors.CommandNotFound("c", agent_id="a"), "there is no command 'c' for agent 'a'"),
+        (errors.CommandExpired("c", agent_id="a"), "command 'c' has expired for agent 'a'"),
+        (errors.BodyTooLarge(10), "the body is larger than 10 bytes"),
+        (errors.TooManyPending("a", 5), "agent 'a' already has 5 pending commands"),
         (
             errors.AtCapacity("a", 5),
             "agent 'a' is new and the registry is full (5 agents)",
-            {"agent_id": "a", "limit": 5},
         ),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_messages_name_the_ids_that_the_exception_carries(
-    error: RegistryError, detail: str, ids: dict[str, object]
-) -> None:
-    """For people in the message, for programs as attributes."""
+def test_messages_name_the_ids(error: RegistryError, detail: str) -> None:
+    """Of whatever was asked for."""
     assert detail == str(error)
-    assert ids == {name: getattr(error, name) for name in ids}
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_what_a_server_told_becomes_the_same_exception(kind: type[RegistryError]) -> None:
+    """In the server's words, whatever arguments the class takes where it is raised first."""
+    error = RegistryError.told(
+        code=kind.code,
+        status=kind.status,
+        title=kind.title,
+        detail="so it is",
+        errors=[Fault("$", "bad")],
+        retry_after=7,
+    )
+    assert kind is type(error)
+    assert ("so it is", "so it is") == (str(error), error.detail)
+    assert ((Fault("$", "bad"),), 7) == (error.errors, error.retry_after)
+
+
+def test_a_code_of_tomorrow_is_told_as_it_came() -> None:
+    """A client that is older than its server still says what the server said."""
+    error = RegistryError.told(code="teapot", status=418, title="A teapot", detail="no coffee")
+    assert RegistryError is type(error)
+    assert ("teapot", 418, "A teapot") == (error.code, error.status, error.title)
+    assert ((), None) == (error.errors, error.retry_after)
 
 
 def test_an_invalid_request_tells_its_first_fault_and_how_many_more() -> None:

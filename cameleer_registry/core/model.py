@@ -1,8 +1,8 @@
 """The shapes that cross the wire, on both sides of it. All are frozen facts.
 
 What a client sends: :class:`Registration`, :class:`Order`, :class:`Ack`. What it gets to see:
-:class:`Agent`, :class:`GroupSummary`, :class:`Command`, :class:`Delivery`,
-:class:`AgentDelivery`. Names are snake_case here and camelCase on the wire.
+:class:`Welcome`, :class:`Agent`, :class:`GroupSummary`, :class:`Command`, :class:`Delivery`,
+:class:`CommandEvent`, :class:`AgentDelivery`. Names are snake_case here and camelCase on the wire.
 """
 
 from __future__ import annotations
@@ -115,6 +115,31 @@ class Ack:
 
 
 # What a client gets to see
+
+
+@frozen(kw_only=True)
+class AgentConfig:
+    """The times that a server keeps, in milliseconds, so that its agents keep them, too."""
+
+    heartbeat_interval_ms: int
+    stale_after_ms: int
+    dead_after_ms: int
+    keepalive_interval_ms: int
+    command_ttl_ms: int
+
+
+@frozen(kw_only=True)
+class Welcome:
+    """The answer to a registration."""
+
+    agent_id: str
+    status: AgentStatus
+    resumed: bool
+    """Whether the agent was known already."""
+    sse_endpoint: str
+    """Where its event stream is: an address, or a path on the host that answered."""
+    server_public_key: str | None
+    config: AgentConfig
 
 
 @frozen(kw_only=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from yarl import URL
 
-from ..core.model import Agent, AgentStatus, Registration
+from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Welcome
 from ..settings import Settings
 from . import query
 from .body import read_as
@@ -28,17 +28,15 @@ async def register(request: web.Request) -> web.Response:
     registration = await read_as(request, Registration)
     node = request.app[NODE]
     agent, resumed = node.register(registration)
-    return json(
-        {
-            "agentId": agent.agent_id,
-            "status": agent.status,
-            "resumed": resumed,
-            "sseEndpoint": _stream_address(request, agent.agent_id),
-            "serverPublicKey": None,
-            "config": _config(node.settings),
-        },
-        status=200 if resumed else 201,
+    welcome = Welcome(
+        agent_id=agent.agent_id,
+        status=agent.status,
+        resumed=resumed,
+        sse_endpoint=_stream_address(request, agent.agent_id),
+        server_public_key=None,
+        config=_config(node.settings),
     )
+    return json(welcome, status=200 if resumed else 201)
 
 
 async def heartbeat(request: web.Request) -> web.Response:
@@ -102,14 +100,14 @@ def _in_slices(ask: Ask, after: str, last: str | None) -> Iterator[Agent]:
         after = found[-1].agent_id
 
 
-def _config(settings: Settings) -> dict[str, Any]:
-    return {
-        "heartbeatIntervalMs": _milliseconds(settings.heartbeat_interval),
-        "staleAfterMs": _milliseconds(settings.stale_after),
-        "deadAfterMs": _milliseconds(settings.dead_after),
-        "keepaliveIntervalMs": _milliseconds(settings.keepalive_interval),
-        "commandTtlMs": _milliseconds(settings.command_ttl),
-    }
+def _config(settings: Settings) -> AgentConfig:
+    return AgentConfig(
+        heartbeat_interval_ms=_milliseconds(settings.heartbeat_interval),
+        stale_after_ms=_milliseconds(settings.stale_after),
+        dead_after_ms=_milliseconds(settings.dead_after),
+        keepalive_interval_ms=_milliseconds(settings.keepalive_interval),
+        command_ttl_ms=_milliseconds(settings.command_ttl),
+    )
 
 
 def _milliseconds(seconds: float) -> int:
