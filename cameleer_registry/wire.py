@@ -61,7 +61,7 @@ def decode(raw: bytes, shape: type[T]) -> T:
     return structured
 
 
-def decode_answer(raw: bytes | str, shape: Any) -> Any:
+def decode_answer(raw: bytes | str, shape: type[T]) -> T:
     """Structure what a server has sent: a body, or the data of an event.
 
     It may be a list of models (``list[Agent]``), and what is optional may be null. Raises

@@ -508,7 +508,8 @@ def test_models_are_written_by_their_names_on_the_wire(
 def test_what_is_shown_can_be_read_back(value: Any, encoded: dict[str, Any]) -> None:
     """So that a client has the same models."""
     assert value == wire.decode_answer(orjson.dumps(encoded), type(value))
-    assert [value] == wire.decode_answer(orjson.dumps([encoded]), list[type(value)])  # type: ignore[misc]
+    array: Any = list[type(value)]  # type: ignore[misc]
+    assert [value] == wire.decode_answer(orjson.dumps([encoded]), array)
 
 
 @pytest.mark.parametrize(

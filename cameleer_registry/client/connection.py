@@ -1,0 +1,154 @@
+"""One pool of connections to one server: requests go out as models, answers come back as models.
+
+A problem is raised as the exception that the server raised; whatever else goes wrong between here
+and there is :class:`~cameleer_registry.errors.ServerUnreachable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from .. import wire
+from ..errors import ServerUnreachable, UnexpectedAnswer
+from ..version import __version__
+from . import problems
+
+T = TypeVar("T")
+
+TIMEOUT: Final = 15.0
+"""Seconds that a request may take, from connecting to the last byte of the answer."""
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds in which a connection must be there."""
+
+HEADERS: Final = {
+    "X-Cameleer-Protocol-Version": "1",
+    hdrs.USER_AGENT: f"cameleer-registry/{__version__}",
+    hdrs.ACCEPT: "application/json",
+}
+
+Query = Iterable[tuple[str, str]]
+
+
+class Connection:
+    """How to reach one server; to be entered as an async context manager.
+
+    ``url`` is where the server is, with the prefix under which it is mounted. ``session``, where
+    given, is used as it is and left open; it needs a connection for each stream that is held.
+    Raises ValueError where ``url`` is not an absolute http(s) address.
+    """
+
+    def __init__(self, url: str, *, session: aiohttp.ClientSession | None = None) -> None:
+        self.url = url.rstrip("/")
+        parsed = URL(self.url)
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise ValueError(f"expected an address such as http://127.0.0.1:8081, got {url!r}")
+        self._given = session
+        # None before it is entered and after it is left.
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = self._given or aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        session, self._session = self._session, None
+        if session is not None and session is not self._given:
+            await session.close()
+
+    async def ask(
+        self,
+        shape: type[T],
+        method: str,
+        *path: str,
+        body: Any = None,
+        query: Query = (),
+        timeout: float = TIMEOUT,
+    ) -> T:
+        """Send a request and return the answer as a ``shape``: a model, or ``list[model]``.
+
+        ``path`` holds the parts of the address below ``/api/v1``. Raises RegistryError where the
+        server refuses, and ServerUnreachable.
+        """
+        raw, _ = await self.send(method, *path, body=body, query=query, timeout=timeout)
+        try:
+            return wire.decode_answer(raw, shape)
+        except ValueError as error:
+            raise UnexpectedAnswer(f"{self.url} answered {error}") from None
+
+    async def send(
+        self,
+        method: str,
+        *path: str,
+        body: Any = None,
+        query: Query = (),
+        timeout: float = TIMEOUT,
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Send a request and return the body and the headers of the answer; raises likewise."""
+        address = "/".join((f"{self.url}/api/v1", *(quote(part, safe="") for part in path)))
+        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
+        with self._reaching():
+            async with self._open().request(
+                method,
+                URL(address, encoded=True).with_query(list(query)),
+                data=None if body is None else wire.encode_request(body),
+                headers=HEADERS,
+                timeout=limits,
+                allow_redirects=False,
+            ) as response:
+                raw = await response.read()
+        if response.status >= 300:
+            raise problems.told(response, raw)
+        return raw, response.headers
+
+    async def stream(self, endpoint: str, *, silence: float) -> aiohttp.ClientResponse:
+        """Open an event stream, at an address or a path on the server; the caller closes it.
+
+        Reading it raises TimeoutError when nothing has come for ``silence`` seconds. Raises like
+        :meth:`send`.
+        """
+        limits = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT, sock_read=silence)
+        with self._reaching():
+            response = await self._open().get(
+                URL(self.url).join(URL(endpoint)),
+                headers={**HEADERS, hdrs.ACCEPT: "text/event-stream"},
+                timeout=limits,
+                allow_redirects=False,
+            )
+            if response.status == 200 and response.content_type == "text/event-stream":
+                return response
+            async with response:
+                raw = await asyncio.wait_for(response.read(), TIMEOUT)
+        raise problems.told(response, raw)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("not open: enter it with 'async with'")
+        return self._session
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Raise whatever goes wrong on the way as ServerUnreachable."""
+        try:
+            yield
+        except TimeoutError:
+            raise ServerUnreachable(f"{self.url} did not answer in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise ServerUnreachable(f"cannot reach {self.url}: {reason}") from None

@@ -1,0 +1,197 @@
+"""What an operator's program holds in its hands: it asks about agents and sends commands."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Collection, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from ..core import rules
+from ..core.model import (
+    Agent,
+    AgentDelivery,
+    AgentStatus,
+    Command,
+    CommandStatus,
+    CommandType,
+    Delivery,
+    DeliveryState,
+    GroupSummary,
+    Order,
+    Target,
+)
+from ..errors import AgentNotRegistered, CommandNotFound, GroupNotFound
+from .connection import TIMEOUT, Connection, Query
+
+PAGE: Final = 1000
+"""Agents asked for at a time."""
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds for which a server lets somebody wait in one request."""
+
+
+class Operator:
+    """An operator's client of one server, over one pool of connections.
+
+    ::
+
+        async with Operator("http://127.0.0.1:8081") as operator:
+            command = await operator.send("config-update", Target.all(), {"revision": 7})
+            command = await operator.wait(command.command_id, timeout=30)
+
+    Every method raises the exception with which the server refuses
+    (:class:`~cameleer_registry.errors.RegistryError` is the base of all), and
+    :class:`~cameleer_registry.errors.ServerUnreachable` where none answers. ``session`` is one of
+    your own, used as it is and left open. Raises ValueError where ``url`` is no http(s) address.
+    """
+
+    def __init__(self, url: str, *, session: aiohttp.ClientSession | None = None) -> None:
+        self._connection = Connection(url, session=session)
+
+    async def __aenter__(self) -> Self:
+        await self._connection.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._connection.__aexit__(kind, error, traceback)
+
+    async def agents(
+        self, *, statuses: Collection[AgentStatus | str] = (), groups: Collection[str] = ()
+    ) -> list[Agent]:
+        """Return the agents, in order of their ids; empty ``statuses`` or ``groups`` are all."""
+        return [agent async for agent in self.iter_agents(statuses=statuses, groups=groups)]
+
+    async def iter_agents(
+        self, *, statuses: Collection[AgentStatus | str] = (), groups: Collection[str] = ()
+    ) -> AsyncIterator[Agent]:
+        """Return the same one by one, asked for in pages: for fleets of any size."""
+        query = [*_each("status", statuses), *_each("group", groups), ("limit", str(PAGE))]
+        after: Query = ()
+        while True:
+            page = await self._connection.ask(list[Agent], "GET", "agents", query=[*query, *after])
+            for agent in page:
+                yield agent
+            if len(page) < PAGE:
+                return
+            after = [("after", page[-1].agent_id)]
+
+    async def agent(self, agent_id: str) -> Agent:
+        """Return one agent; raises AgentNotRegistered."""
+        return await self._connection.ask(Agent, "GET", "agents", _known(agent_id))
+
+    async def groups(self) -> list[GroupSummary]:
+        """Return every group that has agents, in order of their names."""
+        return await self._connection.ask(list[GroupSummary], "GET", "agents", "groups")
+
+    async def delete(self, agent_id: str) -> None:
+        """Have an agent forgotten; raises AgentNotRegistered. One that runs registers again."""
+        await self._connection.send("DELETE", "agents", _known(agent_id))
+
+    async def send(
+        self, type: CommandType | str, target: Target, payload: Mapping[str, Any] | None = None
+    ) -> Command:
+        """Issue a command and return it as it then is: written to the open streams of its targets.
+
+        It is issued once or, where ServerUnreachable is raised, perhaps: it is never sent twice.
+        Raises AgentNotRegistered, GroupNotFound, TooManyPending; and ValueError or TypeError where
+        the type is none, or the payload nothing that JSON can express.
+        """
+        order = Order(type=CommandType(type), payload=payload or {})
+        return await self._connection.ask(Command, "POST", *_address(target), body=order)
+
+    async def command(self, command_id: str) -> Command:
+        """Return one command; raises CommandNotFound."""
+        return await self._connection.ask(Command, "GET", "commands", _issued(command_id))
+
+    async def wait(self, command_id: str, timeout: float) -> Command:
+        """Wait up to ``timeout`` seconds until nothing of a command is pending; then return it.
+
+        Look at its ``status``: it is PENDING where the time was too short. Raises CommandNotFound.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        while True:
+            seconds = min(LONGEST_WAIT, max(0.0, until - loop.time()))
+            asked_at = loop.time()
+            command = await self._connection.ask(
+                Command,
+                "GET",
+                "commands",
+                _issued(command_id),
+                query=[("wait", f"{seconds:.3f}")],
+                timeout=seconds + TIMEOUT,
+            )
+            if command.status is not CommandStatus.PENDING or loop.time() >= until:
+                return command
+            if loop.time() < asked_at + seconds:  # a server that shuts down answers at once
+                await asyncio.sleep(min(1.0, until - loop.time()))
+
+    async def deliveries(
+        self, command_id: str, *, states: Collection[DeliveryState | str] = ()
+    ) -> list[Delivery]:
+        """Return a command's deliveries, in order of the agents' ids; raises CommandNotFound."""
+        return await self._connection.ask(
+            list[Delivery],
+            "GET",
+            "commands",
+            _issued(command_id),
+            "deliveries",
+            query=_each("status", states),
+        )
+
+    async def agent_deliveries(
+        self, agent_id: str, *, states: Collection[DeliveryState | str] = ()
+    ) -> list[AgentDelivery]:
+        """Return what was sent to an agent, newest first; raises AgentNotRegistered."""
+        return await self._connection.ask(
+            list[AgentDelivery],
+            "GET",
+            "agents",
+            _known(agent_id),
+            "commands",
+            query=_each("status", states),
+        )
+
+
+def _each(name: str, values: Collection[str]) -> list[tuple[str, str]]:
+    return [(name, str(value)) for value in values]
+
+
+def _address(target: Target) -> tuple[str, ...]:
+    if target.agent_id is not None:
+        return "agents", _known(target.agent_id), "commands"
+    if target.group is not None:
+        return "agents", "groups", _declared(target.group), "commands"
+    return "agents", "commands"
+
+
+# What cannot be an id must not become another address on its way ("..", "groups").
+
+
+def _known(agent_id: str) -> str:
+    try:
+        return rules.agent_id(agent_id)
+    except ValueError:
+        raise AgentNotRegistered(agent_id) from None
+
+
+def _declared(group: str) -> str:
+    try:
+        return rules.group_name(group)
+    except ValueError:
+        raise GroupNotFound(group) from None
+
+
+def _issued(command_id: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z-]+", command_id):
+        raise CommandNotFound(command_id)
+    return command_id

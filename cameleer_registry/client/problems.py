@@ -1,0 +1,47 @@
+"""From a problem (RFC 9457) back to the exception that the server raised."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from aiohttp import hdrs
+
+from ..errors import Fault, RegistryError, UnexpectedAnswer
+
+PREFIX: Final = "urn:cameleer:problem:"
+
+
+def told(response: aiohttp.ClientResponse, raw: bytes) -> RegistryError | UnexpectedAnswer:
+    """Return what to raise for a response: the RegistryError of a problem, where it is one."""
+    try:
+        problem = orjson.loads(raw)
+        code = problem["type"].removeprefix(PREFIX)
+        if code == problem["type"]:
+            raise ValueError("some other problem")
+        return RegistryError.told(
+            code=code,
+            status=response.status,
+            title=str(problem["title"]),
+            detail=str(problem["detail"]),
+            errors=[Fault(str(f["path"]), str(f["message"])) for f in problem.get("errors", ())],
+            retry_after=_retry_after(response),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return UnexpectedAnswer(_described(response))
+
+
+def _described(response: aiohttp.ClientResponse) -> str:
+    asked = f"{response.method} {response.url}"
+    where = response.headers.get(hdrs.LOCATION)
+    redirects = f", redirecting to {where}" if where else ""
+    return f"{asked} was answered {response.status} {response.reason}{redirects}: no registry's"
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    value: Any = response.headers.get(hdrs.RETRY_AFTER)
+    with contextlib.suppress(TypeError, ValueError):  # absent, or a date, which ours never sends
+        return max(0.0, float(value))
+    return None

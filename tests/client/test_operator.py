@@ -1,0 +1,298 @@
+"""The operator's client, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from cameleer_registry import (
+    NODE,
+    Ack,
+    AgentNotRegistered,
+    AgentStatus,
+    CommandNotFound,
+    CommandStatus,
+    DeliveryState,
+    GroupNotFound,
+    InvalidRequest,
+    MethodNotAllowed,
+    Outcome,
+    RegistryError,
+    ServerUnreachable,
+    Settings,
+    Target,
+    TooManyPending,
+    UnexpectedAnswer,
+    create_app,
+)
+from cameleer_registry.client import Operator
+from cameleer_registry.client import operator as module
+
+from ..support import Served, eventually, running, serving, within
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with serving(Settings(max_pending_per_agent=2)) as served:
+        yield served
+
+
+@pytest.fixture
+async def operator(served: Served) -> AsyncIterator[Operator]:
+    async with Operator(served.url) as operator:
+        yield operator
+
+
+async def test_agents_are_the_models_of_the_server(served: Served, operator: Operator) -> None:
+    """Equal to what a host application would be shown."""
+    await served.register("a", capabilities={"trace": {"depth": 3}}, routeIds=["in"], version="1")
+    await served.register("b", "h")
+    assert served.node.agents() == await operator.agents()
+    assert served.node.agent("a") == await operator.agent("a")
+    assert served.node.groups() == await operator.groups()
+    assert ["b"] == [agent.agent_id for agent in await operator.agents(groups=["h"])]
+    assert [] == await operator.agents(statuses=[AgentStatus.STALE, "dead"])
+
+
+async def test_a_fleet_is_read_in_pages(
+    served: Served, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it, each agent once, also where the last page is full."""
+    monkeypatch.setattr(module, "PAGE", 2)
+    for number in range(4):
+        await served.register(f"a{number}")
+    assert ["a0", "a1", "a2", "a3"] == [agent.agent_id for agent in await operator.agents()]
+    await served.register("a4")
+    assert served.node.agents() == [agent async for agent in operator.iter_agents()]
+
+
+async def test_sending_and_waiting(served: Served, operator: Operator) -> None:
+    """A command is issued once; waiting for it ends as soon as it is finished."""
+    await served.register("a")
+    await served.register("b")
+    command = await operator.send("config-update", Target.of_group("g"), {"revision": 7})
+    assert served.node.command(command.command_id) == command
+    assert (2, {"revision": 7}) == (command.target_count, command.payload)
+    waiting = asyncio.create_task(operator.wait(command.command_id, timeout=600))
+    await served.ack("a", command.command_id)
+    assert CommandStatus.PENDING is (await operator.command(command.command_id)).status
+    await served.ack("b", command.command_id, {"status": "FAILURE", "message": "no"})
+    assert CommandStatus.ACKNOWLEDGED is (await within(waiting)).status
+    assert served.node.deliveries(command.command_id) == await operator.deliveries(
+        command.command_id, states=[DeliveryState.ACKNOWLEDGED]
+    )
+    assert [] == await operator.deliveries(command.command_id, states=["PENDING"])
+    [delivery] = await operator.agent_deliveries("b")
+    assert Ack(status=Outcome.FAILURE, message="no") == delivery.result
+    assert [] == await operator.agent_deliveries("b", states=["EXPIRED"])
+
+
+async def test_waiting_has_an_end(served: Served, operator: Operator) -> None:
+    """It then shows the command as it is."""
+    await served.register("a")
+    command = await operator.send("replay", Target.agent("a"))
+    assert command == await operator.wait(command.command_id, timeout=0.05)
+
+
+async def test_waiting_longer_than_one_request_may(
+    served: Served, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks again, and does not ask all the time where the server answers at once."""
+    monkeypatch.setattr(module, "LONGEST_WAIT", 0.05)
+    await served.register("a")
+    command = await operator.send("replay", Target.agent("a"))
+    waiting = asyncio.create_task(operator.wait(command.command_id, timeout=600))
+    await asyncio.sleep(0.2)
+    await served.ack("a", command.command_id)
+    assert CommandStatus.ACKNOWLEDGED is (await within(waiting)).status
+
+
+async def test_all_and_nobody(operator: Operator) -> None:
+    """A command for all of nobody is issued, and undeliverable."""
+    command = await operator.send("deep-trace", Target.all())
+    assert CommandStatus.UNDELIVERABLE is command.status
+
+
+async def test_forgetting(served: Served, operator: Operator) -> None:
+    """Once; then there is none."""
+    await served.register("a")
+    await operator.delete("a")
+    with pytest.raises(AgentNotRegistered):
+        await operator.delete("a")
+
+
+async def test_refusals_are_the_exceptions_of_the_server(
+    served: Served, operator: Operator
+) -> None:
+    """In its words."""
+    with pytest.raises(AgentNotRegistered, match="agent 'nobody' is not registered"):
+        await operator.agent("nobody")
+    with pytest.raises(GroupNotFound, match="no agent has ever declared the group 'none'"):
+        await operator.send("replay", Target.of_group("none"))
+    with pytest.raises(CommandNotFound):
+        await operator.command("0193")
+    await served.register("a")
+    for _ in range(2):
+        await operator.send("replay", Target.agent("a"))
+    with pytest.raises(TooManyPending, match="already has 2 pending"):
+        await operator.send("replay", Target.agent("a"))
+    with pytest.raises(InvalidRequest) as caught:
+        await operator.agents(statuses=["ALIVE"])
+    assert ["?status"] == [fault.path for fault in caught.value.errors]
+
+
+@pytest.mark.parametrize("impossible", ["", "..", ".", "groups", "a/b", "a?b", "a\r\nb", "é"])
+async def test_what_cannot_be_an_id_is_not_there(
+    served: Served, operator: Operator, impossible: str
+) -> None:
+    """And never becomes another address on its way."""
+    with pytest.raises(AgentNotRegistered):
+        await operator.delete(impossible)
+    with pytest.raises(AgentNotRegistered):
+        await operator.send("replay", Target.agent(impossible))
+    with pytest.raises(GroupNotFound):
+        await operator.send("replay", Target.of_group(impossible))
+    with pytest.raises(CommandNotFound):
+        await operator.command(impossible)
+
+
+async def test_what_is_no_command_is_not_sent(operator: Operator) -> None:
+    """It is the caller's mistake, and says so."""
+    with pytest.raises(ValueError, match="'reboot' is not a valid CommandType"):
+        await operator.send("reboot", Target.all())
+    with pytest.raises(TypeError):
+        await operator.send("replay", Target.all(), {"x": object()})
+
+
+async def test_nobody_listens() -> None:
+    """One line that says where, whatever the reason."""
+    async with Operator("http://127.0.0.1:1") as operator:
+        with pytest.raises(ServerUnreachable, match="cannot reach http://127"):
+            await operator.agents()
+
+
+@pytest.mark.parametrize("url", ["localhost:8081", "ftp://x", "", "//x", "http://"])
+def test_an_address_that_is_none(url: str) -> None:
+    """It is refused at once."""
+    with pytest.raises(ValueError, match="expected an address such as"):
+        Operator(url)
+
+
+async def test_it_is_to_be_opened_first(served: Served) -> None:
+    """A client that is not open says so."""
+    with pytest.raises(RuntimeError, match="async with"):
+        await Operator(served.url).agents()
+
+
+async def test_a_session_of_ones_own(served: Served) -> None:
+    """It is used, and left open."""
+    async with aiohttp.ClientSession(headers={"X-Mine": "1"}) as session:
+        async with Operator(served.url, session=session) as operator:
+            assert [] == await operator.agents()
+        assert not session.closed
+
+
+async def test_under_a_prefix() -> None:
+    """A registry that is mounted in another application is reached by its prefix."""
+    parent, registry = web.Application(), create_app()
+    parent.add_subapp("/registry/", registry)
+    async with running(parent) as (host, port):
+        async with Operator(f"http://{host}:{port}/registry/") as operator:
+            assert [] == await operator.agents()
+        async with Operator(f"http://{host}:{port}") as operator:
+            with pytest.raises(UnexpectedAnswer, match="404 Not Found"):
+                await operator.agents()
+    assert [] == registry[NODE].agents()
+
+
+def answering(response: Any) -> web.Application:
+    """Return an application that answers everything like that."""
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        made: web.StreamResponse = await response() if callable(response) else response
+        return made
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", answer)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("response", "complaint"),
+    [
+        ({"status": 502, "text": "<h1>Bad Gateway</h1>"}, "502 Bad Gateway"),
+        ({"status": 302, "headers": {"Location": "https://sso.example/"}}, "redirecting to https:"),
+        ({"status": 200, "text": "<h1>Welcome</h1>", "content_type": "text/html"}, "answered"),
+        ({"status": 200, "text": '[{"agentId": 1}]'}, r"\$\[0\].agentId: expected a string"),
+        ({"status": 404, "text": '{"type": "about:blank", "title": "", "detail": ""}'}, "404"),
+        ({"status": 400, "text": '{"type": "urn:cameleer:problem:x"}'}, "400"),
+        ({"status": 400, "text": "[]"}, "400"),
+    ],
+)
+async def test_something_else_answers(response: dict[str, Any], complaint: str) -> None:
+    """It is told from a registry, and one line says what it said."""
+    async with running(answering(web.Response(**response))) as (host, port):
+        operator = Operator(f"http://{host}:{port}")
+        async with operator:
+            with pytest.raises(UnexpectedAnswer, match=complaint) as caught:
+                await operator.agents()
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_problem_of_tomorrow() -> None:
+    """It is told in its own words, with what is known of it."""
+    body = {"type": "urn:cameleer:problem:tea", "title": "Tea", "detail": "no coffee"}
+    answer = web.Response(status=418, body=json.dumps(body), headers={"Retry-After": "7"})
+    async with running(answering(answer)) as (host, port):
+        operator = Operator(f"http://{host}:{port}")
+        async with operator:
+            with pytest.raises(RegistryError, match="no coffee") as caught:
+                await operator.agents()
+    error = caught.value
+    assert ("tea", 418, 7.0) == (error.code, error.status, error.retry_after)
+    assert MethodNotAllowed is not type(error)
+
+
+async def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for ever."""
+    never = asyncio.Event()
+
+    async def answer() -> web.Response:
+        await never.wait()
+        return web.Response()
+
+    async with running(answering(answer)) as (host, port):
+        async with Operator(f"http://{host}:{port}") as operator:
+            connection = operator._connection
+            with pytest.raises(ServerUnreachable, match="did not answer in time"):
+                await connection.send("GET", "agents", timeout=0.05)
+        never.set()
+
+
+async def test_a_connection_that_breaks(served: Served) -> None:
+    """A server that is gone in the middle is unreachable, not an aiohttp error."""
+
+    async def break_off(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[")
+        writer.close()
+
+    server = await asyncio.start_server(break_off, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with Operator(f"http://127.0.0.1:{port}") as operator:
+            with pytest.raises(ServerUnreachable, match="cannot reach"):
+                await operator.agents()
+
+
+async def test_connections_are_shared(served: Served, operator: Operator) -> None:
+    """Many requests at once are answered, and nothing is left when the client is closed."""
+    await asyncio.gather(*(operator.agents() for _ in range(50)))
+    before = asyncio.all_tasks()
+    await operator.__aexit__(None, None, None)
+    await eventually(lambda: asyncio.all_tasks() <= before)
