@@ -87,6 +87,10 @@ class Connection:
         server refuses, and ServerUnreachable.
         """
         raw, _ = await self.send(method, *path, body=body, query=query, timeout=timeout)
+        return self.read(raw, shape)
+
+    def read(self, raw: bytes, shape: type[T]) -> T:
+        """Read the body of an answer; raises UnexpectedAnswer where it is something else."""
         try:
             return wire.decode_answer(raw, shape)
         except ValueError as error:

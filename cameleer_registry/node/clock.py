@@ -7,19 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from ..core.instant import NANOSECONDS, Instant
+from ..steady import steady_ns
 
 TICK: Final = NANOSECONDS // 2
 """How often, at the least, somebody looks at the clock."""
-
-
-def steady_ns() -> int:
-    """Return nanoseconds that only move forward, also while the host is suspended.
-
-    Linux's CLOCK_MONOTONIC stands still in a suspended host and CLOCK_BOOTTIME does not.
-    """
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return time.monotonic_ns()
 
 
 class Clock:

@@ -1,0 +1,78 @@
+"""Acknowledging: until it is done, or until it is too late."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from ..core.model import Ack
+from ..errors import (
+    AgentNotRegistered,
+    BodyTooLarge,
+    InvalidRequest,
+    MalformedJson,
+    RegistryError,
+    ServerUnreachable,
+)
+from ..logs import get_logger
+from . import backoff
+from .connection import Connection
+from .membership import Membership
+from .server_clock import ServerClock
+
+log = get_logger(__name__)
+
+FIRST_DELAY: Final = 0.2
+LONGEST_DELAY: Final = 5.0
+"""Seconds between two attempts: short, since a command lives for a minute."""
+
+
+class Acks:
+    """Tells the server what became of commands."""
+
+    def __init__(
+        self, connection: Connection, agent_id: str, membership: Membership, clock: ServerClock
+    ) -> None:
+        self._connection = connection
+        self._agent_id = agent_id
+        self._membership = membership
+        self._clock = clock
+
+    async def send(self, command_id: str, ack: Ack, expires_at: datetime) -> None:
+        """Send an acknowledgement, again and again until ``expires_at`` if need be.
+
+        Whatever cannot be told the server is told the log.
+        """
+        ids = {"agent_id": self._agent_id, "command_id": command_id}
+
+        async def persist(ack: Ack) -> None:
+            await backoff.persist(
+                lambda: self._post(command_id, ack),
+                least=lambda: FIRST_DELAY,
+                most=LONGEST_DELAY,
+                told=say,
+                seconds_left=lambda: self._clock.seconds_until(expires_at),
+            )
+
+        def say(error: BaseException, delay: float) -> None:
+            log.info("acknowledgement failed", reason=str(error), again_in=round(delay, 1), **ids)
+
+        try:
+            try:
+                await persist(ack)
+            except (BodyTooLarge, InvalidRequest, MalformedJson) as error:
+                # What became of the command is worth telling without the rest.
+                note = f"the server refused what came with this: {error}"
+                await persist(Ack(status=ack.status, message=note))
+        except (ServerUnreachable, RegistryError) as error:
+            log.warning("acknowledgement lost", outcome=str(ack.status), reason=str(error), **ids)
+
+    async def _post(self, command_id: str, ack: Ack) -> None:
+        welcome = self._membership.welcome
+        try:
+            await self._connection.send(
+                "POST", "agents", self._agent_id, "commands", command_id, "ack", body=ack
+            )
+        except AgentNotRegistered:
+            self._membership.forgotten(welcome)
+            raise

@@ -1,0 +1,86 @@
+"""Trying again: later each time, at random, and not where trying again cannot help.
+
+The delays are those of tenacity's ``wait_random_exponential``: drawn from a range that doubles
+with each failure, so that a fleet which lost its server does not come back in one instant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from ..errors import RegistryError, ServerUnreachable
+
+T = TypeVar("T")
+
+LONGEST: Final = 60.0
+"""Seconds after which the delays no longer grow."""
+
+_PASSING: Final = frozenset({408, 429})
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell whether the same request may be answered otherwise the next time."""
+    if isinstance(error, RegistryError):
+        return error.status >= 500 or error.status in _PASSING
+    return isinstance(error, ServerUnreachable)
+
+
+def spread(least: float) -> float:
+    """Return a delay in seconds of ``least`` to twice that, at random."""
+    return random.uniform(least, 2 * least)
+
+
+async def persist(
+    call: Callable[[], Awaitable[T]],
+    *,
+    least: Callable[[], float],
+    most: float = LONGEST,
+    again: Callable[[BaseException], bool] = is_passing,
+    told: Callable[[BaseException, float], None],
+    seconds_left: Callable[[], float] = lambda: math.inf,
+) -> T:
+    """Call until it succeeds, and return what it returns.
+
+    The first delay is of ``least`` to twice that, in seconds, and later ones up to ``most``; where
+    the server has said how long, as it says. Raises what was raised last where it is none to try
+    ``again`` upon, or where no ``seconds_left`` would be left after the delay; ``told`` is called
+    with each other one, and the delay.
+    """
+
+    async def attempt() -> T:
+        return await call()  # tenacity awaits nothing but coroutine functions
+
+    def wait(state: RetryCallState) -> float:
+        if (said := getattr(_error(state), "retry_after", None)) is not None:
+            return float(said)
+        first = least()
+        return wait_random_exponential(multiplier=2 * first, min=first, max=max(first, most))(state)
+
+    def stop(state: RetryCallState) -> bool:
+        return state.upcoming_sleep >= seconds_left()
+
+    def before_sleep(state: RetryCallState) -> None:
+        told(_error(state), state.upcoming_sleep)
+
+    retrying = AsyncRetrying(
+        sleep=asyncio.sleep,
+        wait=wait,
+        stop=stop,
+        retry=retry_if_exception(again),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+    return await retrying(attempt)
+
+
+def _error(state: RetryCallState) -> BaseException:
+    assert state.outcome is not None
+    error = state.outcome.exception()
+    assert error is not None
+    return error

@@ -1,0 +1,124 @@
+"""Being known to the server, and staying LIVE: registering, and heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+from ..core.model import Registration, Welcome
+from ..errors import AgentNotRegistered, RegistryError, ServerUnreachable
+from ..logs import get_logger
+from . import backoff
+from .connection import TIMEOUT, Connection
+from .server_clock import ServerClock
+
+log = get_logger(__name__)
+
+FIRST_DELAY: Final = 1.0
+"""Seconds before a registration that failed is tried again, to twice that; then longer."""
+
+
+class Membership:
+    """One agent's registration and its heartbeats."""
+
+    def __init__(
+        self, connection: Connection, registration: Registration, clock: ServerClock
+    ) -> None:
+        self._connection = connection
+        self._registration = registration
+        self._clock = clock
+        self._log = log.bind(agent_id=registration.agent_id)
+        # What the server answered to the last registration; None until it first did.
+        self.welcome: Welcome | None = None
+        # Set while the server is believed to know this agent.
+        self._known = asyncio.Event()
+        # Set while there is something to tell the server.
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the server is believed to know this agent."""
+        return self._known.is_set()
+
+    async def registered(self) -> Welcome:
+        """Wait until the server knows this agent, and return what it answered to that."""
+        await self._known.wait()
+        assert self.welcome is not None
+        return self.welcome
+
+    def declare(self, registration: Registration) -> None:
+        """Tell the server from now on that the agent is like this."""
+        self._registration = registration
+        self._wanted.set()
+
+    def forgotten(self, since: Welcome | None) -> None:
+        """Take note that the server did not know the agent, although it had given that welcome."""
+        if since is self.welcome and self._known.is_set():
+            self._log.warning("the server does not know this agent any more")
+            self._known.clear()
+            self._wanted.set()
+
+    async def keep_registered(self) -> None:
+        """Register, and again whenever that is wanted; never returns.
+
+        Raises the RegistryError with which a first registration is refused for good. A later one
+        is tried again: the agent is part of a service that should not lose it for that.
+        """
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            self.welcome = await backoff.persist(
+                self._register,
+                least=lambda: FIRST_DELAY,
+                again=backoff.is_passing if self.welcome is None else _is_answer,
+                told=self._say_that_it_failed,
+            )
+            self._known.set()
+            self._log.info("registered", resumed=self.welcome.resumed)
+
+    async def send_heartbeats(self) -> None:
+        """Send a heartbeat whenever one is due; never returns."""
+        while True:
+            welcome = await self.registered()
+            # A fleet that registered in one moment shall not send its heartbeats in one.
+            pause = _interval(welcome) * random.random()
+            while self.is_known:
+                await asyncio.sleep(pause)
+                welcome = await self.registered()
+                pause = _interval(welcome) * await self._send_heartbeat(welcome)
+
+    async def _register(self) -> Welcome:
+        raw, headers = await self._connection.send(
+            "POST", "agents", "register", body=self._registration
+        )
+        self._clock.heard(headers.get("Date"))
+        return self._connection.read(raw, Welcome)
+
+    async def _send_heartbeat(self, welcome: Welcome) -> float:
+        """Return after what part of the interval the next one should come."""
+        timeout = min(TIMEOUT, _interval(welcome))
+        try:
+            _, headers = await self._connection.send(
+                "POST", "agents", welcome.agent_id, "heartbeat", timeout=timeout
+            )
+        except AgentNotRegistered:
+            self.forgotten(welcome)
+            return 0
+        except (ServerUnreachable, RegistryError) as error:
+            self._log.warning("heartbeat failed", reason=str(error))
+            return random.uniform(0.2, 0.3)  # sooner: three that are missed make an agent STALE
+        self._clock.heard(headers.get("Date"))
+        return random.uniform(0.9, 1)
+
+    def _say_that_it_failed(self, error: BaseException, delay: float) -> None:
+        self._log.warning("registration failed", reason=str(error), again_in=round(delay, 1))
+
+
+def _interval(welcome: Welcome) -> float:
+    return welcome.config.heartbeat_interval_ms / 1000
+
+
+def _is_answer(error: BaseException) -> bool:
+    return isinstance(error, RegistryError | ServerUnreachable)

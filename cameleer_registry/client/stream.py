@@ -1,0 +1,85 @@
+"""An agent's event stream, from the agent's end.
+
+The events are taken apart by launchdarkly-eventsource, over a connection of ours. It reads
+``retry:`` and keeps it to itself, so that is read here, in the stream's first line, where this
+protocol has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
+
+import aiohttp
+from ld_eventsource.actions import Event
+from ld_eventsource.async_client import AsyncSSEClient
+from ld_eventsource.config.async_connect_strategy import (
+    AsyncConnectionClient,
+    AsyncConnectionResult,
+    AsyncConnectStrategy,
+)
+from ld_eventsource.config.error_strategy import ErrorStrategy
+
+from ..errors import ServerUnreachable
+
+_RETRY: Final = re.compile(rb"retry: ?(\d{1,8})\r?\n")
+_LONGEST_RETRY_LINE: Final = 64
+
+# Without one, the library adds a handler to a logger of its own for each stream that is opened.
+_library_log: Final = logging.getLogger(f"{__name__}.library")
+_library_log.addHandler(logging.NullHandler())
+
+
+class EventStream:
+    """One connection to a stream that has been opened."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        # Seconds to wait before reconnecting; None until the server has said so.
+        self.retry: float | None = None
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Return the events as they come, until the server ends the stream.
+
+        Raises ServerUnreachable where the connection breaks, or falls silent.
+        """
+        async with AsyncSSEClient(
+            _Opened(self), error_strategy=ErrorStrategy.always_fail(), logger=_library_log
+        ) as client:
+            try:
+                async for event in client.events:
+                    yield event
+            except TimeoutError:
+                raise ServerUnreachable("nothing has come on the stream for too long") from None
+            except (aiohttp.ClientError, OSError, ValueError) as error:  # not UTF-8, for one
+                reason = str(error) or type(error).__name__
+                raise ServerUnreachable(f"the stream broke: {reason}") from None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Return what comes, as it comes."""
+        opening = b""
+        async for chunk in self._response.content.iter_any():
+            if self.retry is None and len(opening) < _LONGEST_RETRY_LINE:
+                opening += chunk[:_LONGEST_RETRY_LINE]
+                if found := _RETRY.match(opening):
+                    self.retry = int(found[1]) / 1000
+            yield chunk
+
+
+class _Opened(AsyncConnectStrategy, AsyncConnectionClient):
+    """How the library gets to a stream that is open already."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+
+    def create_client(self, _logger: logging.Logger) -> AsyncConnectionClient:
+        return self
+
+    async def connect(self, _last_event_id: str | None) -> AsyncConnectionResult:
+        return AsyncConnectionResult(stream=self._stream.chunks(), closer=None)
