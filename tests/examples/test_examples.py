@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
@@ -55,46 +56,77 @@ def free_port() -> int:
 
 
 async def test_minimal_agent() -> None:
-    """It registers, listens, acknowledges, sends heartbeats; and comes back when forgotten."""
-    settings = ("--heartbeat-interval", "0.2", "--stale-after", "60")
-    async with server("--port", "0", *settings) as served, served.client() as client:
+    """It registers, listens, acknowledges; comes back when forgotten; and ends upon SIGTERM."""
+    async with server() as served, served.client() as client:
         minimal_agent = program("01_minimal_agent.py", served.url, "order-1", "orders")
         async with minimal_agent as agent:
-            await says(agent, "registered as order-1")
-            await says(agent, "listening")
+            await says(agent, "registered")
+            await says(agent, "stream opened")
             order = {"type": "config-update", "payload": {"revision": 7}}
             command = (await client.post("/agents/groups/orders/commands", json=order)).json()
             assert (1, 1) == (command["targetCount"], command["connectedCount"])
-            await says(agent, 'told to config-update {"revision": 7}')
-            await says(agent, "acknowledged: 200")
+            await says(agent, "told to take {'revision': 7}")
             path = f"/commands/{command['commandId']}"
             assert "ACKNOWLEDGED" == (await client.get(f"{path}?wait=10")).json()["status"]
-            agent_at_first = (await client.get("/agents/order-1")).json()
-            async with asyncio.timeout(10):
-                while agent_at_first == (await client.get("/agents/order-1")).json():
-                    pass  # until a heartbeat shows
+            [delivery] = (await client.get(f"{path}/deliveries")).json()
+            assert {"applied": 7} == delivery["result"]["data"]
             await client.delete("/agents/order-1")
-            await says(agent, "starting over")
-            await says(agent, "registered as order-1")
-            await says(agent, "listening")
+            await says(agent, "registered")
+            await says(agent, "stream opened")
+            agent.terminate()
+            assert 0 == await within(agent.wait())
 
 
 async def test_minimal_agent_outlives_its_server() -> None:
-    """It finds the next one at the same address, where nobody knows it."""
+    """Killed and started again empty, it finds it LIVE and connected, and obedient once."""
     port = str(free_port())
-    async with server("--port", port) as served:
-        agent_of_it = program("01_minimal_agent.py", served.url, "order-1", "orders")
-        agent = await agent_of_it.__aenter__()
-        await says(agent, "listening")
-        served.process.kill()
-    try:
-        await says(agent, "starting over")
+    async with contextlib.AsyncExitStack() as stack:
+        async with server("--port", port) as served:
+            minimal_agent = program("01_minimal_agent.py", served.url, "order-1", "orders")
+            agent = await stack.enter_async_context(minimal_agent)
+            await says(agent, "stream opened")
+            served.process.kill()
+        await says(agent, "no stream")
         async with server("--port", port) as again, again.client() as client:
-            await says(agent, "registered as order-1")
-            await says(agent, "listening")
-            assert (await client.get("/agents/order-1")).json()["connected"]
-    finally:
-        await agent_of_it.__aexit__(None, None, None)
+            await says(agent, "registered")
+            await says(agent, "stream opened")
+            shown = (await client.get("/agents/order-1")).json()
+            assert (True, "LIVE") == (shown["connected"], shown["status"])
+            order = {"type": "config-update", "payload": {"revision": 8}}
+            command = (await client.post("/agents/order-1/commands", json=order)).json()
+            path = f"/commands/{command['commandId']}?wait=10"
+            assert "ACKNOWLEDGED" == (await client.get(path)).json()["status"]
+            agent.terminate()
+            rest = (await within(agent.communicate()))[0].decode()
+            assert 1 == rest.count("told to take")
+
+
+async def test_rollout() -> None:
+    """To the canary, then to the rest; and no further than to a canary that fails."""
+    async with server() as served, contextlib.AsyncExitStack() as stack:
+        for number in range(4):
+            agent = program("01_minimal_agent.py", served.url, f"order-{number}", "orders")
+            await says(await stack.enter_async_context(agent), "stream opened")
+
+        async def roll_out(group: str, config: str) -> tuple[int | None, list[str]]:
+            async with program("03_rollout.py", served.url, group, config) as rollout:
+                out = (await within(rollout.communicate()))[0].decode()
+                return rollout.returncode, out.splitlines()
+
+        assert (
+            0,
+            [
+                "updated: order-0",
+                "updated: order-1 order-2 order-3",
+                "4 of 4 agents have it",
+            ],
+        ) == await roll_out("orders", '{"revision": 8}')
+        assert (
+            1,
+            ["stopped: order-0: KeyError('revision')", "0 of 4 agents have it"],
+        ) == await roll_out("orders", "{}")
+        nobody = ["nobody in others is live and connected"]
+        assert (1, nobody) == await roll_out("others", "{}")
 
 
 async def test_embedded() -> None:
@@ -104,10 +136,11 @@ async def test_embedded() -> None:
     async with program("02_embedded.py", port) as embedded:
         await says(embedded, "Running on")
         async with program("01_minimal_agent.py", f"{host}/registry", "a", "g") as agent:
-            await says(agent, "listening")
+            await says(agent, "stream opened")
             async with httpx.AsyncClient(base_url=host) as client:
                 assert {"a": "LIVE"} == (await client.get("/")).json()
                 answer = (await client.post("/incidents/g")).json()
+                # It has no handler for deep-trace, and says so.
                 counts = {"PENDING": 0, "ACKNOWLEDGED": 1, "EXPIRED": 0}
                 assert {"asked": 1, "answers": counts} == answer
                 assert 404 == (await client.post("/incidents/nobody")).status_code
