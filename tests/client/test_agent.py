@@ -23,6 +23,7 @@ from cameleer_registry import (
     UnsupportedProtocolVersion,
 )
 from cameleer_registry.client import Agent, CommandEvent, connection
+from cameleer_registry.node import frames
 
 from ..support import Served, eventually, serving, virtual_clock, within
 from .support import VirtualServerClock, connected, echoing, proxy, running_agent, virtual_time
@@ -368,6 +369,21 @@ async def test_a_network_that_cuts_at_random(seed: int) -> None:
         ]
         assert set(acknowledged) <= set(carried_out)
         assert len(acknowledged) > len(issued) / 2
+
+
+@virtual_time
+async def test_it_waits_as_long_as_the_server_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the stream is opened again; a server with less room can say more."""
+    monkeypatch.setattr(frames, "RETRY_MS", (40_000, 40_000))
+    async with serving(clock=virtual_clock()) as served, proxy(served) as network:
+        agent, _ = echoing(network.url, clock=VirtualServerClock())
+        async with running_agent(agent):
+            await connected(served)
+            network.cut()
+            await asyncio.sleep(39)
+            assert not agent.connected
+            await asyncio.sleep(42)
+            assert agent.connected
 
 
 @virtual_time

@@ -1,0 +1,38 @@
+"""Acknowledging, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cameleer_registry import Ack, Order, Registration, Target
+from cameleer_registry.client.acks import Acks
+from cameleer_registry.client.connection import Connection
+from cameleer_registry.client.membership import Membership
+from cameleer_registry.client.server_clock import ServerClock
+
+from ..support import Served, within
+
+SOON = datetime.now(UTC) + timedelta(minutes=1)
+
+
+async def test_a_404_says_that_the_agent_is_not_known(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It registers again for that, and the answer is lost: nobody knows the command either."""
+    declared: dict[str, Any] = {"agent_id": "a", "group": "g"}
+    async with Connection(served.url) as connection:
+        clock = ServerClock()
+        membership = Membership(connection, Registration(**declared), clock)
+        keeping = asyncio.create_task(membership.keep_registered())
+        before = await within(membership.registered())
+        command = await served.node.issue(Order(type="replay"), Target.agent("a"))
+        served.node.remove("a")
+        await Acks(connection, "a", membership, clock).send(command.command_id, Ack(), SOON)
+        assert before is not await within(membership.registered())
+        assert not served.node.agent("a").connected
+        assert "acknowledgement lost" in caplog.text
+        keeping.cancel()

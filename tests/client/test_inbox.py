@@ -1,0 +1,203 @@
+"""The commands that have come to an agent, without a network, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cameleer_registry.client import inbox as module
+from cameleer_registry.client.inbox import Inbox
+from cameleer_registry.core.model import Ack, CommandEvent, CommandType, Outcome
+
+from .support import VirtualServerClock, virtual_time
+
+pytestmark = virtual_time
+
+
+def command(number: int, *, ttl: float = 60) -> CommandEvent:
+    """Return a command that comes now."""
+    now = datetime.fromtimestamp(1_795_000_000 + asyncio.get_running_loop().time(), UTC)
+    return CommandEvent(
+        command_id=f"c{number}",
+        type=CommandType.REPLAY,
+        payload={"n": number},
+        created_at=now,
+        expires_at=now + timedelta(seconds=ttl),
+    )
+
+
+class Desk:
+    """An inbox with what it carries out and answers."""
+
+    def __init__(self, *, takes: float = 0, max_concurrent: int = 2) -> None:
+        self.takes = takes
+        self.begun: list[int] = []
+        self.side_by_side = 0
+        self.most_side_by_side = 0
+        self.acks: list[tuple[str, Ack]] = []
+        self.answering_takes: float = 0
+        self.inbox = Inbox(
+            {CommandType.REPLAY: self.work},
+            self.answer,
+            VirtualServerClock(),
+            max_concurrent=max_concurrent,
+        )
+
+    async def work(self, command: CommandEvent) -> int:
+        self.begun.append(command.payload["n"])
+        self.side_by_side += 1
+        self.most_side_by_side = max(self.most_side_by_side, self.side_by_side)
+        try:
+            await asyncio.sleep(self.takes)
+        finally:
+            self.side_by_side -= 1
+        return int(command.payload["n"])
+
+    async def answer(self, command_id: str, ack: Ack, _expires_at: datetime) -> None:
+        await asyncio.sleep(self.answering_takes)
+        self.acks.append((command_id, ack))
+
+
+@pytest.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """Check that no command's task outlives a test."""
+    yield
+    assert [] == [task for task in asyncio.all_tasks() if task.get_name().startswith("command")]
+
+
+async def test_up_to_a_bound_and_in_order() -> None:
+    """They begin as they came, so many at a time, and all are answered."""
+    desk = Desk(takes=1, max_concurrent=3)
+    for number in range(10):
+        desk.inbox.offer(command(number))
+    await asyncio.sleep(4.5)
+    assert [*range(10)] == desk.begun
+    assert 3 == desk.most_side_by_side
+    assert [(f"c{n}", Ack(data=n)) for n in range(10)] == desk.acks
+
+
+async def test_answers_take_nobodys_turn() -> None:
+    """A server that does not answer holds up no command."""
+    desk = Desk(max_concurrent=1)
+    desk.answering_takes = 1000
+    for number in range(3):
+        desk.inbox.offer(command(number))
+    await asyncio.sleep(1)
+    assert [0, 1, 2] == desk.begun
+
+
+async def test_each_once() -> None:
+    """However often it comes, until its deadline; and then it is too late."""
+    desk, again = Desk(), command(1)
+    for _ in range(3):
+        desk.inbox.offer(again)
+        await asyncio.sleep(1)
+    await asyncio.sleep(60)
+    desk.inbox.offer(again)
+    await asyncio.sleep(1)
+    assert [1] == desk.begun
+    assert 1 == len(desk.acks)
+
+
+async def test_what_has_been_seen_is_forgotten_in_time() -> None:
+    """Memory does not grow with the life of an agent."""
+    desk = Desk()
+    for number in range(1000):
+        desk.inbox.offer(command(number))
+        await asyncio.sleep(10)
+    assert 1000 == len(desk.acks)
+    assert len(desk.inbox._seen) <= 7
+
+
+async def test_too_late_to_begin() -> None:
+    """It waited for its turn, and was not carried out."""
+    desk = Desk(takes=50, max_concurrent=1)
+    for number in range(3):
+        desk.inbox.offer(command(number))
+    await asyncio.sleep(200)
+    assert [0, 1] == desk.begun
+    assert ["c0", "c1"] == [command_id for command_id, _ in desk.acks]
+
+
+async def test_too_many_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are answered at once, as failures."""
+    monkeypatch.setattr(module, "MAX_WAITING", 2)
+    desk = Desk(takes=1, max_concurrent=1)
+    for number in range(3):
+        desk.inbox.offer(command(number))
+    await asyncio.sleep(0.5)
+    failure = Ack(status=Outcome.FAILURE, message="too many commands are waiting")
+    assert [("c2", failure)] == desk.acks
+    await asyncio.sleep(5)
+    assert [0, 1] == desk.begun
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_an_end_that_gives_time() -> None:
+    """What has begun is finished and answered; what has not begun is left."""
+    desk = Desk(takes=3, max_concurrent=1)
+    for number in range(2):
+        desk.inbox.offer(command(number))
+    await asyncio.sleep(1)
+    await desk.inbox.close(grace=5)
+    assert [0] == desk.begun
+    assert [("c0", Ack(data=0))] == desk.acks
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_an_end_that_cuts_off() -> None:
+    """What has begun is answered as a failure, once it has been cut off."""
+    desk = Desk(takes=3, max_concurrent=2)
+    for number in range(2):
+        desk.inbox.offer(command(number))
+    await asyncio.sleep(1)
+    await desk.inbox.close(grace=1)
+    failure = Ack(status=Outcome.FAILURE, message="cut off by the end of the agent")
+    assert [("c0", failure), ("c1", failure)] == desk.acks
+    assert 0 == desk.side_by_side
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_an_end_while_answering() -> None:
+    """What went well is not answered as a failure because its answer takes time."""
+    desk = Desk()
+    desk.inbox.offer(command(0))
+    desk.answering_takes = 1.5
+    await asyncio.sleep(1)
+    await desk.inbox.close(grace=0)
+    assert [("c0", Ack(data=0))] == desk.acks
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_an_end_that_nobody_hears(caplog: pytest.LogCaptureFixture) -> None:
+    """It comes all the same, and the log says what was not answered."""
+    desk = Desk()
+    desk.answering_takes = 1000
+    desk.inbox.offer(command(0))
+    await asyncio.sleep(1)
+    began = asyncio.get_running_loop().time()
+    await desk.inbox.close(grace=1)
+    assert pytest.approx(1 + module.LAST_WORDS) == asyncio.get_running_loop().time() - began
+    assert "command left without an answer" in caplog.text
+
+
+async def test_an_answer_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """A defect of ours is in the log, and the inbox goes on."""
+    desk = Desk()
+    answered = desk.answer
+
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    desk.inbox._send_ack = fail
+    desk.inbox.offer(command(0))
+    await asyncio.sleep(1)
+    assert "a command was not answered" in caplog.text
+    desk.inbox._send_ack = answered
+    desk.inbox.offer(command(1))
+    await asyncio.sleep(1)
+    assert [("c1", Ack(data=1))] == desk.acks
