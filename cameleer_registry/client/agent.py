@@ -35,6 +35,11 @@ SILENT_KEEPALIVES: Final = 3
 """Keepalives that may be missing before a stream is taken for dead."""
 
 
+LASTING: Final = 60.0
+"""Seconds for which a stream must last for its end to be none to worry about. The server may have
+ended one that did not for another process under the same id: it is opened ever more rarely."""
+
+
 class Agent:
     """An agent of one server: it is registered, LIVE and connected while it runs.
 
@@ -221,34 +226,34 @@ class Agent:
     async def _listen(self, membership: Membership, inbox: Inbox) -> None:
         """Open the stream, and take what comes until it ends.
 
-        Raises ServerUnreachable or RegistryError where it could not be opened, or did not last for
-        as long as a keepalive takes: where two processes use one id, each ends the other's.
+        Raises ServerUnreachable or RegistryError where it could not be opened, or the server ended
+        it soon.
         """
         welcome = await membership.registered()
-        keepalive = welcome.config.keepalive_interval_ms / 1000
         try:
-            stream = await self._open(welcome, silence=SILENT_KEEPALIVES * keepalive)
+            stream = await self._open(welcome)
         except AgentNotRegistered:
             membership.forgotten(welcome)
-            welcome = await membership.registered()
-            stream = await self._open(welcome, silence=SILENT_KEEPALIVES * keepalive)
-        opened = asyncio.get_running_loop().time()
+            stream = await self._open(await membership.registered())
+        loop = asyncio.get_running_loop()
+        opened = loop.time()
         self._log.info("stream opened")
         self.connected = True
         try:
             await self._take(stream, inbox)
-            reason = "the server ended the stream"
         except ServerUnreachable as error:
-            reason = str(error)
+            self._log.warning("stream lost", reason=str(error))
+        else:
+            if loop.time() - opened < LASTING:
+                raise ServerUnreachable("the server ended the stream soon after it was opened")
+            self._log.info("stream ended by the server")
         finally:
             self.connected = False
             self._retry = stream.retry or self._retry
             stream.close()
-        if asyncio.get_running_loop().time() - opened < keepalive:
-            raise ServerUnreachable(f"{reason}, soon after it was opened")
-        self._log.warning("stream lost", reason=reason)
 
-    async def _open(self, welcome: Welcome, *, silence: float) -> EventStream:
+    async def _open(self, welcome: Welcome) -> EventStream:
+        silence = SILENT_KEEPALIVES * welcome.config.keepalive_interval_ms / 1000
         response = await self._connection.stream(welcome.sse_endpoint, silence=silence)
         return EventStream(response)
 

@@ -253,7 +253,8 @@ class Streams:
         """Return in how many seconds the keeper should look again: soon enough for new streams."""
         most = min(1.0, self.keepalive_interval / 4)
         first = next(iter(self._keepalive_due.values()), None)
-        return most if first is None else min(most, max(0.0, first - self._time()))
+        # asyncio wakes up to a clock's tick early: to sleep for the rest of it would be to spin.
+        return most if first is None else min(most, max(0.001, first - self._time()))
 
     # What the streams report
 

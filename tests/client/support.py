@@ -16,9 +16,8 @@ from cameleer_registry.client.server_clock import ServerClock
 
 from ..support import Served, eventually
 
-virtual_time = pytest.mark.looptime(start=1000, resolution=1e-9)
-"""Minutes in milliseconds. In steps as small as asyncio's own: a delay that is drawn at random has
-more digits than looptime would count by itself, and its last part would never pass."""
+virtual_time = pytest.mark.looptime(start=1000)
+"""Minutes in milliseconds."""
 
 
 class VirtualServerClock(ServerClock):

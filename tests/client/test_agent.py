@@ -338,17 +338,17 @@ async def test_a_server_that_is_stopped_for_minutes(minutes: int) -> None:
 
 
 @virtual_time
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 async def test_a_network_that_cuts_at_random(seed: int) -> None:
-    """An hour of it: every command that is acknowledged was carried out once, and it ends well."""
+    """Half an hour of it: what is acknowledged was carried out once, and it ends well."""
     chance = random.Random(seed)
     async with serving(clock=virtual_clock()) as served, proxy(served) as network:
         agent, told = echoing(network.url, catch_up=True, clock=VirtualServerClock())
         async with running_agent(agent):
             await connected(served)
             issued = []
-            for number in range(200):
-                await asyncio.sleep(chance.uniform(0, 30))
+            for number in range(100):
+                await asyncio.sleep(chance.uniform(0, 36))
                 match chance.randrange(3):
                     case 0:
                         network.cut()
@@ -395,10 +395,10 @@ async def test_two_processes_under_one_id() -> None:
         async with running_agent(first), running_agent(second):
             await asyncio.sleep(60)
             in_the_first_minute = served.node.streams._next_id
-            await asyncio.sleep(540)
-            each_later_minute = (served.node.streams._next_id - in_the_first_minute) / 9
-        assert in_the_first_minute <= 20
-        assert each_later_minute < in_the_first_minute / 2
+            await asyncio.sleep(1140)
+            in_each_of_the_others = (served.node.streams._next_id - in_the_first_minute) / 19
+        assert in_the_first_minute <= 30
+        assert in_each_of_the_others < 6
         assert served.node.conflicts >= 1
 
 
