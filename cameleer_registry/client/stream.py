@@ -27,9 +27,8 @@ from ..errors import ServerUnreachable
 _RETRY: Final = re.compile(rb"retry: ?(\d{1,8})\r?\n")
 _LONGEST_RETRY_LINE: Final = 64
 
-# Without one, the library adds a handler to a logger of its own for each stream that is opened.
-_library_log: Final = logging.getLogger(f"{__name__}.library")
-_library_log.addHandler(logging.NullHandler())
+# Told of none, the library would add a handler to one of its own for each stream that is opened.
+_log: Final = logging.getLogger(__name__)
 
 
 class EventStream:
@@ -46,7 +45,7 @@ class EventStream:
         Raises ServerUnreachable where the connection breaks, or falls silent.
         """
         async with AsyncSSEClient(
-            _Opened(self), error_strategy=ErrorStrategy.always_fail(), logger=_library_log
+            _Opened(self), error_strategy=ErrorStrategy.always_fail(), logger=_log
         ) as client:
             try:
                 async for event in client.events:
