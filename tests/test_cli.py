@@ -230,6 +230,7 @@ async def test_bytes_that_are_no_http_request() -> None:
             answer = await Connection(reader, writer).answer()
             assert (400, "invalid-request") == (answer.status, answer.code)
             assert "1" == answer.headers["x-cameleer-protocol-version"]
+            assert "no-store" == answer.headers["cache-control"]
             writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         chunked = b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

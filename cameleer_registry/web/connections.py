@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from ..errors import Fault, InvalidRequest
 from ..logs import get_logger
-from .guard import SUPPORTED_VERSIONS, VERSION_HEADER
+from .guard import complete
 from .problems import problem
 
 log = get_logger(__name__)
@@ -39,7 +39,7 @@ class PoliteConnection(RequestHandler):
         reason = " ".join(exc.message.split())
         log.debug("no HTTP request", reason=reason[:200])
         response = problem(InvalidRequest([Fault("request", reason)]))
-        response.headers[VERSION_HEADER] = SUPPORTED_VERSIONS[-1]
+        complete(response)
         response.force_close()
         return response
 

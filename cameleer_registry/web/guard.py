@@ -55,7 +55,12 @@ def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Add what every response carries, when it is about to be written."""
+    complete(response)
+
+
+def complete(response: web.StreamResponse) -> None:
     """Add what every response carries."""
     headers = response.headers
     headers[VERSION_HEADER] = SUPPORTED_VERSIONS[-1]

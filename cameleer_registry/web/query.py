@@ -14,6 +14,11 @@ from ..errors import Fault, InvalidRequest
 E = TypeVar("E", bound=StrEnum)
 
 LONGEST_WAIT: Final = 60.0
+LARGEST_NUMBER: Final = 999_999_999
+
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+# What JSON and programming languages write for a number of seconds, 1e-05 included.
+_SECONDS: Final = re.compile(r"[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]{1,3})?")
 
 
 def words(request: web.Request, name: str) -> list[str]:
@@ -43,8 +48,10 @@ def positive(request: web.Request, name: str) -> int | None:
     value = request.query.get(name)
     if value is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) == 0:
-        raise InvalidRequest([Fault(f"?{name}", f"expected 1 to 999999999, got {value[:64]!r}")])
+    if not _NUMBER.fullmatch(value) or int(value) == 0:
+        raise InvalidRequest(
+            [Fault(f"?{name}", f"expected 1 to {LARGEST_NUMBER}, got {value[:64]!r}")]
+        )
     return int(value)
 
 
@@ -54,7 +61,8 @@ def wait_seconds(request: web.Request) -> float | None:
     if value is None:
         return None
     try:
-        seconds = float(value) if re.fullmatch(r"[0-9.]{1,20}", value) else math.nan
+        usable = len(value) <= 32 and _SECONDS.fullmatch(value)
+        seconds = float(value) if usable else math.nan
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= LONGEST_WAIT:

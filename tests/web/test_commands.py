@@ -258,13 +258,22 @@ async def test_who_waits_and_goes_away_is_not_waited_for(
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks)
 
 
-@pytest.mark.parametrize("wait", ["x", "-1", "61", "1e1", "nan", "inf", "", "1.2.3", "60.001"])
+@pytest.mark.parametrize("wait", ["x", "-1", "61", "1e2", "e", "nan", "inf", "", "1.2.3", "60.001"])
 async def test_a_wait_that_makes_no_sense(served: Served, wait: str) -> None:
     """400; nobody waits longer than a minute."""
     await served.register("a")
     command_id = (await served.issue("/agents/a")).json()["commandId"]
     answer = await served.request("GET", f"/commands/{command_id}?wait={wait}")
     assert (400, "invalid-request") == (answer.status, answer.code)
+
+
+@pytest.mark.parametrize("wait", ["0", "1e-05", "5E-3", "0.", ".001", "0.0010000000000000000208"])
+async def test_a_wait_as_programs_write_it(served: Served, wait: str) -> None:
+    """As JSON has numbers, and a little beyond."""
+    await served.register("a")
+    command_id = (await served.issue("/agents/a")).json()["commandId"]
+    answer = await served.request("GET", f"/commands/{command_id}?wait={wait}")
+    assert (200, "PENDING") == (answer.status, answer.json()["status"])
 
 
 async def test_a_command_that_is_not_there(served: Served) -> None:
