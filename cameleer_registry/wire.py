@@ -40,8 +40,8 @@ REQUESTS: Final = (model.Registration, model.Order, model.Ack)
 """What clients send. In these, what is optional may be absent but not null."""
 
 _LONG_INTEGER: Final = re.compile(rb"(?<![\d.])-?\d{19,}(?![\d.eE])")
-_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
-_FAULTS_NAMED: Final = 100
+SMALLEST, LARGEST = -(2**63), 2**64 - 1
+FAULTS_NAMED: Final = 100
 _MESSAGE_LENGTH: Final = 300
 
 
@@ -156,7 +156,7 @@ def _find_rounded(raw: bytes) -> list[str]:
 
     def walk(exact: Any, path: str) -> Iterator[str]:
         match exact:
-            case int() if not _SMALLEST <= exact <= _LARGEST:
+            case int() if not SMALLEST <= exact <= LARGEST:
                 yield path
             case dict():
                 for key, inner in exact.items():
@@ -187,8 +187,8 @@ def _faults_of(value: Any, shape: Any, detailed: OrjsonConverter) -> list[Fault]
 
 
 def _named(faults: list[Fault]) -> list[Fault]:
-    if len(faults) > _FAULTS_NAMED:
-        faults = [*faults[:_FAULTS_NAMED], Fault("$", "… and more faults")]
+    if len(faults) > FAULTS_NAMED:
+        faults = [*faults[:FAULTS_NAMED], Fault("$", "… and more faults")]
     return faults
 
 
@@ -199,7 +199,7 @@ def _walk(error: ValidationError, path: str) -> Iterator[Fault]:
         if isinstance(note, IterableValidationNote):
             where = f"{path}[{note.index}]"
         else:
-            where = f"{path}.{_wire_name(attrs.fields_dict(error.cl)[note.name])}"
+            where = f"{path}.{wire_name(attrs.fields_dict(error.cl)[note.name])}"
         if isinstance(inner, ValidationError):
             yield from _walk(inner, where)
         else:
@@ -269,7 +269,7 @@ def _structure_each(converter: OrjsonConverter, values: list[Any], shape: Any) -
         except Exception as error:
             error.add_note(IterableValidationNote(f"at {index}", index, shape))
             faults.append(error)
-            if len(faults) > _FAULTS_NAMED:
+            if len(faults) > FAULTS_NAMED:
                 break
     if faults:
         raise IterableValidationError("faults in an array", faults, list)
@@ -294,10 +294,16 @@ def _structure_datetime(value: Any, _: Any) -> datetime:
     return moment
 
 
-def _wire_name(attribute: attrs.Attribute[Any]) -> str:
+def wire_name(attribute: attrs.Attribute[Any]) -> str:
+    """Return what a field of a model is called on the wire."""
     if name := attribute.metadata.get("wire"):
         return str(name)
-    first, *rest = attribute.name.split("_")
+    return camel_case(attribute.name)
+
+
+def camel_case(name: str) -> str:
+    """Return the wire's form of a name: ``agent_id`` is ``agentId`` there."""
+    first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
@@ -317,7 +323,7 @@ def _make_converter(
             elif shape in requests and _is_optional(attribute.type):
                 inner = get_args(attribute.type)[0]
                 hook = partial(_structure_as, converter, inner)
-            fields[attribute.name] = override(rename=_wire_name(attribute), struct_hook=hook)
+            fields[attribute.name] = override(rename=wire_name(attribute), struct_hook=hook)
         structure_fields: Callable[[Any, Any], Any] = make_dict_structure_fn(
             shape, converter, _cattrs_forbid_extra_keys=False, **fields
         )
@@ -329,7 +335,7 @@ def _make_converter(
 
     def unstructure_model(shape: type) -> Callable[[Any], dict[str, Any]]:
         fields: dict[str, Any] = {
-            attribute.name: override(rename=_wire_name(attribute))
+            attribute.name: override(rename=wire_name(attribute))
             for attribute in attrs.fields(attrs.resolve_types(shape))
         }
         return make_dict_unstructure_fn(

@@ -233,9 +233,11 @@ async def serving(
 
 
 @asynccontextmanager
-async def running(app: web.Application, **runner: Any) -> AsyncIterator[tuple[str, int]]:
+async def running(
+    app: web.Application, *, runs: type[web.AppRunner] = web.AppRunner, **runner: Any
+) -> AsyncIterator[tuple[str, int]]:
     """Run any application on a free port."""
-    app_runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, **runner)
+    app_runner = runs(app, access_log=None, shutdown_timeout=1.0, **runner)
     await app_runner.setup()
     site = web.TCPSite(app_runner, "127.0.0.1", 0, backlog=4096)
     await site.start()

@@ -23,7 +23,10 @@ JsonObject = Mapping[str, Any]
 
 
 class AgentStatus(StrEnum):
-    """How long ago an agent was heard of: see :mod:`~cameleer_registry.core.lifecycle`."""
+    """How long ago an agent was heard of.
+
+    See :mod:`~cameleer_registry.core.lifecycle`.
+    """
 
     LIVE = "LIVE"
     STALE = "STALE"
@@ -31,7 +34,10 @@ class AgentStatus(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """What became of one command for one agent: see :mod:`~cameleer_registry.core.commands`."""
+    """What became of one command for one agent.
+
+    See :mod:`~cameleer_registry.core.commands`.
+    """
 
     PENDING = "PENDING"
     ACKNOWLEDGED = "ACKNOWLEDGED"
@@ -85,13 +91,15 @@ class Registration:
     agent_id: AgentId = field(validator=follows(rules.agent_id))
     group: GroupName = field(validator=follows(rules.group_name))
     name: Label | None = field(default=None, validator=optional(follows(rules.label)))
-    """For people; None stands for the agent id."""
+    """For people; the agent id where it is absent."""
     version: Note | None = field(default=None, validator=optional(follows(rules.note)))
+    """Of the agent or of its application."""
     route_ids: tuple[Label, ...] = field(
         default=(), converter=_tuple_of, validator=follows(rules.labels)
     )
     capabilities: JsonObject = field(factory=dict, validator=follows(rules.json_object))
-    """Name of each capability to its JSON value."""
+    """Name of each capability to its JSON value; on the wire also a list of names, each of which
+    then is true."""
     instance_id: Note | None = field(default=None, validator=optional(follows(rules.note)))
     """A nonce of the agent's process, by which two processes under one id can be told apart."""
 
@@ -110,6 +118,7 @@ class Ack:
 
     status: Outcome = field(default=Outcome.SUCCESS, converter=Outcome)
     message: str | None = field(default=None, validator=optional(instance_of(str)))
+    """For people."""
     data: Any = None
     """Any JSON value."""
 
@@ -139,6 +148,7 @@ class Welcome:
     sse_endpoint: str
     """Where its event stream is: an address, or a path on the host that answered."""
     server_public_key: str | None
+    """For events that are signed; in this version there are none."""
     config: AgentConfig
 
 

@@ -32,9 +32,10 @@ RESERVED_AGENT_IDS: Final = frozenset({"register", "commands", "groups"})
 MAX_IDENTIFIER: Final = 128
 MAX_LABEL: Final = 256
 
-_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
-# Unicode's category Cc: the C0 set, DEL, and the C1 set.
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
+
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Unicode's category Cc: the C0 set, DEL, and the C1 set."""
 
 
 def text(value: Any) -> str:
@@ -67,7 +68,7 @@ def note(value: Any) -> Note:
     """Accept a short text that may be empty."""
     if len(text(value)) > MAX_LABEL:
         raise ValueError(f"expected at most {MAX_LABEL} characters, got {len(value)}")
-    if found := _CONTROL.search(value):
+    if found := CONTROL.search(value):
         raise ValueError(
             f"control characters are not allowed (U+{ord(found[0]):04X} at {found.start()})"
         )
@@ -120,7 +121,7 @@ def follows(rule: Callable[[Any], Any]) -> Callable[[Any, Attribute[Any], Any], 
 
 
 def _identifier(value: str) -> str:
-    if _IDENTIFIER.fullmatch(value):
+    if IDENTIFIER.fullmatch(value):
         return value
     if not value:
         raise ValueError("expected at least 1 character")

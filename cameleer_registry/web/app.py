@@ -10,7 +10,7 @@ from ..node.clock import Clock
 from ..node.node import Node
 from ..settings import Settings
 from . import guard, routes
-from .keys import NODE
+from .keys import DOCUMENTS, NODE
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> web.Application:
@@ -25,6 +25,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     """
     app = web.Application(middlewares=[guard.guard])
     app[NODE] = Node(settings or Settings(), clock=clock)
+    app[DOCUMENTS] = {}
     routes.add_to(app)
     app.on_response_prepare.append(guard.add_headers)
     app.cleanup_ctx.append(_run_node)

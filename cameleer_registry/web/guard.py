@@ -15,6 +15,7 @@ from ..errors import (
     UnsupportedProtocolVersion,
 )
 from ..logs import get_logger
+from .documentation import PAGES
 from .health import PROBES
 from .keys import NODE
 from .problems import from_aiohttp, problem
@@ -24,7 +25,10 @@ log = get_logger(__name__)
 VERSION_HEADER: Final = "X-Cameleer-Protocol-Version"
 SUPPORTED_VERSIONS: Final = ("1",)
 
-_SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
+_UNVERSIONED: Final = (*PROBES, *PAGES)
 _OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -70,11 +74,11 @@ def complete(response: web.StreamResponse) -> None:
 def check_version(request: web.Request) -> None:
     """Refuse a protocol version that is not spoken here; raises UnsupportedProtocolVersion.
 
-    Not from an orchestrator's probes, which speak none.
+    Not from an orchestrator's probes, nor from a browser that opens a page: they speak none.
     """
     versions = request.headers.getall(VERSION_HEADER, [])
     unsupported = [version for version in versions if version not in SUPPORTED_VERSIONS]
-    if request.match_info.handler in PROBES or (versions and not unsupported):
+    if request.match_info.handler in _UNVERSIONED or (versions and not unsupported):
         return
     if unsupported:
         asked = f"protocol version {unsupported[0]!r} is not supported"
@@ -93,7 +97,7 @@ def check_site(request: web.Request) -> None:
     Fetch Metadata) or Origin (RFC 6454), and scripts cannot change that. Other clients send
     neither. Raises CrossSiteRequest.
     """
-    if request.method in _SAFE:
+    if request.method in SAFE:
         return
     headers = request.headers
     site = headers.get("Sec-Fetch-Site", "")

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
+from attrs import frozen
 
 from .keys import NODE
 from .responses import json
 
 
+@frozen
+class Up:
+    """The process answers."""
+
+    status: Literal["up"] = "up"
+
+
+@frozen
+class Ready:
+    """The server takes work."""
+
+    status: Literal["ready"] = "ready"
+
+
+@frozen(kw_only=True)
+class NotReady:
+    """The server should be given no work, for these reasons."""
+
+    status: Literal["not ready"] = "not ready"
+    reasons: list[str]
+
+
 async def healthz(_request: web.Request) -> web.Response:
     """``GET /healthz``: 200 while the process answers at all."""
-    return json({"status": "up"})
+    return json(Up())
 
 
 async def readyz(request: web.Request) -> web.Response:
     """``GET /readyz``: 200, or 503 while it shuts down or one of its tasks keeps failing."""
     if reasons := request.app[NODE].ailments:
-        return json({"status": "not ready", "reasons": reasons}, status=503)
-    return json({"status": "ready"})
+        return json(NotReady(reasons=reasons), status=503)
+    return json(Ready())
 
 
 PROBES: Final = (healthz, readyz)

@@ -9,3 +9,6 @@ from ..node.node import Node
 NODE = web.AppKey("cameleer_registry.node", Node)
 """The registry of an application: ``create_app(…)[NODE]``. A host application registers agents,
 issues commands and reads through it, without HTTP."""
+
+DOCUMENTS = web.AppKey("cameleer_registry.documents", dict[str, bytes])
+"""The OpenAPI document by the prefix under which it was asked for, once it was."""

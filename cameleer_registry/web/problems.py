@@ -10,6 +10,8 @@ from aiohttp import web
 
 from ..errors import AtCapacity, MethodNotAllowed, NotFound, RegistryError
 
+MEDIA_TYPE: Final = "application/problem+json"
+
 RETRY_AFTER: Final = (5, 30)
 """Bounds, in seconds, of the Retry-After of a registry that is full. Drawn for each response, so
 that those who were refused together do not come back together."""
@@ -17,23 +19,33 @@ that those who were refused together do not come back together."""
 
 def problem(error: RegistryError) -> web.Response:
     """Return the response that tells of a refusal."""
+    response = web.Response(
+        status=error.status,
+        # What a client sent may be quoted in here, lone surrogates of an address included.
+        body=orjson.dumps(_printable(details(error))),
+        content_type=MEDIA_TYPE,
+    )
+    if isinstance(error, AtCapacity):
+        response.headers["Retry-After"] = str(random.randint(*RETRY_AFTER))
+    return response
+
+
+def type_of(code: str) -> str:
+    """Return the URI by which a problem is known."""
+    return f"urn:cameleer:problem:{code}"
+
+
+def details(error: RegistryError) -> dict[str, Any]:
+    """Return what a problem document says of a refusal."""
     body: dict[str, Any] = {
-        "type": f"urn:cameleer:problem:{error.code}",
+        "type": type_of(error.code),
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
     }
     if error.errors:
         body["errors"] = [{"path": f.path, "message": f.message} for f in error.errors]
-    response = web.Response(
-        status=error.status,
-        # What a client sent may be quoted in here, lone surrogates of an address included.
-        body=orjson.dumps(_printable(body)),
-        content_type="application/problem+json",
-    )
-    if isinstance(error, AtCapacity):
-        response.headers["Retry-After"] = str(random.randint(*RETRY_AFTER))
-    return response
+    return body
 
 
 def from_aiohttp(

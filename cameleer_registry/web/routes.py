@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from . import agents, commands, health, streams
+from . import agents, commands, documentation, health, streams
 from .body import expect_continue
 from .guard import Handler
 
@@ -34,14 +34,22 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", f"{API}/agents/{_ID}/commands/{_COMMAND}/ack", commands.acknowledge),
     ("GET", f"{API}/commands/{_COMMAND}", commands.show_command),
     ("GET", f"{API}/commands/{_COMMAND}/deliveries", commands.list_deliveries),
+    ("GET", f"{API}/openapi.json", documentation.show_document),
 )
 """Method, address and handler. What can be asked with GET can be asked with HEAD, too, except for
-the stream: aiohttp would open one to answer."""
+the stream: aiohttp would open one to answer. What is said of each, to machines, stands in
+:mod:`~cameleer_registry.web.openapi.operations`."""
+
+PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/docs", documentation.show_page),
+    ("GET", "/docs/{file}", documentation.show_file),
+)
+"""Likewise, for people with a browser: no part of the API."""
 
 
 def add_to(app: web.Application) -> None:
     """Add every address to an application."""
-    for method, path, handler in ROUTES:
+    for method, path, handler in ROUTES + PAGES:
         name = "agents" if handler is agents.list_agents else None  # others point there
         route = app.router.add_route(
             method, path, handler, name=name, expect_handler=expect_continue

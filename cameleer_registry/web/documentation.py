@@ -1,0 +1,90 @@
+"""The API's document, and a page to read it and try it out in a browser.
+
+The page is Swagger UI: its files come from a package that ships them, so that nothing is asked of
+another host; see ``docs/decisions.md``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from ..errors import NotFound
+from .keys import DOCUMENTS, NODE
+
+_OURS: Final = Path(__file__).parent / "docs"
+_SWAGGER_UI: Final = Path(str(files("mkdocs_swagger_ui_tag"))) / "swagger-ui"
+
+PAGE: Final = _OURS / "index.html"
+
+FILES: Final = {
+    path.name: path
+    for path in (
+        _OURS / "initializer.js",
+        _OURS / "page.css",
+        _SWAGGER_UI / "javascripts" / "swagger-ui-bundle.js",
+        _SWAGGER_UI / "stylesheets" / "swagger-ui.css",
+    )
+}
+"""What the page asks for, by its name."""
+
+_TYPES: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
+
+_HEADERS: Final = {
+    "Content-Security-Policy": "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # A browser keeps what it has, and asks each time whether it is still right.
+    "Cache-Control": "no-cache",
+}
+
+
+async def show_document(request: web.Request) -> web.Response:
+    """``GET /openapi.json``: the document, made when it is first asked for."""
+    # Imported here, because few who start a server ask for it, and all of them wait for imports.
+    from .openapi import document
+
+    documents, router = request.app[DOCUMENTS], request.app.router
+    prefix = router["agents"].canonical.removesuffix("/api/v1/agents")
+    if prefix not in documents:
+        settings = request.app[NODE].settings
+        documents[prefix] = await asyncio.to_thread(document.render, router, prefix, settings)
+    return web.Response(body=documents[prefix], content_type="application/json")
+
+
+async def show_page(_request: web.Request) -> web.FileResponse:
+    """``GET /docs``."""
+    return _file(PAGE)
+
+
+async def show_file(request: web.Request) -> web.FileResponse:
+    """``GET /docs/{file}``: what the page asks for; raises NotFound."""
+    path = FILES.get(request.match_info["file"])
+    if path is None:
+        raise NotFound(f"there is nothing at {request.path}")
+    return _file(path)
+
+
+def _file(path: Path) -> web.FileResponse:
+    # Not as the system's table of types has it, which differs.
+    kind = f"{_TYPES[path.suffix]}; charset=utf-8"
+    return web.FileResponse(path, headers={**_HEADERS, "Content-Type": kind})
+
+
+PAGES: Final = (show_page, show_file)
+"""What a browser asks for on its own, without a header of ours."""

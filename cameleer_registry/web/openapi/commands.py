@@ -1,0 +1,154 @@
+"""What is said of commands: issuing, acknowledging, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ...core.model import Ack, AgentDelivery, Command, Delivery, Order
+from ...errors import (
+    AgentNotRegistered,
+    CommandExpired,
+    CommandNotFound,
+    GroupNotFound,
+    TooManyPending,
+)
+from . import examples, parameters
+from .terms import Answer, Link, Operation
+
+_SAME_COMMAND: Final = {"commandId": "$response.body#/commandId"}
+_AFTER_ISSUE: Final = tuple(
+    Link(operation_id=operation_id, parameters=_SAME_COMMAND)
+    for operation_id in ("showCommand", "listDeliveries")
+)
+_ACK_OF_AGENT: Final = Link(
+    operation_id="acknowledgeCommand",
+    parameters={"agentId": "$response.body#/target/agentId", **_SAME_COMMAND},
+)
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "POST /api/v1/agents/{agentId}/commands": Operation(
+        operation_id="issueToAgent",
+        tag="Commands",
+        summary="Command one agent",
+        description="Whatever its status. The command is written to its open stream at once, and "
+        "not again when it reconnects.",
+        body=Order,
+        body_example=examples.ORDER,
+        answers=(
+            Answer(
+                status=202,
+                description="The command is issued.",
+                shape=Command,
+                example=examples.TO_AGENT,
+                links=(*_AFTER_ISSUE, _ACK_OF_AGENT),
+            ),
+        ),
+        problems=(AgentNotRegistered, TooManyPending),
+    ),
+    "POST /api/v1/agents/groups/{group}/commands": Operation(
+        operation_id="issueToGroup",
+        tag="Commands",
+        summary="Command a group",
+        description="The agents of the group that are LIVE at this moment. Those with too many "
+        "pending commands are left out and named in `skipped`.",
+        body=Order,
+        body_example=examples.ORDER,
+        answers=(
+            Answer(
+                status=202,
+                description="The command is issued, if only to nobody.",
+                shape=Command,
+                example=examples.TO_GROUP,
+                links=_AFTER_ISSUE,
+            ),
+        ),
+        problems=(GroupNotFound,),
+    ),
+    "POST /api/v1/agents/commands": Operation(
+        operation_id="issueToAll",
+        tag="Commands",
+        summary="Command all agents",
+        description="Those that are LIVE at this moment. Those with too many pending commands "
+        "are left out and named in `skipped`.",
+        body=Order,
+        body_example=examples.ORDER,
+        answers=(
+            Answer(
+                status=202,
+                description="The command is issued, if only to nobody.",
+                shape=Command,
+                example=examples.TO_ALL,
+                links=_AFTER_ISSUE,
+            ),
+        ),
+    ),
+    "GET /api/v1/agents/{agentId}/commands": Operation(
+        operation_id="listCommandsOfAgent",
+        tag="Commands",
+        summary="Show what was sent to an agent",
+        description="What is remembered of it, newest first. An agent that reconnects finds here "
+        "what it missed, with `?status=PENDING`.",
+        parameters=(parameters.DELIVERY_STATES,),
+        answers=(
+            Answer(
+                status=200,
+                description="The commands, with what became of them.",
+                shape=list[AgentDelivery],
+                example=[examples.AGENT_DELIVERY],
+            ),
+        ),
+        problems=(AgentNotRegistered,),
+    ),
+    "POST /api/v1/agents/{agentId}/commands/{commandId}/ack": Operation(
+        operation_id="acknowledgeCommand",
+        tag="Commands",
+        summary="Acknowledge a command",
+        description="Without a body: success. The first acknowledgement stands; another one gets "
+        "the same answer.",
+        body=Ack,
+        body_required=False,
+        body_example=examples.ACK,
+        answers=(
+            Answer(
+                status=200,
+                description="The delivery, acknowledged.",
+                shape=Delivery,
+                example=examples.DELIVERY,
+            ),
+        ),
+        problems=(AgentNotRegistered, CommandNotFound, CommandExpired),
+    ),
+    "GET /api/v1/commands/{commandId}": Operation(
+        operation_id="showCommand",
+        tag="Commands",
+        summary="Show a command",
+        description="At once, or with `wait` as soon as nothing of it is PENDING.",
+        parameters=(parameters.WAIT,),
+        answers=(
+            Answer(
+                status=200,
+                description="The command, as it is now.",
+                shape=Command,
+                example=examples.TO_GROUP,
+            ),
+        ),
+        problems=(CommandNotFound,),
+    ),
+    "GET /api/v1/commands/{commandId}/deliveries": Operation(
+        operation_id="listDeliveries",
+        tag="Commands",
+        summary="Show what became of a command, agent by agent",
+        description="One delivery for each target, in order of `agentId`.",
+        parameters=(parameters.DELIVERY_STATES,),
+        answers=(
+            Answer(
+                status=200,
+                description="The deliveries.",
+                shape=list[Delivery],
+                example=[examples.DELIVERY],
+            ),
+        ),
+        problems=(CommandNotFound,),
+    ),
+}

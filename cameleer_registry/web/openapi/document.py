@@ -1,0 +1,215 @@
+"""The document itself: what the router knows, together with what is said of each address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+from aiohttp import hdrs, web
+
+from ... import wire
+from ...settings import Settings
+from ...version import __version__
+from . import refusals
+from .operations import OPERATIONS, TAGS
+from .parameters import HEADERS, IN_PATHS, OF_EVERY_RESPONSE, VERSION
+from .schemas import Schema, Schemas
+from .terms import Answer, Link, Operation, Parameter
+
+_INFO: Final = {
+    "title": "cameleer-registry",
+    "summary": "An agent registry and command-push server.",
+    "description": "Observability agents register, send heartbeats and hold an event stream; "
+    "operators read who is there and send commands to one agent, a group, or all.\n\n"
+    "Bodies are JSON in UTF-8, read whatever the `Content-Type` says; unknown fields are ignored. "
+    "Whatever GET answers, HEAD answers without its body, but for the stream. Refusals are "
+    "RFC 9457 problem details.",
+    "version": __version__,
+    "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+}
+
+_BRACES: Final = re.compile(r"{(\w+)}")
+
+
+def operations_of(router: web.UrlDispatcher, prefix: str) -> dict[str, dict[str, Operation]]:
+    """Return what is said of each route, by its path below the prefix and its method.
+
+    Routes of which nothing is said, pages for people, are left out.
+    """
+    found: dict[str, dict[str, Operation]] = {}
+    for route in router.routes():
+        assert route.resource is not None
+        path = _BRACES.sub(
+            lambda name: f"{{{wire.camel_case(name[1])}}}",
+            route.resource.canonical.removeprefix(prefix),
+        )
+        asked = hdrs.METH_GET if route.method == hdrs.METH_HEAD else route.method
+        if operation := OPERATIONS.get(f"{asked} {path}"):
+            found.setdefault(path, {})[route.method] = operation
+    return found
+
+
+def render(router: web.UrlDispatcher, prefix: str, settings: Settings) -> bytes:
+    """Return the document of an application, as JSON in UTF-8."""
+    return orjson.dumps(_Document(settings).describe(operations_of(router, prefix), prefix))
+
+
+class _Document:
+    """One document while it is written: its components are gathered on the way."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._schemas = Schemas()
+        # By name, like the schemas.
+        self._parameters: dict[str, Any] = {}
+        self._headers: dict[str, Any] = {}
+        self._responses: dict[str, Any] = {}
+
+    def describe(
+        self, operations: Mapping[str, Mapping[str, Operation]], prefix: str
+    ) -> dict[str, Any]:
+        paths = {
+            path: {
+                method.lower(): self._operation(method, path, operation)
+                for method, operation in of_path.items()
+            }
+            for path, of_path in operations.items()
+        }
+        return {
+            "openapi": "3.1.1",
+            "info": _INFO,
+            "servers": self._servers(prefix),
+            "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+            "paths": paths,
+            "components": {
+                "schemas": self._schemas.components,
+                "parameters": self._parameters,
+                "headers": self._headers,
+                "responses": self._responses,
+            },
+        }
+
+    def _servers(self, prefix: str) -> list[dict[str, str]]:
+        servers = [{"url": prefix or "/", "description": "Where this document comes from."}]
+        if self._settings.public_url:
+            servers.append(
+                {"url": self._settings.public_url + prefix, "description": "From outside."}
+            )
+        return servers
+
+    def _operation(self, method: str, path: str, operation: Operation) -> dict[str, Any]:
+        head = method == hdrs.METH_HEAD
+        described: dict[str, Any] = {
+            "operationId": operation.operation_id + ("Head" if head else ""),
+            "tags": [operation.tag],
+            "summary": operation.summary + (" (the head only)" if head else ""),
+        }
+        if operation.description:
+            described["description"] = operation.description
+        if parameters := self._parameters_of(path, operation):
+            described["parameters"] = parameters
+        if operation.body is not None:
+            described["requestBody"] = {
+                "required": operation.body_required,
+                "content": {
+                    "application/json": {
+                        "schema": self._schemas.of(operation.body, sent=True),
+                        "examples": {"example": {"value": _as_sent(operation.body_example)}},
+                    }
+                },
+            }
+        described["responses"] = self._responses_of(method, path, operation)
+        return described
+
+    # What is taken
+
+    def _parameters_of(self, path: str, operation: Operation) -> list[Any]:
+        taken = [
+            *(IN_PATHS[name] for name in _BRACES.findall(path)),
+            *operation.parameters,
+            *((VERSION,) if operation.versioned else ()),
+        ]
+        return [self._parameter(parameter) for parameter in taken]
+
+    def _parameter(self, parameter: Parameter) -> dict[str, Any]:
+        required = parameter.where == "path"
+        if parameter is VERSION:
+            required = self._settings.require_protocol_version
+        described = {
+            "name": parameter.name,
+            "in": parameter.where,
+            "description": parameter.description,
+            "required": required,
+            "schema": self._schemas.of(parameter.shape, sent=True),
+            "example": parameter.example,
+        }
+        if parameter.where == "query":
+            return described
+        self._parameters.setdefault(parameter.name, described)
+        return {"$ref": f"#/components/parameters/{parameter.name}"}
+
+    # What is answered
+
+    def _responses_of(self, method: str, path: str, operation: Operation) -> dict[str, Any]:
+        head = method == hdrs.METH_HEAD
+        responses = {
+            str(answer.status): self._answer(answer, head=head) for answer in operation.answers
+        }
+        by_status: dict[int, list[refusals.Kind]] = {}
+        for kind in refusals.possible(method, path, operation):
+            by_status.setdefault(kind.status, []).append(kind)
+        for status, kinds in by_status.items():
+            responses[str(status)] = self._refusal(kinds, head=head)
+        return dict(sorted(responses.items()))
+
+    def _answer(self, answer: Answer, *, head: bool) -> dict[str, Any]:
+        described: dict[str, Any] = {
+            "description": answer.description,
+            "headers": self._headers_of(answer.headers),
+        }
+        if answer.shape is not None and not head:
+            content = {"schema": self._schemas.of(answer.shape)}
+            if answer.example is not None:
+                content["examples"] = {"example": {"value": _as_answered(answer.example)}}
+            described["content"] = {answer.media_type: content}
+        if answer.links and not head:
+            described["links"] = {link.operation_id: _link(link) for link in answer.links}
+        return described
+
+    def _refusal(self, kinds: list[refusals.Kind], *, head: bool) -> Schema:
+        name = ".".join(kind.__name__ for kind in kinds) + (".Head" if head else "")
+        if name not in self._responses:
+            self._responses[name] = {
+                "description": refusals.description_of(kinds),
+                "headers": self._headers_of(refusals.headers_of(kinds)),
+            }
+            if not head:
+                self._responses[name]["content"] = refusals.content_of(kinds, self._schemas)
+        return {"$ref": f"#/components/responses/{name}"}
+
+    def _headers_of(self, particular: Iterable[str]) -> dict[str, Any]:
+        return {name: self._header(name) for name in (*OF_EVERY_RESPONSE, *particular)}
+
+    def _header(self, name: str) -> dict[str, Any]:
+        header = HEADERS[name]
+        self._headers[name] = {
+            "description": header.description,
+            "required": header.required,
+            "schema": header.schema,
+            "example": header.example,
+        }
+        return {"$ref": f"#/components/headers/{name}"}
+
+
+def _link(link: Link) -> dict[str, Any]:
+    return {"operationId": link.operation_id, "parameters": link.parameters}
+
+
+def _as_sent(example: Any) -> Any:
+    return orjson.loads(wire.encode_request(example))
+
+
+def _as_answered(example: Any) -> Any:
+    return example if isinstance(example, str) else orjson.loads(wire.encode(example))

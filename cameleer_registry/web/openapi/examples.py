@@ -1,0 +1,181 @@
+"""One story told by every example: an order service, its group, and a command to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from attrs import evolve
+
+from ...core.model import (
+    Ack,
+    Agent,
+    AgentConfig,
+    AgentDelivery,
+    AgentStatus,
+    Command,
+    CommandEvent,
+    CommandStatus,
+    CommandType,
+    Delivery,
+    DeliveryState,
+    GroupSummary,
+    Order,
+    Registration,
+    Target,
+    Welcome,
+)
+from ...core.rules import AgentId, GroupName, Label, Note
+from ...errors import (
+    AgentNotRegistered,
+    AtCapacity,
+    BodyTooLarge,
+    CommandExpired,
+    CommandNotFound,
+    CrossSiteRequest,
+    Fault,
+    GroupNotFound,
+    InternalError,
+    InvalidRequest,
+    MalformedJson,
+    MethodNotAllowed,
+    NotFound,
+    RegistryError,
+    RequestTimeout,
+    TooManyPending,
+    UnsupportedEncoding,
+    UnsupportedProtocolVersion,
+)
+from ...node import frames
+
+_REGISTERED: Final = datetime(2026, 11, 23, 15, 37, 37, 966000, tzinfo=UTC)
+_ISSUED: Final = datetime(2026, 11, 23, 15, 37, 38, 525000, tzinfo=UTC)
+_EXPIRES: Final = datetime(2026, 11, 23, 15, 38, 38, 525000, tzinfo=UTC)
+_DELIVERED: Final = datetime(2026, 11, 23, 15, 37, 38, 526000, tzinfo=UTC)
+_ACKNOWLEDGED: Final = datetime(2026, 11, 23, 15, 37, 38, 570000, tzinfo=UTC)
+
+_AGENT: Final = "order-service-1"
+_GROUP: Final = "order-service-prod"
+_COMMAND: Final = "01a2090e-3fdd-751c-a875-3287a4af1059"
+
+REGISTRATION: Final = Registration(
+    agent_id=AgentId(_AGENT),
+    group=GroupName(_GROUP),
+    name=Label("Order service"),
+    version=Note("4.8.1"),
+    route_ids=(Label("orders-in"), Label("orders-out")),
+    capabilities={"replay": True, "deep-trace": True},
+    instance_id=Note("7f3c"),
+)
+WELCOME: Final = Welcome(
+    agent_id=_AGENT,
+    status=AgentStatus.LIVE,
+    resumed=False,
+    sse_endpoint=f"/api/v1/agents/{_AGENT}/events",
+    server_public_key=None,
+    config=AgentConfig(
+        heartbeat_interval_ms=30_000,
+        stale_after_ms=90_000,
+        dead_after_ms=300_000,
+        keepalive_interval_ms=15_000,
+        command_ttl_ms=60_000,
+    ),
+)
+WELCOME_BACK: Final = evolve(WELCOME, resumed=True)
+AGENT: Final = Agent(
+    agent_id=_AGENT,
+    name="Order service",
+    group=_GROUP,
+    version="4.8.1",
+    route_ids=("orders-in", "orders-out"),
+    capabilities={"replay": True, "deep-trace": True},
+    instance_id="7f3c",
+    status=AgentStatus.LIVE,
+    connected=True,
+    registered_at=_REGISTERED,
+    last_heartbeat_at=_REGISTERED,
+    status_changed_at=_REGISTERED,
+)
+GROUP: Final = GroupSummary(group=_GROUP, live=2, stale=0, dead=0, connected=1)
+
+ORDER: Final = Order(type=CommandType.CONFIG_UPDATE, payload={"samplingRate": 0.1})
+ACK: Final = Ack(message="applied", data={"samplingRate": 0.1})
+DELIVERY: Final = Delivery(
+    agent_id=_AGENT,
+    status=DeliveryState.ACKNOWLEDGED,
+    delivered_at=_DELIVERED,
+    acknowledged_at=_ACKNOWLEDGED,
+    late_ack_at=None,
+    result=ACK,
+)
+AGENT_DELIVERY: Final = AgentDelivery(
+    command_id=_COMMAND,
+    type=ORDER.type,
+    payload=ORDER.payload,
+    created_at=_ISSUED,
+    expires_at=_EXPIRES,
+    agent_id=_AGENT,
+    status=DeliveryState.PENDING,
+    delivered_at=_DELIVERED,
+    acknowledged_at=None,
+    late_ack_at=None,
+    result=None,
+)
+STREAM: Final = (
+    "retry: 4961\n: connected\n"
+    + frames.event(
+        CommandEvent(
+            command_id=_COMMAND,
+            type=ORDER.type,
+            payload=ORDER.payload,
+            created_at=_ISSUED,
+            expires_at=_EXPIRES,
+        )
+    ).plain.decode()
+)
+
+
+def command(target: Target, *, targets: int = 2) -> Command:
+    """Return that command, issued to a target."""
+    return Command(
+        command_id=_COMMAND,
+        type=ORDER.type,
+        payload=ORDER.payload,
+        target=target,
+        status=CommandStatus.PENDING,
+        created_at=_ISSUED,
+        expires_at=_EXPIRES,
+        target_count=targets,
+        connected_count=1,
+        skipped=(),
+        counts={
+            DeliveryState.PENDING: targets,
+            DeliveryState.ACKNOWLEDGED: 0,
+            DeliveryState.EXPIRED: 0,
+        },
+    )
+
+
+TO_AGENT: Final = command(Target.agent(_AGENT), targets=1)
+TO_GROUP: Final = command(Target.of_group(_GROUP))
+TO_ALL: Final = command(Target.all())
+
+PROBLEMS: Final[tuple[RegistryError, ...]] = (
+    MalformedJson("unexpected end of data: line 1 column 2 (char 1)"),
+    InvalidRequest([Fault("$.routeIds[2]", "expected a string, got null")]),
+    UnsupportedProtocolVersion("protocol version '2' is not supported; supported: 1"),
+    CrossSiteRequest("Sec-Fetch-Site is cross-site"),
+    NotFound("there is nothing at /api/v1/agents/"),
+    AgentNotRegistered(_AGENT),
+    GroupNotFound(_GROUP),
+    CommandNotFound(_COMMAND),
+    MethodNotAllowed("/api/v1/agents takes GET, HEAD, not PUT"),
+    RequestTimeout("the body did not arrive within 30 seconds"),
+    CommandExpired(_COMMAND, agent_id=_AGENT),
+    BodyTooLarge(1_048_576),
+    UnsupportedEncoding("gzip"),
+    TooManyPending(_AGENT, 100),
+    InternalError("the server's log has the details"),
+    AtCapacity(_AGENT, 10_000),
+)
+"""One of every kind."""

@@ -1,0 +1,141 @@
+"""Parameters and headers, each stated once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ...core import rules
+from ...core.model import AgentStatus, DeliveryState
+from ..guard import SUPPORTED_VERSIONS, VERSION_HEADER
+from ..problems import RETRY_AFTER
+from ..query import LARGEST_NUMBER, LONGEST_WAIT
+from .schemas import COMMAND_ID, IDENTIFIER
+from .terms import Header, Parameter
+
+# In addresses, by the names that stand in braces there
+
+IN_PATHS: Final[Mapping[str, Parameter]] = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter(
+            name="agentId",
+            where="path",
+            # Its reserved words are not excluded: they make other addresses, which come first.
+            shape=IDENTIFIER,
+            description="An agent.",
+            example="order-service-1",
+        ),
+        Parameter(
+            name="group",
+            where="path",
+            shape=rules.GroupName,
+            description="A group that an agent has declared.",
+            example="order-service-prod",
+        ),
+        Parameter(
+            name="commandId",
+            where="path",
+            shape=COMMAND_ID,
+            description="A command, by the id in the answer to issuing it.",
+            example="01a2090e-3fdd-751c-a875-3287a4af1059",
+        ),
+    )
+}
+
+# In queries
+
+
+def _any_of(name: str, shape: Any, description: str, example: str) -> Parameter:
+    return Parameter(
+        name=name,
+        where="query",
+        shape=tuple[shape, ...],
+        description=f"{description} Repeated, comma-separated, or both.",
+        example=[example],
+    )
+
+
+AGENT_STATUSES: Final = _any_of(
+    "status", AgentStatus, "Only agents of these statuses, in any case.", "LIVE"
+)
+DELIVERY_STATES: Final = _any_of(
+    "status", DeliveryState, "Only deliveries in these states, in any case.", "PENDING"
+)
+GROUPS: Final = _any_of("group", str, "Only agents of these groups.", "order-service-prod")
+LIMIT: Final = Parameter(
+    name="limit",
+    where="query",
+    shape={"type": "integer", "minimum": 1, "maximum": LARGEST_NUMBER},
+    description="At most so many; where more follow, the answer has a `Link` to the next page.",
+    example=100,
+)
+AFTER: Final = Parameter(
+    name="after",
+    where="query",
+    shape=str,
+    description="Only agents that follow this id, which need not be one of an agent.",
+    example="order-service-1",
+)
+WAIT: Final = Parameter(
+    name="wait",
+    where="query",
+    shape={"type": "number", "minimum": 0, "maximum": LONGEST_WAIT},
+    description="Seconds that the answer may take until nothing of the command is PENDING.",
+    example=2.5,
+)
+
+# In the heads of requests
+
+VERSION: Final = Parameter(
+    name=VERSION_HEADER,
+    where="header",
+    shape={"type": "string", "enum": list(SUPPORTED_VERSIONS)},
+    description="The version of the protocol that the client speaks.",
+    example=SUPPORTED_VERSIONS[-1],
+)
+LAST_EVENT_ID: Final = Parameter(
+    name="Last-Event-ID",
+    where="header",
+    shape=str,
+    description="Accepted, and nothing is replayed.",
+    example="01a2090e-3fdd-751c-a875-3287a4af1059",
+)
+
+# In the heads of responses
+
+OF_EVERY_RESPONSE: Final = (VERSION_HEADER, "Cache-Control")
+
+HEADERS: Final[Mapping[str, Header]] = {
+    VERSION_HEADER: Header(
+        description="The version of the protocol that the server speaks.",
+        schema={"type": "string", "const": SUPPORTED_VERSIONS[-1]},
+        example=SUPPORTED_VERSIONS[-1],
+    ),
+    "Cache-Control": Header(
+        description="Answers are of the moment; those of streams are not to be transformed.",
+        schema={"type": "string", "enum": ["no-store", "no-store, no-transform"]},
+        example="no-store",
+    ),
+    "Link": Header(
+        description="The next page, where there is one (RFC 8288).",
+        schema={"type": "string", "pattern": '^<[^>]+>; rel="next"$'},
+        example='</api/v1/agents?limit=1&after=order-service-1>; rel="next"',
+        required=False,
+    ),
+    "Retry-After": Header(
+        description="Seconds after which to try again, drawn anew each time.",
+        schema={"type": "integer", "minimum": RETRY_AFTER[0], "maximum": RETRY_AFTER[1]},
+        example=RETRY_AFTER[0],
+    ),
+    "Allow": Header(
+        description="The methods that the address takes.",
+        schema={"type": "string", "pattern": "^[A-Z]+(, [A-Z]+)*$"},
+        example="GET, HEAD",
+    ),
+    "X-Accel-Buffering": Header(
+        description="Asks nginx to pass on each event at once.",
+        schema={"type": "string", "const": "no"},
+        example="no",
+    ),
+}

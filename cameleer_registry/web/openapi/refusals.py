@@ -1,0 +1,126 @@
+"""What is said of refusals: which an address can answer with, and what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from ...errors import (
+    AtCapacity,
+    BodyTooLarge,
+    CrossSiteRequest,
+    Fault,
+    InternalError,
+    InvalidRequest,
+    MalformedJson,
+    MethodNotAllowed,
+    NotFound,
+    RegistryError,
+    RequestTimeout,
+    UnsupportedEncoding,
+    UnsupportedProtocolVersion,
+)
+from ...wire import FAULTS_NAMED
+from ..guard import SAFE
+from ..problems import MEDIA_TYPE, details, type_of
+from . import examples
+from .schemas import Schema, Schemas
+from .terms import Operation
+
+Kind = type[RegistryError]
+
+_ANYWHERE: Final[tuple[Kind, ...]] = (InvalidRequest, MethodNotAllowed, InternalError)
+"""A request may be no HTTP, ask with another method, or find a mistake of ours."""
+
+_WITH_A_BODY: Final[tuple[Kind, ...]] = (
+    MalformedJson,
+    RequestTimeout,
+    BodyTooLarge,
+    UnsupportedEncoding,
+)
+
+_HEADERS: Final[Mapping[Kind, str]] = {
+    MethodNotAllowed: "Allow",
+    AtCapacity: "Retry-After",
+}
+
+_EXAMPLES: Final[Mapping[Kind, RegistryError]] = {type(error): error for error in examples.PROBLEMS}
+
+
+def possible(method: str, path: str, operation: Operation) -> list[Kind]:
+    """Return every refusal that an address can answer with, in order of status and code."""
+    kinds = {*_ANYWHERE, *operation.problems}
+    if operation.versioned:
+        kinds.add(UnsupportedProtocolVersion)
+    if method not in SAFE:
+        kinds.add(CrossSiteRequest)
+    if operation.body is not None:
+        kinds.update(_WITH_A_BODY)
+    if "{" in path:  # what is filled in may be nothing, or a word that is no agent id
+        kinds.add(NotFound)
+    return sorted(kinds, key=lambda kind: (kind.status, kind.code))
+
+
+def headers_of(kinds: Iterable[Kind]) -> list[str]:
+    """Return the names of the headers that come with such refusals only."""
+    return [_HEADERS[kind] for kind in kinds if kind in _HEADERS]
+
+
+def description_of(kinds: Iterable[Kind]) -> str:
+    """Say what such refusals mean, in Markdown."""
+    return "\n".join(f"- `{kind.code}`: {_meaning_of(kind)}" for kind in kinds)
+
+
+def content_of(kinds: Iterable[Kind], schemas: Schemas) -> Schema:
+    """Return the content of a response that is one of these refusals."""
+    references = {kind.code: _schema_of(kind, schemas) for kind in kinds}
+    schema: Schema = next(iter(references.values()))
+    if len(references) > 1:
+        mapping = {type_of(code): one["$ref"] for code, one in references.items()}
+        schema = {
+            "oneOf": list(references.values()),
+            "discriminator": {"propertyName": "type", "mapping": mapping},
+        }
+    shown = {kind.code: {"value": details(_EXAMPLES[kind])} for kind in kinds}
+    return {MEDIA_TYPE: {"schema": schema, "examples": shown}}
+
+
+def _schema_of(kind: Kind, schemas: Schemas) -> Schema:
+    problem = schemas.named("Problem", lambda: _problem(schemas))
+    particular: dict[str, Any] = {
+        "properties": {"type": {"const": type_of(kind.code)}, "status": {"const": kind.status}}
+    }
+    if kind is InvalidRequest:
+        particular["required"] = ["errors"]
+    return schemas.named(
+        kind.__name__, lambda: {"description": _meaning_of(kind), "allOf": [problem, particular]}
+    )
+
+
+def _problem(schemas: Schemas) -> Schema:
+    return {
+        "description": "Why a request was refused (RFC 9457).",
+        "type": "object",
+        "properties": {
+            "type": {
+                "description": "Ends in the code, which is what programs should look at.",
+                "type": "string",
+                "format": "uri",
+            },
+            "title": {"description": "For people; the same each time.", "type": "string"},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": {"description": "For people; what happened this time.", "type": "string"},
+            "errors": {
+                "description": "Every fault of a refused body or query, as far as they are named.",
+                "type": "array",
+                "items": schemas.of(Fault),
+                "minItems": 1,
+                "maxItems": FAULTS_NAMED + 1,
+            },
+        },
+        "required": ["type", "title", "status", "detail"],
+    }
+
+
+def _meaning_of(kind: Kind) -> str:
+    return (kind.__doc__ or "").partition("\n")[0].replace("``", "`")

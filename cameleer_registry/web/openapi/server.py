@@ -1,0 +1,50 @@
+"""What is said of the server itself: its probes, and the document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ..health import NotReady, Ready, Up
+from .terms import Answer, Operation
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "GET /api/v1/openapi.json": Operation(
+        operation_id="showDocument",
+        tag="Server",
+        summary="Show this document",
+        answers=(
+            Answer(
+                status=200,
+                description="An OpenAPI 3.1 document.",
+                shape={
+                    "type": "object",
+                    "properties": {"openapi": {"type": "string", "pattern": r"^3\.1\.\d+$"}},
+                    "required": ["openapi", "info", "paths"],
+                },
+            ),
+        ),
+    ),
+    "GET /healthz": Operation(
+        operation_id="isUp",
+        tag="Server",
+        summary="Is the process up",
+        versioned=False,
+        answers=(Answer(status=200, description="It answers.", shape=Up, example=Up()),),
+    ),
+    "GET /readyz": Operation(
+        operation_id="isReady",
+        tag="Server",
+        summary="Does the server take work",
+        versioned=False,
+        answers=(
+            Answer(status=200, description="It does.", shape=Ready, example=Ready()),
+            Answer(
+                status=503,
+                description="It is shutting down, or one of its tasks keeps failing.",
+                shape=NotReady,
+                example=NotReady(reasons=["shutting down"]),
+            ),
+        ),
+    ),
+}

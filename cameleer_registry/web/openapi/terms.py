@@ -1,0 +1,79 @@
+"""What can be said of an operation: the terms in which its entry is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import frozen
+
+from ...errors import RegistryError
+from .schemas import Schema
+
+Shape = Any
+"""The type of a model, or a schema where no model says it."""
+
+
+@frozen(kw_only=True)
+class Parameter:
+    """Something an address takes besides a body."""
+
+    name: str
+    where: Literal["path", "query", "header"]
+    shape: Shape
+    description: str
+    example: Any
+
+
+@frozen(kw_only=True)
+class Header:
+    """Something a response says besides its body."""
+
+    description: str
+    schema: Schema
+    example: str | int
+    required: bool = True
+
+
+@frozen(kw_only=True)
+class Link:
+    """An operation that can follow, and where its parameters are found in this answer."""
+
+    operation_id: str
+    parameters: Mapping[str, str]
+
+
+@frozen(kw_only=True)
+class Answer:
+    """One way in which a request succeeds."""
+
+    status: int
+    description: str
+    shape: Shape = None
+    """None where there is no body."""
+    media_type: str = "application/json"
+    example: Any = None
+    headers: tuple[str, ...] = ()
+    """Names of those that other answers do not have."""
+    links: tuple[Link, ...] = ()
+
+
+@frozen(kw_only=True)
+class Operation:
+    """What an address does when it is asked with one method."""
+
+    operation_id: str
+    tag: str
+    summary: str
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    """Of its query and its own headers; the others follow from its address."""
+    body: type | None = None
+    """The model that clients send; None where no body is read."""
+    body_required: bool = True
+    body_example: Any = None
+    answers: tuple[Answer, ...]
+    versioned: bool = True
+    """Whether the version of the protocol is looked at."""
+    problems: tuple[type[RegistryError], ...] = ()
+    """Of its own; the others follow from its address, its method and its body."""

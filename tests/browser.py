@@ -1,0 +1,70 @@
+"""A real Chromium, and what it complains about."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from yarl import URL
+
+ARGUMENTS: Final = [
+    "--no-sandbox",  # in a container there is often no user but root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium() -> str:
+    """Return where Chromium is. Where it is not, skip; but never in CI, which installs it."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    assert not os.environ.get("CI"), "chromium is not installed"
+    pytest.skip("chromium is not installed")
+
+
+@asynccontextmanager
+async def browsing() -> AsyncIterator[Browser]:
+    """Start a browser that knows nothing from before."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def looking(browser: Browser, url: str, **more: Any) -> AsyncIterator[Page]:
+    """Open a page; nothing may be said on its console, and no other host be asked."""
+    complaints: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(f"{message.type}: {message.text}")
+
+    def asked(request: Request) -> None:
+        if URL(request.url).scheme != "data" and URL(request.url).authority != URL(url).authority:
+            complaints.append(f"a request to another host: {request.url}")
+
+    context = await browser.new_context(locale="en-GB", **more)
+    page = await context.new_page()
+    page.set_default_timeout(20_000)
+    page.on("console", heard)
+    page.on("pageerror", lambda error: complaints.append(f"thrown: {error}"))
+    page.on("request", asked)
+    try:
+        await page.goto(url)
+        yield page
+        assert [] == complaints
+    finally:
+        await context.close()

@@ -1,0 +1,239 @@
+"""Every answer that the document names is given, and every one that is given is as it says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import pytest
+from attrs import frozen
+
+from cameleer_registry import DeliveryState, Settings
+from cameleer_registry.web import guard
+from cameleer_registry.web.connections import PoliteRunner
+
+from ...support import Answer, Served, connected, eventually, open_stream, serving
+from .contract import Contract
+
+CONTRACT: Final = Contract.of()
+
+BODIES: Final[Mapping[str, Any]] = {
+    "registerAgent": {"agentId": "new", "group": "g"},
+    "issueToAgent": {"type": "replay"},
+    "issueToGroup": {"type": "replay"},
+    "issueToAll": {"type": "replay"},
+    "acknowledgeCommand": {"message": "done", "data": [1, None]},
+}
+
+
+@frozen
+class Exchange:
+    """An operation, and a server with an agent ``a`` of group ``g`` and a command for it."""
+
+    served: Served
+    method: str
+    path: str
+    command_id: str
+
+    @property
+    def body(self) -> Any:
+        return BODIES.get(CONTRACT.operation(self.method, self.path)["operationId"])
+
+    def address(self, **ids: str) -> str:
+        filled = {"agentId": "a", "group": "g", "commandId": self.command_id, **ids}
+        return f"/{self.path.format_map(filled)}"
+
+    async def ask(self, query: str = "", body: Any = None, **more: Any) -> Answer:
+        """Send what is right but for what is given here."""
+        return await self.served.request(
+            self.method, self.address() + query, body or self.body, **more
+        )
+
+
+@asynccontextmanager
+async def exchange(
+    method: str, path: str, settings: Settings | None = None
+) -> AsyncIterator[Exchange]:
+    async with serving(settings, runs=PoliteRunner) as served:
+        await served.register("a")
+        command_id = (await served.issue("/agents/a")).json()["commandId"]
+        yield Exchange(served, method, path, command_id)
+
+
+# How each refusal is brought about
+
+
+async def invalid_request(asked: Exchange) -> Answer:
+    """By a body, a query, or bytes that are no request."""
+    if asked.body:
+        return await asked.served.request(asked.method, asked.address(), {"status": 1})
+    for parameter in CONTRACT.operation(asked.method, asked.path).get("parameters", ()):
+        if parameter.get("name") in ("status", "wait"):
+            return await asked.ask(f"?{parameter['name']}=x")
+    async with connected(asked.served) as connection:
+        target = asked.address().removeprefix("/")
+        connection.writer.write(f"{asked.method} {target} HTTP/1.1\r\nno header\r\n\r\n".encode())
+        return await connection.answer(asked.method)
+
+
+async def request_timeout(asked: Exchange) -> Answer:
+    return await asked.ask(headers={"Content-Length": "1000"})
+
+
+async def method_not_allowed(asked: Exchange) -> Answer:
+    return await asked.served.request("PATCH", asked.address())
+
+
+async def internal_error(asked: Exchange) -> Answer:
+    def fail(_request: object) -> None:
+        raise RuntimeError("broken")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guard, "check_site", fail)
+        return await asked.ask()
+
+
+async def nobody(asked: Exchange) -> Answer:
+    return await asked.served.request(
+        asked.method, asked.address(agentId="nobody", group="nobody"), asked.body
+    )
+
+
+async def no_command(asked: Exchange) -> Answer:
+    return await asked.served.request(asked.method, asked.address(commandId="none"), asked.body)
+
+
+async def nothing(asked: Exchange) -> Answer:
+    """An address in which what is to be filled in is nothing."""
+    address = asked.address(agentId="", group="", commandId="")
+    return await asked.served.request(asked.method, address, asked.body)
+
+
+async def too_late(asked: Exchange) -> Answer:
+    node = asked.served.node
+    await eventually(lambda: node.deliveries(asked.command_id, states=[DeliveryState.EXPIRED]))
+    return await asked.ask()
+
+
+REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
+    "malformed-json": lambda asked: asked.ask(raw=b"{"),
+    "invalid-request": invalid_request,
+    "unsupported-protocol-version": lambda asked: asked.ask(headers={guard.VERSION_HEADER: "2"}),
+    "cross-site-request": lambda asked: asked.ask(headers={"Sec-Fetch-Site": "cross-site"}),
+    "not-found": nothing,
+    "agent-not-registered": nobody,
+    "group-not-found": nobody,
+    "command-not-found": no_command,
+    "method-not-allowed": method_not_allowed,
+    "request-timeout": request_timeout,
+    "command-expired": too_late,
+    "body-too-large": lambda asked: asked.ask(body={"message": "x" * 1000}),
+    "unsupported-content-encoding": lambda asked: asked.ask(headers={"Content-Encoding": "gzip"}),
+    "too-many-pending": lambda asked: asked.ask(),
+    "internal-error": internal_error,
+    "at-capacity": lambda asked: asked.ask(),
+}
+
+SETTINGS: Final[Mapping[str, Settings]] = {
+    "request-timeout": Settings(body_timeout=0.01),
+    "command-expired": Settings(command_ttl=0.01),
+    "body-too-large": Settings(max_body=500),
+    "too-many-pending": Settings(max_pending_per_agent=1),
+    "at-capacity": Settings(max_agents=1),
+}
+
+
+def documented(*, refusals: bool) -> list[tuple[str, str, str]]:
+    """Return the codes of every operation's refusals, or the statuses of its other answers."""
+    found = []
+    for method, path, content in CONTRACT.operations():
+        # HEAD has the answers of GET, but for their bodies, from which codes are read.
+        seen = CONTRACT.operation("GET" if method == "HEAD" else method, path)["responses"]
+        assert seen.keys() == content["responses"].keys()
+        for status, response in seen.items():
+            content = CONTRACT.resolve(response).get("content", {})
+            codes = content.get("application/problem+json", {}).get("examples", ())
+            found += [(method, path, code) for code in codes if refusals]
+            found += [] if refusals or codes else [(method, path, status)]
+    # Who asks with another method than these sees no HEAD.
+    return [row for row in found if row[::2] != ("HEAD", "method-not-allowed")]
+
+
+@pytest.mark.parametrize(("method", "path", "code"), documented(refusals=True))
+async def test_every_refusal_is_given(method: str, path: str, code: str) -> None:
+    """With its status, its headers and its body."""
+    async with exchange(method, path, SETTINGS.get(code)) as asked:
+        answer = await REFUSALS[code](asked)
+    CONTRACT.check(method, path, answer)
+    if method == "HEAD":
+        assert "application/problem+json" == answer.headers["content-type"]
+    else:
+        assert code == answer.code
+
+
+STREAM: Final = "/api/v1/agents/{agentId}/events"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [row for row in documented(refusals=False) if row[1] != STREAM],
+)
+async def test_every_answer_is_given(method: str, path: str, status: str) -> None:
+    """Where everything is right: nothing is missing, and nothing besides."""
+    async with exchange(method, path) as asked:
+        body = None
+        match path, status:
+            case "/api/v1/agents/register", "200":
+                body = {"agentId": "a", "group": "g"}
+            case "/readyz", "503":
+                await asked.served.node.shut_down()
+        answer = await asked.ask(body=body)
+    assert int(status) == answer.status
+    CONTRACT.check(method, path, answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/api/v1/agents", "?status=Live,dead&status=STALE&group=g&limit=1&after=0"),
+        ("/api/v1/agents/{agentId}/commands", "?status=pending,EXPIRED"),
+        ("/api/v1/commands/{commandId}", "?wait=1e-05"),
+        ("/api/v1/commands/{commandId}/deliveries", "?status=pending"),
+    ],
+)
+async def test_answers_to_queries(path: str, query: str) -> None:
+    """A page that is not the last one has a link."""
+    async with exchange("GET", path) as asked:
+        await asked.served.register("b")
+        answer = await asked.ask(query)
+    assert 200 == answer.status
+    CONTRACT.check("GET", path, answer)
+    assert ("link" in answer.headers) == ("limit" in query)
+
+
+async def test_a_delivery_that_is_acknowledged() -> None:
+    """Its result is there, in both lists."""
+    async with exchange("GET", "/healthz") as asked:
+        await asked.served.ack("a", asked.command_id, {"data": 1e300})
+        for path in (
+            "/api/v1/commands/{commandId}/deliveries",
+            "/api/v1/agents/{agentId}/commands",
+        ):
+            answer = await Exchange(asked.served, "GET", path, asked.command_id).ask()
+            assert 1e300 == answer.json()[0]["result"]["data"]
+            CONTRACT.check("GET", path, answer)
+
+
+async def test_the_stream_and_its_events() -> None:
+    """Its head, and each event with the data in it."""
+    async with exchange("GET", STREAM) as asked, connected(asked.served) as stream:
+        CONTRACT.check_head("GET", STREAM, await open_stream(asked.served, stream, "a"))
+        await asked.served.issue("/agents/a", payload={"line": "\u2028"})
+        event = await stream.event()
+    response = CONTRACT.operation("GET", STREAM)["responses"]["200"]
+    described = response["content"]["text/event-stream"]["schema"]["contentSchema"]["items"]
+    data = described["properties"]["data"].pop("contentSchema")
+    assert [] == CONTRACT.faults(data, event["data"])
+    assert [] == CONTRACT.faults(described, {**event, "data": ""})
+    assert ["id", "event", "data"] == list(event)

@@ -1,0 +1,102 @@
+"""The page to read the API and try it out: what is served, and how it looks in a browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from cameleer_registry import NODE, Settings, create_app
+from cameleer_registry.web.documentation import FILES, PAGE
+
+from ..browser import browsing, looking
+from ..support import Served, running, serving
+
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+"""Images are drawn in Swagger UI's style sheet. Scripts and styles stand in files alone."""
+
+
+@asynccontextmanager
+async def mounted(settings: Settings | None = None) -> AsyncIterator[Served]:
+    """A registry below a prefix of another application."""
+    host, registry = web.Application(), create_app(settings)
+    host.add_subapp("/tools/registry", registry)
+    async with running(host) as (name, port):
+        yield Served(registry[NODE], name, port, "/tools/registry")
+
+
+async def test_the_page_and_its_files(served: Served) -> None:
+    """Each with its type, and kept by browsers as long as it is right."""
+    types = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+    for path in ("//docs", *(f"//docs/{name}" for name in FILES)):
+        answer = await served.request("GET", path)
+        assert 200 == answer.status
+        suffix = re.search(r"\.\w+$", path)
+        expected = types[suffix[0] if suffix else ".html"] + "; charset=utf-8"
+        assert expected == answer.headers["content-type"]
+        assert "no-cache" == answer.headers["cache-control"]
+        assert "nosniff" == answer.headers["x-content-type-options"]
+        known = {"If-None-Match": answer.headers["etag"]}
+        assert 304 == (await served.request("GET", path, headers=known)).status
+        assert 200 == (await served.request("HEAD", path)).status
+
+
+async def test_a_file_that_is_not_there(served: Served) -> None:
+    """404; the package that Swagger UI comes in has more files than these."""
+    for name in ("nix", "index.html", "..%2Finitializer.js", "swagger-ui-bundle.js.map", ""):
+        answer = await served.request("GET", f"//docs/{name}")
+        assert (404, "not-found") == (answer.status, answer.code)
+
+
+async def test_the_policy(served: Served) -> None:
+    """Nothing from another host, and nothing inline."""
+    answer = await served.request("GET", "//docs")
+    directives = answer.headers["content-security-policy"].split("; ")
+    assert POLICY == dict(directive.split(" ", 1) for directive in directives)
+
+
+def test_addresses_in_the_page_are_relative_to_it() -> None:
+    """To be right under any prefix; and each leads somewhere."""
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', PAGE.read_text("utf-8"))
+    files = {f"docs/{name}" for name in FILES}
+    assert files | {"api/v1/openapi.json", "data:,"} == set(addresses)
+
+
+async def test_the_page_is_shown_where_the_version_is_required() -> None:
+    """A browser that opens a page speaks none."""
+    async with serving(Settings(require_protocol_version=True)) as served:
+        assert 200 == (await served.request("GET", "//docs")).status
+        assert 200 == (await served.request("GET", "//docs/initializer.js")).status
+        assert 400 == (await served.request("GET", "/openapi.json")).status
+
+
+async def test_the_api_is_read_and_tried_in_a_browser() -> None:
+    """The browser has nothing to complain of, in the dark either."""
+    settings = Settings(require_protocol_version=True, public_url="https://registry.example")
+    async with (
+        mounted(settings) as served,
+        browsing() as browser,
+        looking(browser, f"{served.url}/docs", color_scheme="dark") as page,
+    ):
+        for operation in ("Stream-streamEvents", "Agents-registerAgent"):
+            opened = page.locator(f"#operations-{operation}")
+            await opened.locator(".opblock-summary-control").click()
+            await opened.locator(".responses-inner .response").first.wait_for()
+        await opened.locator(".execute").click()
+        answer = opened.locator(".live-responses-table .response")
+        assert "201" == await answer.locator(".response-col_status").inner_text()
+        assert ["order-service-1"] == [agent.agent_id for agent in served.node.agents()]
+        assert 0 < await page.locator(".opblock-head").count()
+        assert not await page.locator(".opblock-head").first.is_visible()
+        assert await page.evaluate("document.documentElement.classList.contains('dark-mode')")
