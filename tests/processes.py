@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import pytest
 from attrs import define
 
 from .support import within
@@ -46,6 +48,15 @@ def environment(**more: str) -> dict[str, str]:
     """Return this environment without settings of ours, and with what is given."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("CAMELEER_")}
     return {**ours, "PYTHONUNBUFFERED": "1", **more}
+
+
+def required(program: str) -> str:
+    """Return where a program is. Where it is not, skip; but never in CI, which installs it."""
+    found = shutil.which(program)
+    if found is None:
+        assert not os.environ.get("CI"), f"{program} is not installed"
+        pytest.skip(f"{program} is not installed")
+    return found
 
 
 async def run(*args: str, **env: str) -> tuple[int, str, str]:

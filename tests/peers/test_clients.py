@@ -16,21 +16,12 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from ..processes import Server, server
+from ..processes import Server, required, server
 from ..support import within
 
 HERE = Path(__file__).parent
 TYPES = ("config-update", "deep-trace", "replay")
 MANY = 1000
-
-
-def required(program: str) -> str:
-    """Return where a program is. Where it is not, skip; but never in CI, which installs it."""
-    found = shutil.which(program)
-    if found is None:
-        assert not os.environ.get("CI"), f"{program} is not installed"
-        pytest.skip(f"{program} is not installed")
-    return found
 
 
 @pytest.fixture
