@@ -1,0 +1,304 @@
+"""The agent in a shell, run as a program."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+from attrs import define, field, frozen
+
+from ..processes import environment, required, server
+from ..support import eventually, running, within
+from .test_examples import EXAMPLES, free_port
+
+AGENT = "a.1:b@c"  # an id may hold what means something elsewhere in an address
+STALE_AFTER = timedelta(seconds=3)
+SETTINGS = (
+    *("--heartbeat-interval", "0.5"),
+    *("--stale-after", str(STALE_AFTER.total_seconds())),
+    *("--keepalive-interval", "1"),
+)
+HOSTILE = {
+    "quotes": "\"'`$(exit 9)${HOME}%s%n\\",
+    "lines": "a\nb\r\n\nid: 1\nevent: replay\ndata: {}\n\n\t\x00\x1f\x7f\x85\u2028\u2029",
+    '"},{"commandId":"forged","type":"replay","payload":{': ["}]", '","createdAt":"', "\\", "\\\\"],
+    "endings": ['"}]}]}', '"}]}]}'],
+    "letters": "äß漢字🐫\U0010ffff",
+    "numbers": [0, -1, 2**64 - 1, -(2**63), 0.1, -2.5e-300, 1e300],
+    "others": [True, False, None, {}, [], "", {"": {"": []}}],
+    "long": '"\\' * 50_000,
+}
+
+
+@frozen
+class Language:
+    """How an agent in that language is run, and what is particular about it."""
+
+    name: str
+    program: str
+    source: Path
+    payload_of: Callable[[Any], Any]
+    """Finds the payload in the data of an acknowledged config-update."""
+    ends_with: int
+    """The exit status after SIGTERM."""
+
+
+SHELL = Language(
+    name="sh",
+    program="dash" if shutil.which("dash") else "sh",
+    source=EXAMPLES / "04_agent.sh",
+    payload_of=lambda data: data["applied"]["payload"],
+    ends_with=0,
+)
+
+
+@pytest.fixture(params=[SHELL], ids=lambda language: language.name)
+def language(request: pytest.FixtureRequest) -> Language:
+    language: Language = request.param
+    required("curl")
+    required(language.program)
+    return language
+
+
+@define
+class Agent:
+    """A running agent, and what it has said so far."""
+
+    language: Language
+    process: Process
+    lines: list[str] = field(factory=list)
+
+    async def listen(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.lines.append(line.decode().rstrip("\n"))
+
+    async def says(self, line: str, times: int = 1) -> None:
+        """Wait until it has said that so often."""
+        await eventually(lambda: self.lines.count(line) >= times, 30)
+
+    def carried_out(self) -> Counter[str]:
+        """Return how often it has carried out each command."""
+        told = [line.rpartition(": ") for line in self.lines if line.startswith("told to ")]
+        return Counter(command_id for _, _, command_id in told)
+
+
+@asynccontextmanager
+async def agent(language: Language, url: str, folder: Path) -> AsyncIterator[Agent]:
+    """Run the agent in a session of its own, and leave nothing of it behind."""
+    process = await asyncio.create_subprocess_exec(
+        *(language.program, str(language.source), url, AGENT, "g"),
+        env=environment(TMPDIR=str(folder)),
+        stdout=PIPE,
+        stderr=STDOUT,
+        start_new_session=True,
+    )
+    agent = Agent(language, process)
+    listening = asyncio.create_task(agent.listen())
+    try:
+        yield agent
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        await listening
+
+
+async def is_live_and_connected(client: httpx.AsyncClient) -> dict[str, Any]:
+    """Wait until the agent is, and return what the server shows of it."""
+    async with asyncio.timeout(30):
+        while True:
+            answer = await client.get(f"/agents/{AGENT}")
+            shown: dict[str, Any] = answer.json()
+            if answer.status_code == 200 and shown["connected"]:
+                assert "LIVE" == shown["status"]
+                return shown
+            await asyncio.sleep(0.02)
+
+
+async def issue(client: httpx.AsyncClient, type: str, payload: Any) -> str:
+    answer = await client.post(f"/agents/{AGENT}/commands", json={"type": type, "payload": payload})
+    assert 202 == answer.status_code
+    command_id: str = answer.json()["commandId"]
+    return command_id
+
+
+async def result_of(client: httpx.AsyncClient, command_id: str) -> Any:
+    """Wait until a command is acknowledged, and return its result."""
+    answer = await client.get(f"/commands/{command_id}", params={"wait": 15})
+    assert "ACKNOWLEDGED" == answer.json()["status"]
+    ((delivery),) = (await client.get(f"/commands/{command_id}/deliveries")).json()
+    return delivery["result"]
+
+
+async def obeys(agent: Agent, client: httpx.AsyncClient, payload: Any) -> None:
+    """Check that a command is acknowledged, having been carried out once, with its payload."""
+    command_id = await issue(client, "config-update", payload)
+    result = await result_of(client, command_id)
+    assert "SUCCESS" == result["status"]
+    assert payload == agent.language.payload_of(result["data"])
+    assert 1 == agent.carried_out()[command_id]
+
+
+async def test_at_work(language: Language, tmp_path: Path) -> None:
+    """It is LIVE and connected, obeys, says so, and leaves nothing behind when told to end."""
+    async with (
+        server("--port", "0", *SETTINGS) as served,
+        served.client() as client,
+        agent(language, served.url, tmp_path) as running_agent,
+    ):
+        shown = await is_live_and_connected(client)
+        assert ("g", True) == (shown["group"], "config-update" in shown["capabilities"])
+        await obeys(running_agent, client, {"revision": 7})
+        await obeys(running_agent, client, HOSTILE)
+        result = await result_of(client, await issue(client, "replay", {}))
+        assert "FAILURE" == result["status"]
+        assert result["message"]
+
+        enough = datetime.fromisoformat(shown["registeredAt"]) + STALE_AFTER
+        async with asyncio.timeout(30):
+            while datetime.fromisoformat(shown["lastHeartbeatAt"]) < enough:
+                await asyncio.sleep(0.05)
+                shown = (await client.get(f"/agents/{AGENT}")).json()
+        assert shown["registeredAt"] == shown["statusChangedAt"], "it was LIVE all the time"
+
+        running_agent.process.terminate()
+        assert language.ends_with == await within(running_agent.process.wait())
+        with pytest.raises(ProcessLookupError):
+            os.killpg(running_agent.process.pid, 0)
+        assert [] == os.listdir(tmp_path)
+        assert 3 == running_agent.carried_out().total()
+
+
+async def outlives_its_server(language: Language, folder: Path) -> None:
+    """Kill the server; the next one at that address knows nobody."""
+    port = str(free_port())
+    async with contextlib.AsyncExitStack() as stack:
+        async with server("--port", port, *SETTINGS) as served, served.client() as client:
+            an_agent = await stack.enter_async_context(agent(language, served.url, folder))
+            await is_live_and_connected(client)
+            served.process.kill()
+        async with server("--port", port, *SETTINGS) as again, again.client() as client:
+            await is_live_and_connected(client)
+            await obeys(an_agent, client, {"after": "the server was killed"})
+
+
+async def outlives_its_own_deletion(language: Language, folder: Path) -> None:
+    """Have the server forget it."""
+    async with (
+        server("--port", "0", *SETTINGS) as served,
+        served.client() as client,
+        agent(language, served.url, folder) as an_agent,
+    ):
+        await is_live_and_connected(client)
+        assert 204 == (await client.delete(f"/agents/{AGENT}")).status_code
+        await is_live_and_connected(client)
+        await obeys(an_agent, client, {"after": "it was deleted"})
+
+
+async def gives_up_a_silent_stream(language: Language, folder: Path) -> None:
+    """Stop the server, which closes no connection; and issue a command before the next stream."""
+    settings = (*SETTINGS, "--keepalive-interval", "0.4")
+    async with (
+        server("--port", "0", *settings) as served,
+        served.client() as client,
+        agent(language, served.url, folder) as an_agent,
+    ):
+        await is_live_and_connected(client)
+        await obeys(an_agent, client, {"before": "the silence"})
+        served.process.send_signal(signal.SIGSTOP)
+        try:
+            await an_agent.says("the stream is silent")
+        finally:
+            served.process.send_signal(signal.SIGCONT)
+        await eventually_disconnected(client)
+        await obeys(an_agent, client, {"while": "there was no stream"})
+        await an_agent.says("listening", times=2)
+
+
+async def eventually_disconnected(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(20):
+        while (await client.get(f"/agents/{AGENT}")).json()["connected"]:
+            pass
+
+
+async def test_comes_back(language: Language, tmp_path: Path) -> None:
+    """Whatever became of its server or its stream; at once, because each takes some waiting."""
+    async with asyncio.TaskGroup() as tasks:
+        for outlive in (outlives_its_server, outlives_its_own_deletion, gives_up_a_silent_stream):
+            folder = tmp_path / outlive.__name__
+            folder.mkdir()
+            tasks.create_task(outlive(language, folder), name=outlive.__name__)
+
+
+async def test_each_command_once(language: Language, tmp_path: Path) -> None:
+    """Though it comes thrice; and its acknowledgement again and again until it is taken."""
+    commands = [
+        {"commandId": f"id-{number}", "type": "config-update", "payload": HOSTILE, "result": None}
+        for number in range(3)
+    ]
+    acknowledged: list[tuple[str, int]] = []
+    payloads: list[Any] = []
+
+    async def register(_: web.Request) -> web.Response:
+        intervals = ("heartbeatIntervalMs", "keepaliveIntervalMs", "commandTtlMs")
+        config = dict.fromkeys(intervals, 60_000)
+        return web.json_response({"sseEndpoint": "/stream", "config": config})
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"retry: 10\n: connected\n")
+        for command in [commands[2], commands[2]]:
+            name = f"id: {command['commandId']}\nevent: {command['type']}\n"
+            await response.write(f"{name}data: {json.dumps(command)}\n\n".encode())
+        await eventually(lambda: len(acknowledged) == 6)
+        return response
+
+    async def pending(_: web.Request) -> web.Response:
+        return web.json_response(commands[::-1])
+
+    async def acknowledge(request: web.Request) -> web.Response:
+        command_id = request.match_info["id"]
+        status = 200 if (command_id, 500) in acknowledged else 500
+        acknowledged.append((command_id, status))
+        payloads.append(language.payload_of((await request.json())["data"]))
+        return web.json_response({}, status=status)
+
+    app = web.Application()
+    app.router.add_post("/api/v1/agents/register", register)
+    app.router.add_get("/stream", stream)
+    app.router.add_get(f"/api/v1/agents/{AGENT}/commands", pending)
+    app.router.add_post(f"/api/v1/agents/{AGENT}/commands/{{id}}/ack", acknowledge)
+    async with (
+        running(app) as (host, port),
+        agent(language, f"http://{host}:{port}", tmp_path) as an_agent,
+    ):
+        await an_agent.says("acknowledged: SUCCESS", times=3)
+        await an_agent.says("listening", times=2)
+    ids = [command["commandId"] for command in commands]
+    assert ids == list(an_agent.carried_out()), "the oldest first"
+    assert dict.fromkeys(ids, 1) == an_agent.carried_out()
+    assert Counter((one, status) for one in ids for status in (500, 200)) == Counter(acknowledged)
+    assert [HOSTILE] * 6 == payloads
+
+
+@pytest.mark.parametrize("language", [SHELL], ids=lambda language: language.name)
+def test_every_example_says_how_to_run_it(language: Language) -> None:
+    """In its first lines."""
+    run = f"{language.name} examples/{language.source.name} http://127.0.0.1:8081 my-agent my-group"
+    assert run in language.source.read_text()
