@@ -1,4 +1,4 @@
-"""The agent in a shell, run as a program."""
+"""The agents in a shell and in Java, run as programs."""
 
 from __future__ import annotations
 
@@ -64,9 +64,16 @@ SHELL = Language(
     payload_of=lambda data: data["applied"]["payload"],
     ends_with=0,
 )
+JAVA = Language(
+    name="java",
+    program="java",
+    source=EXAMPLES / "05_Agent.java",
+    payload_of=lambda data: data["applied"],
+    ends_with=128 + signal.SIGTERM,
+)
 
 
-@pytest.fixture(params=[SHELL], ids=lambda language: language.name)
+@pytest.fixture(params=[SHELL, JAVA], ids=lambda language: language.name)
 def language(request: pytest.FixtureRequest) -> Language:
     language: Language = request.param
     required("curl")
@@ -297,7 +304,7 @@ async def test_each_command_once(language: Language, tmp_path: Path) -> None:
     assert [HOSTILE] * 6 == payloads
 
 
-@pytest.mark.parametrize("language", [SHELL], ids=lambda language: language.name)
+@pytest.mark.parametrize("language", [SHELL, JAVA], ids=lambda language: language.name)
 def test_every_example_says_how_to_run_it(language: Language) -> None:
     """In its first lines."""
     run = f"{language.name} examples/{language.source.name} http://127.0.0.1:8081 my-agent my-group"

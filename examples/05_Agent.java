@@ -1,0 +1,617 @@
+import static java.util.stream.Collectors.joining;
+
+import java.io.BufferedReader;
+import java.io.FilterInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.math.BigInteger;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandler;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.net.http.HttpTimeoutException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/**
+ * A whole agent in one file, on JDK 17 or newer and nothing else: it registers, sends heartbeats,
+ * holds its stream, and acknowledges commands.
+ *
+ * <pre>java examples/05_Agent.java http://127.0.0.1:8081 my-agent my-group</pre>
+ *
+ * <p>Then, from elsewhere:
+ *
+ * <pre>
+ * curl -d '{"type": "config-update", "payload": {"revision": 7}}' \
+ *     http://127.0.0.1:8081/api/v1/agents/my-agent/commands</pre>
+ *
+ * <p>It carries on when the server restarts, or forgets it, or the connection breaks.
+ */
+public final class Agent implements AutoCloseable {
+
+    /** What it returns is acknowledged with SUCCESS, what it throws with FAILURE. */
+    @FunctionalInterface
+    public interface Handler {
+        Object handle(Command command) throws Exception;
+    }
+
+    public record Command(String id, String type, Map<?, ?> payload) {}
+
+    /** What the server answered to the registration. */
+    private record Config(URI events, long heartbeatMs, long keepaliveMs, long commandTtlMs) {}
+
+    private static final Logger LOG = System.getLogger(Agent.class.getName());
+    private static final Duration ANSWER_LIMIT = Duration.ofSeconds(10);
+    private static final long LONGEST_PAUSE_MS = 60_000;
+    private static final int COMMANDS_REMEMBERED = 1_000;
+
+    private final URI agents;
+    private final String agentId;
+    private final String group;
+    private final Handler handler;
+    private final String instanceId = UUID.randomUUID().toString();
+
+    // Not HTTP/2, which over plain HTTP would begin with an upgrade that no one here understands.
+    private final HttpClient http = HttpClient.newBuilder()
+            .version(HttpClient.Version.HTTP_1_1)
+            .connectTimeout(ANSWER_LIMIT)
+            .build();
+    private final ScheduledExecutorService timers =
+            Executors.newScheduledThreadPool(2, daemons("agent-timer"));
+    // One thread: an older configuration must not overtake a newer one.
+    private final ExecutorService commands =
+            Executors.newSingleThreadExecutor(daemons("agent-commands"));
+    private final ExecutorService acknowledgements =
+            Executors.newFixedThreadPool(4, daemons("agent-acknowledgements"));
+
+    /** Ids of the commands that were taken on; only the thread of {@link #run} looks here. */
+    private final Set<String> known = Collections.newSetFromMap(new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Boolean> eldest) {
+            return size() > COMMANDS_REMEMBERED;
+        }
+    });
+
+    private final Semaphore wakeUp = new Semaphore(0);
+    private volatile boolean registered;
+    /** Null until the first registration. */
+    private volatile Config config;
+    /** Null until the first stream has opened; it may have ended since. */
+    private volatile InputStream stream;
+    /** Null until the first registration. */
+    private Future<?> heartbeats;
+    /** How long to wait before connecting again. A stream that opens sets it back. */
+    private long pauseMs = 2_000 + random(3_000);
+    private volatile boolean closed;
+
+    public Agent(String server, String agentId, String group, Handler handler) {
+        this.agents = URI.create(server.replaceFirst("/+$", "") + "/api/v1/agents/");
+        this.agentId = agentId;
+        this.group = group;
+        this.handler = handler;
+    }
+
+    public static void main(String[] args) throws InterruptedException {
+        if (args.length != 3) {
+            System.err.println("usage: java 05_Agent.java SERVER AGENT-ID GROUP");
+            System.exit(2);
+        }
+        System.setProperty("java.util.logging.SimpleFormatter.format", "%5$s%n");
+        var agent = new Agent(args[0], args[1], args[2], Agent::obey);
+        Runtime.getRuntime().addShutdownHook(new Thread(agent::close, "agent-shutdown"));
+        agent.run();
+    }
+
+    /** What this agent can do. */
+    private static Object obey(Command command) {
+        return switch (command.type()) {
+            case "config-update" -> Map.of("applied", command.payload());
+            case "deep-trace" -> Map.of("tracing", true);
+            case "replay" -> {
+                if (!(command.payload().get("exchangeId") instanceof String exchangeId)) {
+                    throw new IllegalArgumentException("replay needs an \"exchangeId\"");
+                }
+                yield Map.of("replayed", exchangeId);
+            }
+            default -> throw new UnsupportedOperationException("unknown: " + command.type());
+        };
+    }
+
+    /** Returns only when closed. Throws IllegalArgumentException where the server refuses us. */
+    public void run() throws InterruptedException {
+        while (!closed) {
+            try {
+                if (!registered) {
+                    register();
+                }
+                if (!listen()) {
+                    register();
+                    listen();
+                }
+                LOG.log(Level.INFO, "the stream has ended");
+            } catch (IOException e) {
+                LOG.log(Level.WARNING, "disconnected: " + e);
+            }
+            backOff();
+        }
+    }
+
+    /** Ends the stream, and waits a moment for commands that are being carried out. */
+    @Override
+    public void close() {
+        closed = true;
+        reconnect();
+        try {
+            for (var executor : List.of(commands, acknowledgements)) {
+                executor.shutdown();
+                executor.awaitTermination(4, TimeUnit.SECONDS);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        List.of(timers, commands, acknowledgements).forEach(ExecutorService::shutdownNow);
+    }
+
+    // Registration and heartbeats
+
+    private void register() throws IOException, InterruptedException {
+        var answer = post("register", Map.of(
+                "agentId", agentId,
+                "group", group,
+                "version", "1.0.0",
+                "routeIds", List.of("orders-in", "orders-out"),
+                "capabilities", List.of("config-update", "deep-trace", "replay"),
+                "instanceId", instanceId));
+        switch (answer.statusCode()) {
+            case 200, 201 -> {}
+            case 400 -> throw new IllegalArgumentException("refused: " + answer.body());
+            default -> {
+                // Of 503, which comes when the server is full.
+                answer.headers().firstValue("Retry-After")
+                        .filter(seconds -> seconds.matches("\\d{1,4}"))
+                        .ifPresent(s -> pauseMs = Math.max(pauseMs, 1_000 * Long.parseLong(s)));
+                throw new IOException("registration was answered " + answer.statusCode());
+            }
+        }
+        var body = Json.parse(answer.body());
+        var intervals = Json.get(body, "config", Map.class);
+        config = new Config(
+                agents.resolve(Json.get(body, "sseEndpoint", String.class)),
+                Json.get(intervals, "heartbeatIntervalMs", Long.class),
+                Json.get(intervals, "keepaliveIntervalMs", Long.class),
+                Json.get(intervals, "commandTtlMs", Long.class));
+        registered = true;
+        LOG.log(Level.INFO, "registered as " + agentId);
+        startHeartbeats(config.heartbeatMs());
+    }
+
+    private void startHeartbeats(long intervalMs) {
+        if (heartbeats != null) {
+            heartbeats.cancel(false);
+        }
+        // At random, so that a fleet which was started together does not send them together.
+        heartbeats = timers.scheduleWithFixedDelay(
+                this::sendHeartbeat,
+                random(intervalMs),
+                intervalMs - random(intervalMs / 10),
+                TimeUnit.MILLISECONDS);
+    }
+
+    private void sendHeartbeat() {
+        try {
+            if (post(agentId + "/heartbeat", Map.of()).statusCode() == 404) {
+                registered = false;
+                reconnect();
+            }
+        } catch (IOException e) {
+            LOG.log(Level.DEBUG, "a heartbeat was lost: " + e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    // The stream
+
+    /** Reads the stream to its end. Returns false where the server does not know this agent. */
+    private boolean listen() throws IOException, InterruptedException {
+        var request = request(config.events()).header("Accept", "text/event-stream").build();
+        var answer = send(request, BodyHandlers.ofInputStream());
+        try (var body = new HeardStream(answer.body())) {
+            stream = body;
+            if (answer.statusCode() == 404) {
+                return false;
+            }
+            if (answer.statusCode() != 200) {
+                throw new IOException("the stream was answered " + answer.statusCode());
+            }
+            LOG.log(Level.INFO, "listening");
+            catchUp();
+            var watchdog = timers.scheduleWithFixedDelay(
+                    () -> body.closeIfSilent(3 * config.keepaliveMs()),
+                    config.keepaliveMs(), config.keepaliveMs(), TimeUnit.MILLISECONDS);
+            try {
+                readEvents(new BufferedReader(new InputStreamReader(body, StandardCharsets.UTF_8)));
+            } finally {
+                watchdog.cancel(false);
+            }
+        }
+        return true;
+    }
+
+    private void readEvents(BufferedReader lines) throws IOException {
+        String data = null;
+        for (String line; !closed && (line = lines.readLine()) != null; ) {
+            if (line.startsWith("retry: ")) {
+                pauseMs = Long.parseLong(line.substring("retry: ".length()));
+            } else if (line.startsWith("data: ")) {  // one line, and it says all
+                data = line.substring("data: ".length());
+            } else if (line.isEmpty() && data != null) {
+                accept(Json.parse(data));
+                data = null;
+            }
+        }
+    }
+
+    /** Takes on what was issued while there was no stream. */
+    private void catchUp() throws IOException, InterruptedException {
+        var pending = request(URI.create(agents + agentId + "/commands?status=PENDING")).build();
+        var answer = send(pending, BodyHandlers.ofString());
+        if (answer.statusCode() != 200) {
+            throw new IOException("catching up was answered " + answer.statusCode());
+        }
+        if (Json.parse(answer.body()) instanceof List<?> newestFirst) {
+            for (int i = newestFirst.size() - 1; i >= 0; i--) {
+                accept(newestFirst.get(i));
+            }
+        }
+    }
+
+    /** Ends the stream, or the pause between two of them. */
+    private void reconnect() {
+        wakeUp.release();
+        try {
+            if (stream != null) {
+                stream.close();
+            }
+        } catch (IOException e) {
+            LOG.log(Level.DEBUG, "closing the stream: " + e);
+        }
+    }
+
+    /**
+     * Waits as long as the server asked for and a random part of that in addition, so that a fleet
+     * which lost its server does not return in one instant; twice as long with each failure in a
+     * row, up to a minute.
+     */
+    private void backOff() throws InterruptedException {
+        if (!closed) {
+            wakeUp.tryAcquire(pauseMs + random(pauseMs), TimeUnit.MILLISECONDS);
+            pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+        }
+    }
+
+    /** A stream that knows when it last brought something. Reading it has no time limit. */
+    private static final class HeardStream extends FilterInputStream {
+        private volatile long heardAt = System.nanoTime();
+
+        HeardStream(InputStream in) {
+            super(in);
+        }
+
+        @Override
+        public int read(byte[] bytes, int offset, int length) throws IOException {
+            int count = super.read(bytes, offset, length);
+            heardAt = System.nanoTime();
+            return count;
+        }
+
+        void closeIfSilent(long limitMs) {
+            if (System.nanoTime() - heardAt > TimeUnit.MILLISECONDS.toNanos(limitMs)) {
+                LOG.log(Level.WARNING, "the stream is silent");
+                try {
+                    close();
+                } catch (IOException e) {
+                    LOG.log(Level.DEBUG, "closing the stream: " + e);
+                }
+            }
+        }
+    }
+
+    // Commands
+
+    /** Has a command carried out once, though it may come both ways. */
+    private void accept(Object event) throws IOException {
+        var command = new Command(
+                Json.get(event, "commandId", String.class),
+                Json.get(event, "type", String.class),
+                Json.get(event, "payload", Map.class));
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(config.commandTtlMs());
+        if (known.add(command.id())) {
+            commands.execute(() -> carryOut(command, deadline));
+        }
+    }
+
+    private void carryOut(Command command, long deadline) {
+        LOG.log(Level.INFO, "told to " + command.type() + ": " + command.id());
+        Map<String, Object> result = new LinkedHashMap<>();
+        try {
+            result.put("data", handler.handle(command));
+            result.put("status", "SUCCESS");
+        } catch (Exception e) {
+            result.put("status", "FAILURE");
+            result.put("message", e.toString());
+        }
+        acknowledgements.execute(() -> acknowledge(command, result, deadline));
+    }
+
+    /** Says what became of a command, again and again until the server has taken it. */
+    private void acknowledge(Command command, Map<String, Object> result, long deadline) {
+        var path = agentId + "/commands/" + command.id() + "/ack";
+        try {
+            for (long delayMs = 500; ; delayMs = Math.min(2 * delayMs, 8_000)) {
+                int status = statusOf(path, result);
+                switch (status) {
+                    case 200 -> {
+                        LOG.log(Level.INFO, "acknowledged: " + result.get("status"));
+                        return;
+                    }
+                    case 413 -> result.remove("data");  // too large
+                    case 0, 408, 429, 500, 502, 503, 504 -> {}
+                    default -> {
+                        LOG.log(Level.WARNING, "cannot acknowledge: status " + status);
+                        return;
+                    }
+                }
+                Thread.sleep(delayMs + random(delayMs));
+                if (System.nanoTime() - deadline > 0) {
+                    LOG.log(Level.WARNING, "too late to acknowledge " + command.id());
+                    return;
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    // HTTP
+
+    /** Posts a body, and returns the status of the answer: 0 where there is none. */
+    private int statusOf(String path, Object body) throws InterruptedException {
+        try {
+            return post(path, body).statusCode();
+        } catch (IOException e) {
+            return 0;
+        }
+    }
+
+    private HttpResponse<String> post(String path, Object body)
+            throws IOException, InterruptedException {
+        var request = request(URI.create(agents + path))
+                .header("Content-Type", "application/json")
+                .POST(BodyPublishers.ofString(Json.write(body)))
+                .build();
+        return send(request, BodyHandlers.ofString());
+    }
+
+    private static HttpRequest.Builder request(URI address) {
+        return HttpRequest.newBuilder(address).header("X-Cameleer-Protocol-Version", "1");
+    }
+
+    /**
+     * Sends a request and waits for its answer: of a stream the head, of all else the whole, which
+     * {@link HttpRequest.Builder#timeout} would not limit.
+     */
+    private <T> HttpResponse<T> send(HttpRequest request, BodyHandler<T> handler)
+            throws IOException, InterruptedException {
+        var answer = http.sendAsync(request, handler);
+        try {
+            return answer.get(ANSWER_LIMIT.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (ExecutionException e) {
+            throw new IOException(e.getCause());
+        } catch (TimeoutException e) {
+            throw new HttpTimeoutException("no answer from " + request.uri());
+        } finally {
+            answer.cancel(true);  // closes the connection where there was no answer
+        }
+    }
+
+    /** Returns a random number from 0 up to, but not including, the bound. */
+    private static long random(long bound) {
+        return ThreadLocalRandom.current().nextLong(Math.max(1, bound));
+    }
+
+    private static ThreadFactory daemons(String name) {
+        return task -> {
+            var thread = new Thread(task, name);
+            thread.setDaemon(true);
+            return thread;
+        };
+    }
+
+    /** JSON to maps, lists, strings, numbers, booleans and null, and back. */
+    private static final class Json {
+        private static final char END = '\0';
+        private final String text;
+        private int at;
+
+        private Json(String text) {
+            this.text = text;
+        }
+
+        /** Reads all that is JSON (RFC 8259); does not refuse all that is not. */
+        static Object parse(String text) throws IOException {
+            var json = new Json(text);
+            var value = json.value();
+            json.expect(END);
+            return value;
+        }
+
+        static <T> T get(Object object, String name, Class<T> type) throws IOException {
+            if (object instanceof Map<?, ?> members && type.isInstance(members.get(name))) {
+                return type.cast(members.get(name));
+            }
+            throw new IOException("no " + name + " in " + object);
+        }
+
+        static String write(Object value) {
+            if (value instanceof Map<?, ?> members) {
+                return members.entrySet().stream()
+                        .map(member -> quote(member.getKey()) + ":" + write(member.getValue()))
+                        .collect(joining(",", "{", "}"));
+            }
+            if (value instanceof List<?> elements) {
+                return elements.stream().map(Json::write).collect(joining(",", "[", "]"));
+            }
+            boolean bare = value == null || value instanceof Number || value instanceof Boolean;
+            return bare ? String.valueOf(value) : quote(value);
+        }
+
+        private static String quote(Object value) {
+            var quoted = new StringBuilder("\"");
+            for (char c : value.toString().toCharArray()) {
+                if (c == '"' || c == '\\') {
+                    quoted.append('\\');
+                }
+                quoted.append(c < ' ' ? "\\u%04x".formatted((int) c) : c);
+            }
+            return quoted.append('"').toString();
+        }
+
+        private Object value() throws IOException {
+            return switch (peek()) {
+                case '{' -> object();
+                case '[' -> array();
+                case '"' -> string();
+                case 't' -> literal("true", true);
+                case 'f' -> literal("false", false);
+                case 'n' -> literal("null", null);
+                default -> number();
+            };
+        }
+
+        private Map<String, Object> object() throws IOException {
+            var members = new LinkedHashMap<String, Object>();
+            expect('{');
+            if (!next('}')) {
+                do {
+                    var name = string();
+                    expect(':');
+                    members.put(name, value());
+                } while (next(','));
+                expect('}');
+            }
+            return members;
+        }
+
+        private List<Object> array() throws IOException {
+            var elements = new ArrayList<>();
+            expect('[');
+            if (!next(']')) {
+                do {
+                    elements.add(value());
+                } while (next(','));
+                expect(']');
+            }
+            return elements;
+        }
+
+        private String string() throws IOException {
+            expect('"');
+            var string = new StringBuilder();
+            for (char c; (c = take()) != '"'; ) {
+                string.append(c == '\\' ? escaped() : c);
+            }
+            return string.toString();
+        }
+
+        private char escaped() throws IOException {
+            char c = take();
+            if (c == 'u') {
+                return (char) (digit() << 12 | digit() << 8 | digit() << 4 | digit());
+            }
+            int control = "bfnrt".indexOf(c);
+            return control < 0 ? c : "\b\f\n\r\t".charAt(control);
+        }
+
+        private int digit() throws IOException {
+            int digit = Character.digit(take(), 16);
+            return digit >= 0 ? digit : fail();
+        }
+
+        private Number number() throws IOException {
+            int start = at;
+            while (at < text.length() && "+-.0123456789Ee".indexOf(text.charAt(at)) >= 0) {
+                at++;
+            }
+            var number = text.substring(start, at);
+            try {
+                if (number.contains(".") || number.contains("e") || number.contains("E")) {
+                    return Double.valueOf(number);
+                }
+                var integer = new BigInteger(number);
+                return integer.bitLength() < Long.SIZE ? (Number) integer.longValue() : integer;
+            } catch (NumberFormatException e) {
+                return fail();
+            }
+        }
+
+        private Object literal(String name, Object value) throws IOException {
+            if (!text.startsWith(name, at)) {
+                fail();
+            }
+            at += name.length();
+            return value;
+        }
+
+        /** Returns the next character that is no space, without taking it. */
+        private char peek() {
+            while (at < text.length() && " \t\n\r".indexOf(text.charAt(at)) >= 0) {
+                at++;
+            }
+            return at < text.length() ? text.charAt(at) : END;
+        }
+
+        private boolean next(char c) {
+            boolean found = peek() == c;
+            at += found ? 1 : 0;
+            return found;
+        }
+
+        private void expect(char c) throws IOException {
+            if (!next(c)) {
+                fail();
+            }
+        }
+
+        private char take() throws IOException {
+            return at < text.length() ? text.charAt(at++) : (char) fail();
+        }
+
+        private int fail() throws IOException {
+            throw new IOException("no JSON at character " + at);
+        }
+    }
+}
