@@ -198,6 +198,12 @@ class Settings:
         duration,
         "A request whose body has not arrived after so long is refused with 408.",
     )
+    metrics_groups: int = _setting(
+        100,
+        _between(0, 1000),
+        "Groups that /metrics names, those known longest; agents of all others are counted "
+        "together. Each is three time series, kept by Prometheus for weeks.",
+    )
     public_url: str | None = _setting(
         None,
         url,

@@ -20,11 +20,15 @@ from cameleer_registry.errors import RegistryError
 from cameleer_registry.settings import Settings, environment_variable_of, flag_of, load
 from cameleer_registry.web.routes import ROUTES
 
+from .exposition import scrape
+from .support import Served
+
 ROOT: Final = Path(__file__).parent.parent
 HTTP_API: Final = ROOT / "docs" / "http-api.md"
 PROTOCOL: Final = ROOT / "docs" / "agent-protocol.md"
 ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
 SETTINGS: Final = ROOT / "docs" / "settings.md"
+OPERATIONS: Final = ROOT / "docs" / "operations.md"
 REFERENCE: Final = [HTTP_API, PROTOCOL, SETTINGS]
 PAGES: Final = [
     page
@@ -98,7 +102,7 @@ def test_the_overview_lists_every_route() -> None:
 def test_every_request_that_is_mentioned_has_a_route(page: Path) -> None:
     """In examples, too, where the ids are filled in."""
     mentioned = re.findall(
-        r"\b(GET|POST|PUT|PATCH|DELETE) (/(?:api/|healthz|readyz)[^\s?`)]*)",
+        r"\b(GET|POST|PUT|PATCH|DELETE) (/(?:api/|healthz|readyz|metrics)[^\s?`)]*)",
         page.read_text("utf-8"),
     )
     assert page not in (HTTP_API, PROTOCOL) or mentioned
@@ -252,6 +256,33 @@ def test_the_file_in_the_example_can_be_used(
     assert settings != Settings()
     for name in re.findall(r"^(\w+) =", block, re.MULTILINE):
         assert hasattr(settings, name)
+
+
+# Metrics
+
+
+async def test_every_metric_is_in_a_table_and_no_other(served: Served) -> None:
+    """By its name, type and labels."""
+    await served.register("a")
+    exposed = {}
+    for family in (await scrape(served)).families:
+        name = family.name + "_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        exposed[name] = (family.type, labels)
+    tables = rows(OPERATIONS, "Metric") + rows(OPERATIONS, "Metric of the process")
+    documented = {name: (kind, {*re.findall(r"\w+", labels)}) for name, kind, labels, _ in tables}
+    assert len(tables) == len(documented)
+    assert exposed == documented
+    assert all(told for *_, told in tables)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_metric_that_is_mentioned_is_in_the_table(page: Path) -> None:
+    """In prose, and in the rules of somebody else's alerts."""
+    documented = {name for name, *_ in rows(OPERATIONS, "Metric")}
+    text = page.read_text("utf-8")
+    mentioned = set(re.findall(r"\bcameleer_(?!registry\b)\w+", text))
+    assert set() == {re.sub("_bucket$", "", name) for name in mentioned} - documented
 
 
 # Links

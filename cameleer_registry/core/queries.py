@@ -1,12 +1,13 @@
 """Reading: what a registry can be asked, none of which changes it.
 
 What is shown is judged from the records and ``now``, exact at that moment whether or not any
-timer has run.
+timer has run. What is called told is as it was last told, and costs next to nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 
 from . import views
 from .instant import Instant
@@ -77,6 +78,22 @@ class Queries:
             GroupSummary(group=name, live=live, stale=stale, dead=dead, connected=connected)
             for name, (connected, live, stale, dead) in counted.items()
         )
+
+    def told_agents(self) -> dict[AgentStatus, int]:
+        """Count the agents by the status last told, at no cost that grows with their number."""
+        return self._roster.told()
+
+    def told_groups(self, limit: int) -> dict[str, dict[AgentStatus, int]]:
+        """Count them likewise for up to ``limit`` groups that have agents.
+
+        Those known longest come first, so that the same are shown from one time to the next.
+        """
+        groups = islice(self._roster.inhabited(), limit)
+        return {group.name: self._roster.told(group) for group in groups}
+
+    def count_groups(self) -> int:
+        """Return how many groups have agents."""
+        return self._roster.count_inhabited()
 
     def check_target(self, target: Target, *, now: Instant) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""

@@ -159,6 +159,19 @@ class Roster:
             dues.append(self.lease.dead_at(stale.heard.lease))
         return min(dues, default=None)
 
+    def told(self, group: GroupRecord | None = None) -> dict[AgentStatus, int]:
+        """Count the agents, of one group or of all, by the status last told. It costs O(1)."""
+        told = self._told if group is None else group.members
+        return {status: len(members) for status, members in told.items()}
+
+    def inhabited(self) -> Iterator[GroupRecord]:
+        """Iterate over the groups that have agents, those known longest first."""
+        return (group for name, group in self.groups.items() if name not in self._vacated)
+
+    def count_inhabited(self) -> int:
+        """Return how many groups have agents."""
+        return len(self.groups) - len(self._vacated)
+
     def page(
         self,
         now: Instant,

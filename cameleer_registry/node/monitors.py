@@ -41,6 +41,15 @@ async def command_expiry(node: Node) -> None:
             await asyncio.sleep(_seconds_to(due, now.steady, node.clock))
 
 
+async def loop_monitor(node: Node) -> None:
+    """Measure how late the loop wakes whoever sleeps, once in every tick of the clock."""
+    tick = node.clock.tick
+    while True:
+        due = node.clock.now().steady + tick
+        await asyncio.sleep(tick / NANOSECONDS)
+        node.meters.loop_lag.observe(max(0, node.clock.now().steady - due) / NANOSECONDS)
+
+
 async def stream_keeper(node: Node) -> None:
     """Write keepalives, and cut off readers that do not read."""
     streams = node.streams

@@ -37,6 +37,7 @@ from ..settings import Settings
 from . import frames, monitors, narrator
 from .clock import TICK, Clock
 from .fanout import FanOuts
+from .meters import Meters
 from .streams import BATCH, AgentStream, Streams
 from .supervisor import Supervisor
 
@@ -73,8 +74,8 @@ class Node:
             stall_timeout=settings.stream_stall_timeout,
             on_lost=self.close_stream,
         )
-        # How often two processes seemed to use one agent id.
-        self.conflicts = 0
+        # What has happened so far, in numbers.
+        self.meters = Meters()
         # True from the beginning of the shutdown on.
         self.shutting_down = False
         self._fan_outs = FanOuts(self._push)
@@ -83,7 +84,6 @@ class Node:
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._effects: Mapping[type[Event], Callable[[Any], None]] = {
             events.StreamClosed: self._end_stream,
-            events.StreamConflict: self._count_conflict,
             events.CommandFinished: self._wake_waiters,
         }
 
@@ -96,6 +96,7 @@ class Node:
             ("heartbeat monitor", monitors.heartbeat_monitor),
             ("command expiry", monitors.command_expiry),
             ("stream keeper", monitors.stream_keeper),
+            ("event loop monitor", monitors.loop_monitor),
         ):
             self._supervisor.start(name, partial(run, self))
         self._supervisor.start("command fan-out", self._fan_outs.drain)
@@ -302,18 +303,26 @@ class Node:
 
     # What is done about what happened
 
+    async def catch_up(self) -> None:
+        """Tell of all that time has brought about by now, giving way to others in between."""
+        while facts := self._overdue():
+            self.carry_out(facts)
+            await asyncio.sleep(0)
+
+    def _overdue(self) -> Events:
+        now = self.clock.now()
+        return self.registry.sweep_leases(now=now) + self.registry.sweep_commands(now=now)
+
     def carry_out(self, facts: Events) -> None:
         """Act on what has happened."""
         for fact in facts:
             if (effect := self._effects.get(type(fact))) is not None:
                 effect(fact)
+            self.meters.count(fact)
             narrator.tell(fact)
 
     def _end_stream(self, fact: events.StreamClosed) -> None:
         self.streams.close(fact.stream_id, fact.reason)
-
-    def _count_conflict(self, _fact: events.StreamConflict) -> None:
-        self.conflicts += 1
 
     def _wake_waiters(self, fact: events.CommandFinished) -> None:
         self._wake(fact.command_id)

@@ -9,7 +9,7 @@ from aiohttp import web
 from ..node.clock import Clock
 from ..node.node import Node
 from ..settings import Settings
-from . import guard, routes
+from . import guard, metrics, routes
 from .keys import DOCUMENTS, NODE
 
 
@@ -27,6 +27,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     app[NODE] = Node(settings or Settings(), clock=clock)
     app[DOCUMENTS] = {}
     routes.add_to(app)
+    metrics.add_to(app, {r: routes.template(r.canonical) for r in app.router.resources()})
     app.on_response_prepare.append(guard.add_headers)
     app.cleanup_ctx.append(_run_node)
     app.on_shutdown.append(_shut_down)

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from ..core.model import Ack, CommandStatus, DeliveryState, Order, Target
-from . import query
+from . import metrics, query
 from .body import read_as
 from .keys import NODE
 from .responses import json, json_array
@@ -45,6 +45,8 @@ async def show_command(request: web.Request) -> web.Response:
     node, command_id = request.app[NODE], request.match_info["command_id"]
     seconds = query.wait_seconds(request)
     command = node.command(command_id)
+    if seconds:
+        metrics.waits(request)
     while seconds and command.status is CommandStatus.PENDING and not node.shutting_down:
         part = min(seconds, LOOK_AFTER_CLIENT)
         seconds -= part

@@ -18,6 +18,7 @@ from ..logs import get_logger
 from .documentation import PAGES
 from .health import PROBES
 from .keys import NODE
+from .metrics import arrived, show_metrics
 from .problems import from_aiohttp, problem
 
 log = get_logger(__name__)
@@ -28,7 +29,7 @@ SUPPORTED_VERSIONS: Final = ("1",)
 SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 
-_UNVERSIONED: Final = (*PROBES, *PAGES)
+_UNVERSIONED: Final = (*PROBES, *PAGES, show_metrics)
 _OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -38,6 +39,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Check a request, have it handled, and turn every refusal into a problem."""
+    arrived(request)
     try:
         check_version(request)
         check_site(request)
@@ -74,7 +76,8 @@ def complete(response: web.StreamResponse) -> None:
 def check_version(request: web.Request) -> None:
     """Refuse a protocol version that is not spoken here; raises UnsupportedProtocolVersion.
 
-    Not from an orchestrator's probes, nor from a browser that opens a page: they speak none.
+    Not from an orchestrator's probes, from Prometheus, or from a browser that opens a page: they
+    speak none.
     """
     versions = request.headers.getall(VERSION_HEADER, [])
     unsupported = [version for version in versions if version not in SUPPORTED_VERSIONS]

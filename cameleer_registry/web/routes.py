@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from aiohttp import web
 
-from . import agents, commands, documentation, health, streams
+from .. import wire
+from . import agents, commands, documentation, health, metrics, streams
 from .body import expect_continue
 from .guard import Handler
 
@@ -20,6 +22,7 @@ _COMMAND: Final = r"{command_id:[^/]+}"
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/healthz", health.healthz),
     ("GET", "/readyz", health.readyz),
+    ("GET", "/metrics", metrics.show_metrics),
     ("GET", f"{API}/agents", agents.list_agents),
     ("POST", f"{API}/agents/register", agents.register),
     ("GET", f"{API}/agents/groups", agents.list_groups),
@@ -45,6 +48,11 @@ PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/docs/{file}", documentation.show_file),
 )
 """Likewise, for people with a browser: no part of the API."""
+
+
+def template(path: str) -> str:
+    """Return the path of a resource as it is documented: ``/api/v1/agents/{agentId}``."""
+    return re.sub(r"{(\w+)}", lambda name: f"{{{wire.camel_case(name[1])}}}", path)
 
 
 def add_to(app: web.Application) -> None:

@@ -399,7 +399,7 @@ async def test_two_processes_under_one_id() -> None:
             in_each_of_the_others = (served.node.streams._next_id - in_the_first_minute) / 19
         assert in_the_first_minute <= 30
         assert in_each_of_the_others < 6
-        assert served.node.conflicts >= 1
+        assert served.node.meters.conflicts >= 1
 
 
 @virtual_time

@@ -45,6 +45,7 @@ def check(registry: Registry, now: Instant) -> None:
     _check_indexes(registry)
     _check_leases(registry, now)
     _check_groups(registry, now)
+    _check_told(registry)
     _check_commands(registry, now)
     _check_history(registry)
     _check_inboxes(registry)
@@ -120,6 +121,21 @@ def _check_groups(registry: Registry, now: Instant) -> None:
             connected=sum(agent.connected for agent in members),
         )
     assert all(roster.groups[name].connected == 0 for name in roster._vacated)
+    assert len(shown) == registry.count_groups()
+
+
+def _check_told(registry: Registry) -> None:
+    """What is counted as last told is what counting the records gives, in all and by group."""
+    records = registry._roster.agents.values()
+    told = Counter(record.status for record in records)
+    assert {status: told[status] for status in AgentStatus} == registry.told_agents()
+    by_group = Counter((str(record.registration.group), record.status) for record in records)
+    everything = registry.told_groups(len(records))
+    assert {record.registration.group for record in records} == everything.keys()
+    for name, counts in everything.items():
+        assert {status: by_group[name, status] for status in AgentStatus} == counts
+    assert list(everything)[:1] == list(registry.told_groups(1))
+    assert {} == registry.told_groups(0)
 
 
 def _check_commands(registry: Registry, now: Instant) -> None:

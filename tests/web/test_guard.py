@@ -57,13 +57,13 @@ async def test_this_version_is_served(served: Served) -> None:
 
 
 async def test_the_version_may_be_required() -> None:
-    """Then only an orchestrator's probes are served without it."""
+    """Then only an orchestrator's probes and Prometheus are served without it."""
     async with serving(Settings(require_protocol_version=True)) as served:
         answer = await served.request("GET", "/agents")
         assert (400, "unsupported-protocol-version") == (answer.status, answer.code)
         assert 200 == (await served.request("GET", "/agents", headers={VERSION: "1"})).status
-        assert 200 == (await served.request("GET", "//healthz")).status
-        assert 200 == (await served.request("GET", "//readyz")).status
+        for path in ("//healthz", "//readyz", "//metrics"):
+            assert 200 == (await served.request("GET", path)).status
 
 
 CROSS_SITE: list[dict[str, str]] = [

@@ -220,7 +220,7 @@ async def test_takeovers_in_a_row_are_a_conflict(served: Served) -> None:
     async with AsyncExitStack() as streams:
         for _ in range(7):
             await streams.enter_async_context(streaming(served, "a"))
-            conflicts.append(served.node.conflicts)
+            conflicts.append(served.node.meters.conflicts)
     assert [0, 0, 0, 1, 1, 1, 1] == conflicts
 
 

@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from ... import wire
 from ...settings import Settings
 from ...version import __version__
+from ..routes import template
 from . import refusals
 from .operations import OPERATIONS, TAGS
 from .parameters import HEADERS, IN_PATHS, OF_EVERY_RESPONSE, VERSION
@@ -41,10 +42,7 @@ def operations_of(router: web.UrlDispatcher, prefix: str) -> dict[str, dict[str,
     found: dict[str, dict[str, Operation]] = {}
     for route in router.routes():
         assert route.resource is not None
-        path = _BRACES.sub(
-            lambda name: f"{{{wire.camel_case(name[1])}}}",
-            route.resource.canonical.removeprefix(prefix),
-        )
+        path = template(route.resource.canonical.removeprefix(prefix))
         asked = hdrs.METH_GET if route.method == hdrs.METH_HEAD else route.method
         if operation := OPERATIONS.get(f"{asked} {path}"):
             found.setdefault(path, {})[route.method] = operation
@@ -173,7 +171,7 @@ class _Document:
             content = {"schema": self._schemas.of(answer.shape)}
             if answer.example is not None:
                 content["examples"] = {"example": {"value": _as_answered(answer.example)}}
-            described["content"] = {answer.media_type: content}
+            described["content"] = dict.fromkeys(answer.media_types, content)
         if answer.links and not head:
             described["links"] = {link.operation_id: _link(link) for link in answer.links}
         return described

@@ -24,5 +24,5 @@ TAGS: Final[Mapping[str, str]] = {
     "Agents": "What agents say of themselves, and what operators read of them.",
     "Stream": "How commands reach an agent.",
     "Commands": "What operators tell agents to do, and what became of it.",
-    "Server": "The server itself: probes for orchestrators, and this document.",
+    "Server": "The server itself: probes for orchestrators, metrics, and this document.",
 }

@@ -1,4 +1,4 @@
-"""What is said of the server itself: its probes, and the document."""
+"""What is said of the server itself: its probes and metrics, and the document."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..health import NotReady, Ready, Up
+from ..metrics import FORMATS
 from .terms import Answer, Operation
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
@@ -22,6 +23,27 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                     "properties": {"openapi": {"type": "string", "pattern": r"^3\.1\.\d+$"}},
                     "required": ["openapi", "info", "paths"],
                 },
+            ),
+        ),
+    ),
+    "GET /metrics": Operation(
+        operation_id="showMetrics",
+        tag="Server",
+        summary="Show the metrics, for Prometheus",
+        description="In the text format, or as OpenMetrics where `Accept` names "
+        "`application/openmetrics-text`. It answers while the server shuts down, too.",
+        versioned=False,
+        answers=(
+            Answer(
+                status=200,
+                description="All metrics, as they are now.",
+                shape={"type": "string"},
+                media_types=FORMATS,
+                # To the text format, the last line is a comment.
+                example="# HELP cameleer_agents Agents by status.\n"
+                "# TYPE cameleer_agents gauge\n"
+                'cameleer_agents{status="LIVE"} 1.0\n'
+                "# EOF\n",
             ),
         ),
     ),

@@ -25,7 +25,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 status=200,
                 description="The stream, at once.",
                 shape=Events(COMMAND_ID, dict.fromkeys(CommandType, CommandEvent)),
-                media_type="text/event-stream",
+                media_types=("text/event-stream",),
                 example=examples.STREAM,
                 headers=("X-Accel-Buffering",),
             ),

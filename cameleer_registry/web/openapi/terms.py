@@ -51,7 +51,8 @@ class Answer:
     description: str
     shape: Shape = None
     """None where there is no body."""
-    media_type: str = "application/json"
+    media_types: tuple[str, ...] = ("application/json",)
+    """Those that clients can choose among, where it is several."""
     example: Any = None
     headers: tuple[str, ...] = ()
     """Names of those that other answers do not have."""

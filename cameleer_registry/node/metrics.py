@@ -1,0 +1,185 @@
+"""What a node holds and has counted, as metrics of Prometheus, made when somebody asks.
+
+Names follow https://prometheus.io/docs/practices/naming/; ``docs/operations.md`` explains each.
+No label grows without bound: ids are none, and only so many groups are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from math import inf
+from typing import Any, Final, TypeVar
+
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from ..core.events import CloseReason
+from ..core.instant import NANOSECONDS
+from ..version import __version__
+from .meters import Histogram
+from .node import Node
+
+OTHER_GROUPS: Final = "_other"
+"""Stands for the groups that are not named. None is called that: they begin otherwise."""
+
+T = TypeVar("T")
+
+
+def gauge(name: str, help: str, values: float | Mapping[Any, float], *labels: str) -> Metric:
+    """Make a metric that goes up and down: one value, or one by the value of each label."""
+    family = GaugeMetricFamily(name, help, labels=labels)
+    for label_values, value in _by_labels(values):
+        family.add_metric(label_values, value)
+    return family
+
+
+def counter(name: str, help: str, values: float | Mapping[Any, float], *labels: str) -> Metric:
+    """Make a metric that only goes up; its name ends in ``_total``."""
+    family = CounterMetricFamily(name, help, labels=labels)
+    for label_values, value in _by_labels(values):
+        family.add_metric(label_values, value)
+    return family
+
+
+def histogram(
+    name: str, help: str, values: Histogram | Mapping[Any, Histogram], *labels: str
+) -> Metric:
+    """Make a metric of how many values lay below which bounds."""
+    family = HistogramMetricFamily(name, help, labels=labels)
+    for label_values, measured in _by_labels(values):
+        bounds = map(floatToGoString, (*measured.bounds, inf))
+        buckets = list(zip(bounds, accumulate(measured.counts), strict=True))
+        family.add_metric(label_values, buckets, measured.sum)
+    return family
+
+
+def _by_labels(values: T | Mapping[Any, T]) -> Iterator[tuple[tuple[str, ...], T]]:
+    """Return each value with those of its labels, which are a tuple where there are several."""
+    if not isinstance(values, Mapping):
+        yield (), values
+        return
+    for key, value in values.items():
+        yield key if isinstance(key, tuple) else (key,), value
+
+
+class NodeCollector(Collector):
+    """The metrics of one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def collect(self) -> Iterator[Metric]:
+        """Make them, of what has been told by now."""
+        yield gauge("cameleer_build_info", "Which release this is.", {__version__: 1}, "version")
+        yield from self._of_agents()
+        yield from self._of_streams()
+        yield from self._of_commands()
+        yield from self._of_time()
+
+    def _of_agents(self) -> Iterator[Metric]:
+        registry, meters = self._node.registry, self._node.meters
+        agents = registry.told_agents()
+        groups = registry.told_groups(self._node.settings.metrics_groups)
+        groups[OTHER_GROUPS] = {
+            status: count - sum(of_group[status] for of_group in groups.values())
+            for status, count in agents.items()
+        }
+        yield gauge("cameleer_agents", "Agents by status.", agents, "status")
+        yield gauge(
+            "cameleer_group_agents",
+            "Agents by group and status; groups beyond metrics_groups are counted together.",
+            {
+                (group, status): count
+                for group, of_group in groups.items()
+                for status, count in of_group.items()
+            },
+            "group",
+            "status",
+        )
+        yield gauge("cameleer_groups", "Groups that have agents.", registry.count_groups())
+        yield counter(
+            "cameleer_registrations_total",
+            "Registrations: of new agents, and of known ones that resumed.",
+            meters.registrations,
+            "kind",
+        )
+        yield counter("cameleer_heartbeats_total", "Heartbeats received.", meters.heartbeats)
+
+    def _of_streams(self) -> Iterator[Metric]:
+        streams, meters = self._node.streams, self._node.meters
+        yield gauge("cameleer_streams_open", "Agents' streams that are open.", len(streams))
+        yield gauge(
+            "cameleer_stream_backlog_max_bytes",
+            "Bytes waiting in this process for the stream that is furthest behind.",
+            streams.worst_backlog(),
+        )
+        yield counter(
+            "cameleer_streams_opened_total", "Agents' streams opened.", meters.streams_opened
+        )
+        yield counter(
+            "cameleer_streams_closed_total",
+            "Agents' streams closed, by reason.",
+            meters.streams_closed,
+            "reason",
+        )
+        yield counter(
+            "cameleer_stream_takeovers_total",
+            "Streams replaced by a newer one of the same agent.",
+            meters.streams_closed[CloseReason.REPLACED],
+        )
+        yield counter(
+            "cameleer_stream_conflicts_total",
+            "Times that two processes seemed to use one agent id.",
+            meters.conflicts,
+        )
+
+    def _of_commands(self) -> Iterator[Metric]:
+        meters = self._node.meters
+        yield counter(
+            "cameleer_commands_issued_total", "Commands issued.", meters.commands_issued, "type"
+        )
+        yield counter(
+            "cameleer_commands_finished_total",
+            "Commands of which nothing is pending any more, by what became of them.",
+            {(kind, status.lower()): n for (kind, status), n in meters.commands_finished.items()},
+            "type",
+            "outcome",
+        )
+        yield counter(
+            "cameleer_deliveries_total",
+            "Deliveries that have ended, by how.",
+            meters.deliveries,
+            "type",
+            "outcome",
+        )
+        yield counter(
+            "cameleer_late_acks_total",
+            "Acknowledgements that came after the deadline.",
+            meters.late_acks,
+            "type",
+        )
+        yield histogram(
+            "cameleer_ack_latency_seconds",
+            "Seconds from the issue of a command to an agent's acknowledgement.",
+            meters.ack_seconds,
+            "type",
+        )
+
+    def _of_time(self) -> Iterator[Metric]:
+        yield histogram(
+            "cameleer_event_loop_lag_seconds",
+            "Seconds by which the event loop woke a sleeping task too late.",
+            self._node.meters.loop_lag,
+        )
+        yield counter(
+            "cameleer_clock_paused_seconds_total",
+            "Seconds for which this process was away, which count against nobody's lease.",
+            self._node.clock.paused / NANOSECONDS,
+        )

@@ -1,0 +1,153 @@
+"""What Prometheus reads: the metrics of the node, of the requests to it, and of the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from ..node.meters import Histogram
+from ..node.metrics import NodeCollector, counter, histogram
+from ..node.node import Node
+from .keys import NODE
+
+REQUEST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+"""From a heartbeat on an idle server up to what a client might take for no answer at all."""
+
+OTHER: Final = "other"
+"""Stands for every method that HTTP does not know, and for every address that is none of ours."""
+
+FORMATS: Final = (CONTENT_TYPE_PLAIN_0_0_4, CONTENT_TYPE_LATEST)
+"""Their Content-Types: the text format of Prometheus, and OpenMetrics."""
+
+_OPEN_METRICS: Final = "application/openmetrics-text"
+
+_ARRIVED = web.RequestKey("cameleer_registry.arrived", float)
+"""When a request's head had arrived, on the clock of the loop. Absent where it does not matter."""
+
+
+class HttpMeter(Collector):
+    """Counts answers by method, address and status, and how long they took to begin.
+
+    To begin: so a stream that is open for days counts as what it took to open it, and a long list
+    as what it took to find its beginning, however slowly it is read.
+    """
+
+    def __init__(self, routes: Mapping[web.AbstractResource, str]) -> None:
+        self._routes = routes
+        self._answers: Counter[tuple[str, str, int]] = Counter()
+        self._seconds: dict[tuple[str, str], Histogram] = {}
+
+    async def count(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Count an answer whose head is about to be written."""
+        if request.transport is None:
+            return  # there is nobody to answer any more
+        method = request.method if request.method in hdrs.METH_ALL else OTHER
+        resource = request.match_info.route.resource
+        route = OTHER if resource is None else self._routes.get(resource, OTHER)
+        self._answers[method, route, response.status] += 1
+        if (arrived := request.get(_ARRIVED)) is not None:
+            seconds = self._seconds.get((method, route))
+            if seconds is None:
+                seconds = self._seconds[method, route] = Histogram(REQUEST_SECONDS)
+            seconds.observe(asyncio.get_running_loop().time() - arrived)
+
+    def collect(self) -> Iterator[Metric]:
+        """Make metrics of what was counted."""
+        yield counter(
+            "cameleer_http_requests_total",
+            "Requests answered.",
+            {
+                (method, route, str(status)): n
+                for (method, route, status), n in self._answers.items()
+            },
+            "method",
+            "route",
+            "status",
+        )
+        yield histogram(
+            "cameleer_http_request_duration_seconds",
+            "Seconds from the arrival of a request's head to the beginning of its answer.",
+            self._seconds,
+            "method",
+            "route",
+        )
+
+
+class ProcessReader(Collector):
+    """The metrics of this process, read in a thread beforehand.
+
+    To count its open files the kernel lists them, which takes 15 ms where there are 20,000.
+    """
+
+    def __init__(self) -> None:
+        self._collector = ProcessCollector(registry=None)
+        self._read: list[Metric] = []
+
+    async def read(self) -> None:
+        """Read them, to be collected next."""
+        self._read = list(await asyncio.to_thread(self._collector.collect))
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them as they were last read."""
+        return self._read
+
+
+class Metrics:
+    """All metrics of one application. Nothing in it is shared with another in this process."""
+
+    def __init__(self, node: Node, routes: Mapping[web.AbstractResource, str]) -> None:
+        self._node = node
+        self._registry = CollectorRegistry()
+        self._process = ProcessReader()
+        self.http = HttpMeter(routes)
+        for collector in (NodeCollector(node), self.http, self._process):
+            self._registry.register(collector)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    async def expose(self, accept: str) -> tuple[bytes, str]:
+        """Return all metrics in the format that is asked for, and its Content-Type.
+
+        That is OpenMetrics where it is named, and the text format otherwise. What else an Accept
+        header says is not passed on: versions that are none would be answered with an error.
+        """
+        await self._process.read()
+        await self._node.catch_up()
+        kinds = [kind.partition(";")[0].strip() for kind in accept.split(",")]
+        encode, content_type = choose_encoder(_OPEN_METRICS if _OPEN_METRICS in kinds else "")
+        return encode(self._registry), content_type
+
+
+METRICS = web.AppKey("cameleer_registry.metrics", Metrics)
+
+
+def add_to(app: web.Application, routes: Mapping[web.AbstractResource, str]) -> None:
+    """Meter an application; ``routes`` are its addresses, as they are to be called."""
+    app[METRICS] = Metrics(app[NODE], routes)
+    app.on_response_prepare.append(app[METRICS].http.count)
+
+
+def arrived(request: web.Request) -> None:
+    """Note that a request has arrived."""
+    request[_ARRIVED] = asyncio.get_running_loop().time()
+
+
+def waits(request: web.Request) -> None:
+    """Leave a request out of the durations, because its client wants it to take long."""
+    request.pop(_ARRIVED, None)
+
+
+async def show_metrics(request: web.Request) -> web.Response:
+    """``GET /metrics``: also while the server shuts down."""
+    accept = ",".join(request.headers.getall(hdrs.ACCEPT, ()))
+    body, content_type = await request.app[METRICS].expose(accept)
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
