@@ -285,6 +285,12 @@ def test_every_metric_that_is_mentioned_is_in_the_table(page: Path) -> None:
     assert set() == {re.sub("_bucket$", "", name) for name in mentioned} - documented
 
 
+def test_every_alert_is_in_the_table_and_no_other() -> None:
+    """In the order of the rules."""
+    alerts = re.findall(r"- alert: (\w+)", (ROOT / "docs" / "alerts.yml").read_text("utf-8"))
+    assert alerts == [name for name, *_ in rows(OPERATIONS, "Alert")]
+
+
 # Links
 
 
