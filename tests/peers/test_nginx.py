@@ -1,0 +1,95 @@
+"""The proxy of docs/operations.md: the configuration that stands there, run by nginx."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from asyncio.subprocess import DEVNULL
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from ..processes import required
+from ..support import Connection, Served, eventually, open_stream, serving, within
+
+OPERATIONS: Final = Path(__file__).parent.parent.parent / "docs" / "operations.md"
+FRAME: Final = """
+daemon off;
+pid nginx.pid;
+error_log error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    {}
+}}
+"""
+
+
+@pytest.fixture
+async def proxied(tmp_path: Path) -> AsyncIterator[tuple[Served, Path]]:
+    """A server, and the socket of an nginx in front of it, without TLS."""
+    [config] = re.findall(r"^```nginx\n(.*?)^```$", OPERATIONS.read_text("utf-8"), re.M | re.S)
+    nginx, sock = required("nginx"), tmp_path / "sock"
+    async with serving() as served:
+        for documented, here in (
+            (r"listen 443 ssl;", f"listen unix:{sock};"),
+            (r"ssl_certificate\w* [^;]*;", ""),
+            (r"server 127.0.0.1:8081;", f"server {served.host}:{served.port};"),
+        ):
+            config, found = re.subn(documented, here, config)
+            assert found
+        (tmp_path / "nginx.conf").write_text(FRAME.format(config))
+        process = await asyncio.create_subprocess_exec(
+            nginx, "-p", tmp_path, "-e", "error.log", "-c", "nginx.conf", stderr=DEVNULL
+        )
+        try:
+            await eventually(lambda: sock.exists() or process.returncode is not None)
+            assert process.returncode is None, (tmp_path / "error.log").read_text()
+            yield served, sock
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await within(process.wait())
+
+
+async def test_events_pass_at_once(proxied: tuple[Served, Path]) -> None:
+    """The opening and each event, though nothing follows them; and the end on either side."""
+    served, sock = proxied
+    await served.register("a")
+    reader, writer = await asyncio.open_unix_connection(sock)
+    stream = Connection(reader, writer)
+    await open_stream(served, stream, "a")
+    for _ in range(3):
+        command_id = (await served.issue("/agents/a")).json()["commandId"]
+        assert command_id == (await stream.event())["id"]
+    stream.close()
+    await eventually(lambda: not served.node.agent("a").connected)
+
+
+async def test_hosts_are_passed_on(proxied: tuple[Served, Path]) -> None:
+    """So that a browser's request from the same site is one, and from another is none."""
+    _, sock = proxied
+    for origin, status in (("https://r.example:8443", 404), ("https://evil.example", 403)):
+        reader, writer = await asyncio.open_unix_connection(sock)
+        connection = Connection(reader, writer)
+        head = (
+            f"POST /api/v1/agents/a/heartbeat HTTP/1.1\r\nHost: r.example:8443\r\nOrigin: {origin}"
+        )
+        writer.write(f"{head}\r\nContent-Length: 0\r\n\r\n".encode())
+        assert status == (await connection.answer()).status
+        connection.close()
+
+
+async def test_metrics_and_probes_are_not_for_everybody(proxied: tuple[Served, Path]) -> None:
+    """Whoever comes by a socket has no address, and so not the one that is allowed."""
+    _, sock = proxied
+    for path in ("metrics", "healthz", "readyz"):
+        reader, writer = await asyncio.open_unix_connection(sock)
+        connection = Connection(reader, writer)
+        writer.write(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert 403 == (await connection.answer()).status
+        connection.close()
