@@ -250,6 +250,7 @@ def test_a_traceback_does_not_tell_what_variables_held(lines: Lines, log_format:
 
 AT = Instant(0, 0, 0)
 OF: dict[str, Any] = {"at": AT, "agent_id": "a-1"}
+OF_MEMBER: dict[str, Any] = {**OF, "group": "g-1"}
 BY: dict[str, Any] = {"at": AT, "command_id": "c-1"}
 DECLARED: dict[str, Any] = {"agent_id": "a-1", "group": "g-1", "name": "n"}
 SILENT = {
@@ -259,13 +260,13 @@ SILENT = {
 FACTS: list[Event] = [
     events.AgentRegistered(**OF, registration=Registration(**DECLARED), resumed=False),
     events.HeartbeatReceived(**OF),
-    events.AgentRevived(**OF, previous=AgentStatus.DEAD),
-    events.AgentWentStale(**OF),
-    events.AgentWentDead(**OF),
-    events.AgentRemoved(**OF),
-    events.StreamOpened(**OF, stream_id=1),
-    *(events.StreamClosed(**OF, stream_id=1, reason=reason) for reason in CloseReason),
-    events.StreamConflict(**OF),
+    events.AgentRevived(**OF_MEMBER, previous=AgentStatus.DEAD),
+    events.AgentWentStale(**OF_MEMBER),
+    events.AgentWentDead(**OF_MEMBER),
+    events.AgentRemoved(**OF_MEMBER),
+    events.StreamOpened(**OF_MEMBER, stream_id=1),
+    *(events.StreamClosed(**OF_MEMBER, stream_id=1, reason=reason) for reason in CloseReason),
+    events.StreamConflict(**OF_MEMBER),
     *(
         events.CommandIssued(
             **BY,
@@ -273,6 +274,7 @@ FACTS: list[Event] = [
             target=target,
             expires=AT,
             agent_ids=("a-1",),
+            groups=frozenset({"g-1"}),
             connected_count=1,
             skipped=("z",),
         )
@@ -335,9 +337,9 @@ def test_every_fact_is_told_in_one_line_or_silent_on_purpose(
     ("fact", "level"),
     [
         (FACTS[0], "INFO"),
-        (events.AgentWentDead(**OF), "WARNING"),
-        (events.StreamConflict(**OF), "WARNING"),
-        (events.StreamOpened(**OF, stream_id=1), "DEBUG"),
+        (events.AgentWentDead(**OF_MEMBER), "WARNING"),
+        (events.StreamConflict(**OF_MEMBER), "WARNING"),
+        (events.StreamOpened(**OF_MEMBER, stream_id=1), "DEBUG"),
         (events.DeliveryAcknowledged(**OF, command_id="c", result=Ack()), "DEBUG"),
     ],
 )

@@ -47,6 +47,13 @@ class AgentEvent(Event):
 
 
 @frozen(kw_only=True)
+class MemberEvent(AgentEvent):
+    """A fact about one agent, told with its group: whoever reads it may not know it any more."""
+
+    group: str
+
+
+@frozen(kw_only=True)
 class AgentRegistered(AgentEvent):
     """An agent declared itself, for the first time or again."""
 
@@ -60,36 +67,36 @@ class HeartbeatReceived(AgentEvent):
 
 
 @frozen(kw_only=True)
-class AgentRevived(AgentEvent):
+class AgentRevived(MemberEvent):
     """An agent that was STALE or DEAD is LIVE again. It follows the sign that did it."""
 
     previous: AgentStatus
 
 
 @frozen(kw_only=True)
-class AgentWentStale(AgentEvent):
+class AgentWentStale(MemberEvent):
     """A lease ran out; ``at`` is that moment, not the one at which somebody noticed."""
 
 
 @frozen(kw_only=True)
-class AgentWentDead(AgentEvent):
+class AgentWentDead(MemberEvent):
     """A STALE agent was given up; ``at`` is that moment, likewise."""
 
 
 @frozen(kw_only=True)
-class AgentRemoved(AgentEvent):
+class AgentRemoved(MemberEvent):
     """An operator had an agent forgotten."""
 
 
 @frozen(kw_only=True)
-class StreamOpened(AgentEvent):
+class StreamOpened(MemberEvent):
     """An agent's connection became its stream."""
 
     stream_id: int
 
 
 @frozen(kw_only=True)
-class StreamClosed(AgentEvent):
+class StreamClosed(MemberEvent):
     """An agent's stream is no longer its stream."""
 
     stream_id: int
@@ -97,7 +104,7 @@ class StreamClosed(AgentEvent):
 
 
 @frozen(kw_only=True)
-class StreamConflict(AgentEvent):
+class StreamConflict(MemberEvent):
     """Streams of one id replace each other so fast that two processes seem to use it."""
 
 
@@ -110,6 +117,8 @@ class CommandIssued(Event):
     target: Target
     expires: Instant
     agent_ids: tuple[str, ...]
+    groups: frozenset[str]
+    """The groups that these agents were in."""
     connected_count: int
     skipped: tuple[str, ...]
     size: int = 0

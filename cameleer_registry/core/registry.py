@@ -106,7 +106,8 @@ class Registry(Queries):
         )
         if record is None:
             return self._commit(registered)
-        return self._commit(*self._untold(record, now), registered, *self._revival(record, now))
+        revival = self._revival(record, registration.group, now)
+        return self._commit(*self._untold(record, now), registered, *revival)
 
     def heartbeat(self, agent_id: str, *, now: Instant) -> Events:
         """Renew an agent's lease; raises AgentNotRegistered."""
@@ -114,7 +115,8 @@ class Registry(Queries):
         heard = events.HeartbeatReceived(at=now, agent_id=agent_id)
         if record.status is AgentStatus.LIVE and self._is_live(record, now):
             return self._commit(heard)
-        return self._commit(*self._untold(record, now), heard, *self._revival(record, now))
+        revival = self._revival(record, record.registration.group, now)
+        return self._commit(*self._untold(record, now), heard, *revival)
 
     def remove(self, agent_id: str, *, now: Instant) -> Events:
         """Forget an agent. Its stream closes and what is pending for it expires.
@@ -130,7 +132,8 @@ class Registry(Queries):
             if delivery.state is DeliveryState.PENDING:
                 reason = ExpiryReason.AGENT_REMOVED
                 facts += _expiry(delivery.command, (agent_id,), reason, now)
-        return told + self._commit(*facts, events.AgentRemoved(at=now, agent_id=agent_id))
+        facts.append(events.AgentRemoved(at=now, **_member(record)))
+        return told + self._commit(*facts)
 
     def sweep_leases(self, *, now: Instant, limit: int = SWEEP_LIMIT) -> Events:
         """Tell of agents that crossed a boundary by ``now``: up to ``limit`` of them."""
@@ -145,7 +148,7 @@ class Registry(Queries):
         ``stream_id`` is the caller's and never used twice. Raises AgentNotRegistered.
         """
         record = self._roster.find(agent_id)
-        opened = events.StreamOpened(at=now, agent_id=agent_id, stream_id=stream_id)
+        opened = events.StreamOpened(at=now, stream_id=stream_id, **_member(record))
         if record.stream_id is None:
             return self._commit(opened)
         facts: list[Event] = [_closed(record, CloseReason.REPLACED, now), opened]
@@ -153,7 +156,7 @@ class Registry(Queries):
         takeovers = 1 + sum(moment > since for moment in record.takeovers)
         told = record.conflict_told
         if takeovers >= CONFLICT_TAKEOVERS and (told is None or told <= since):
-            facts.append(events.StreamConflict(at=now, agent_id=agent_id))
+            facts.append(events.StreamConflict(at=now, **_member(record)))
         return self._commit(*facts)
 
     def stream_closed(
@@ -177,12 +180,13 @@ class Registry(Queries):
         Raises AgentNotRegistered, GroupNotFound, and TooManyPending where the target is one agent
         that has too many commands pending; of a group or all, such agents are skipped.
         """
-        agent_ids, connected, skipped = [], 0, []
+        agent_ids, groups, connected, skipped = [], set(), 0, []
         most = self.limits.max_pending_per_agent
         lapsed = self._ledger.lapsed(now)
         for record in self._roster.meant_by(target, now):
             if self._ledger.pending_of(record.agent_id) - lapsed[record.agent_id] < most:
                 agent_ids.append(record.agent_id)
+                groups.add(record.registration.group)
                 connected += record.stream_id is not None
             elif target.level is TargetLevel.AGENT:
                 raise TooManyPending(record.agent_id, most)
@@ -195,6 +199,7 @@ class Registry(Queries):
             target=target,
             expires=now.after(self.limits.command_ttl),
             agent_ids=tuple(agent_ids),
+            groups=frozenset(groups),
             connected_count=connected,
             skipped=tuple(sorted(skipped)),
             size=size,
@@ -270,25 +275,31 @@ class Registry(Queries):
         lease, heard = self._roster.lease, record.heard.lease
         if record.status is AgentStatus.LIVE:
             at = now.when_lease_was(lease.stale_at(heard))
-            facts.append(events.AgentWentStale(at=at, agent_id=record.agent_id))
+            facts.append(events.AgentWentStale(at=at, **_member(record)))
         if status is AgentStatus.DEAD:
             at = now.when_lease_was(lease.dead_at(heard))
-            facts.append(events.AgentWentDead(at=at, agent_id=record.agent_id))
+            facts.append(events.AgentWentDead(at=at, **_member(record)))
         return facts
 
-    def _revival(self, record: AgentRecord, now: Instant) -> list[Event]:
-        """Return the fact that an agent is LIVE again, where it was not."""
+    def _revival(self, record: AgentRecord, group: str, now: Instant) -> list[Event]:
+        """Return the fact that an agent is LIVE again, where it was not; in its group from now."""
         previous = self._roster.status_of(record, now)
         if previous is AgentStatus.LIVE:
             return []
-        return [events.AgentRevived(at=now, agent_id=record.agent_id, previous=previous)]
+        revived = events.AgentRevived(
+            at=now, agent_id=record.agent_id, group=group, previous=previous
+        )
+        return [revived]
 
 
 def _closed(record: AgentRecord, reason: CloseReason, now: Instant) -> events.StreamClosed:
     assert record.stream_id is not None
-    return events.StreamClosed(
-        at=now, agent_id=record.agent_id, stream_id=record.stream_id, reason=reason
-    )
+    return events.StreamClosed(at=now, stream_id=record.stream_id, reason=reason, **_member(record))
+
+
+def _member(record: AgentRecord) -> dict[str, Any]:
+    """Return by whom, and in which group, a fact came about."""
+    return {"agent_id": record.agent_id, "group": record.registration.group}
 
 
 def _deadline(command: CommandRecord) -> list[Event]:

@@ -38,6 +38,7 @@ def issued(
     target: Target,
     agent_ids: tuple[str, ...],
     *,
+    groups: frozenset[str] = frozenset({"g"}),
     connected: int = 0,
     skipped: tuple[str, ...] = (),
 ) -> CommandIssued:
@@ -49,6 +50,7 @@ def issued(
         target=target,
         expires=talk.now.after(60_000_000_000),
         agent_ids=agent_ids,
+        groups=groups if agent_ids else frozenset(),
         connected_count=connected,
         skipped=skipped,
     )
@@ -71,9 +73,10 @@ def test_targets_are_those_that_are_live(talk: Talk) -> None:
     talk.open("stale", 2)
     group, everyone = Target.of_group("g"), Target.all()
     assert [issued(talk, "c1", group, ("live",))] == talk.issue("c1", group)
-    assert [issued(talk, "c2", everyone, ("other", "live"), connected=1)] == talk.issue(
-        "c2", everyone
-    )
+    both = frozenset({"g", "h"})
+    assert [
+        issued(talk, "c2", everyone, ("other", "live"), groups=both, connected=1)
+    ] == talk.issue("c2", everyone)
     for agent_id, connected in (("dead", 0), ("stale", 1), ("live", 0)):
         target = Target.agent(agent_id)
         assert [issued(talk, agent_id, target, (agent_id,), connected=connected)] == talk.issue(

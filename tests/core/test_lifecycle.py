@@ -56,8 +56,8 @@ def test_sweep_tells_of_the_boundaries_that_were_crossed(
     """A sweep tells each transition once, and at its own moment however late it comes."""
     talk.register("a")
     transitions: list[Event] = [
-        AgentWentStale(at=talk.moment(STALE), agent_id="a"),
-        AgentWentDead(at=talk.moment(DEAD), agent_id="a"),
+        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g"),
+        AgentWentDead(at=talk.moment(DEAD), agent_id="a", group="g"),
     ]
     talk.at(seconds)
     assert transitions[:told] == talk.sweep_leases()
@@ -68,9 +68,9 @@ def test_sweep_after_each_boundary(talk: Talk) -> None:
     """An agent that is swept in time is told STALE, then DEAD, then nothing more."""
     talk.register("a")
     talk.at(STALE + 1)
-    assert [AgentWentStale(at=talk.moment(STALE), agent_id="a")] == talk.sweep_leases()
+    assert [AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g")] == talk.sweep_leases()
     talk.at(DEAD + 1)
-    assert [AgentWentDead(at=talk.moment(DEAD), agent_id="a")] == talk.sweep_leases()
+    assert [AgentWentDead(at=talk.moment(DEAD), agent_id="a", group="g")] == talk.sweep_leases()
     talk.at(10 * DEAD)
     assert [] == talk.sweep_leases()
 
@@ -128,8 +128,8 @@ def test_revival(talk: Talk, how: str, swept: bool, status: AgentStatus) -> None
     talk.at(SILENCE[status])
     crossed = talk.sweep_leases() if swept else []
     past: list[Event] = [
-        AgentWentStale(at=talk.moment(STALE), agent_id="a"),
-        AgentWentDead(at=talk.moment(DEAD), agent_id="a"),
+        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g"),
+        AgentWentDead(at=talk.moment(DEAD), agent_id="a", group="g"),
     ]
     sign: Event = HeartbeatReceived(at=talk.now, agent_id="a")
     if how == "register":
@@ -138,7 +138,7 @@ def test_revival(talk: Talk, how: str, swept: bool, status: AgentStatus) -> None
         )
     expected = [*past[: list(AgentStatus).index(status)], sign]
     if status is not AgentStatus.LIVE:
-        expected.append(AgentRevived(at=talk.now, agent_id="a", previous=status))
+        expected.append(AgentRevived(at=talk.now, agent_id="a", group="g", previous=status))
     got = talk.heartbeat("a") if how == "heartbeat" else talk.register("a")
     assert expected == crossed + got
     assert AgentStatus.LIVE == talk.status("a")
@@ -223,7 +223,9 @@ def test_pauses_extend_leases(talk: Talk, pause: float) -> None:
     talk.register("a")
     talk.at(50).pause(pause)
     assert AgentStatus.LIVE == talk.at(STALE + pause - NS).status("a")
-    assert [AgentWentStale(at=talk.at(STALE + pause).now, agent_id="a")] == talk.sweep_leases()
+    assert [
+        AgentWentStale(at=talk.at(STALE + pause).now, agent_id="a", group="g")
+    ] == talk.sweep_leases()
     assert AgentStatus.STALE == talk.at(DEAD + pause - NS).status("a")
     assert AgentStatus.DEAD == talk.at(DEAD + pause).status("a")
 

@@ -150,7 +150,9 @@ def test_remove_closes_the_stream_and_expires_what_is_pending(talk: Talk) -> Non
     talk.issue("own", Target.agent("a"))
     talk.at(1)
     assert [
-        StreamClosed(at=talk.now, agent_id="a", stream_id=7, reason=CloseReason.AGENT_REMOVED),
+        StreamClosed(
+            at=talk.now, agent_id="a", group="g", stream_id=7, reason=CloseReason.AGENT_REMOVED
+        ),
         DeliveriesExpired(
             at=talk.now, command_id="own", agent_ids=("a",), reason=ExpiryReason.AGENT_REMOVED
         ),
@@ -158,7 +160,7 @@ def test_remove_closes_the_stream_and_expires_what_is_pending(talk: Talk) -> Non
         DeliveriesExpired(
             at=talk.now, command_id="shared", agent_ids=("a",), reason=ExpiryReason.AGENT_REMOVED
         ),
-        AgentRemoved(at=talk.now, agent_id="a"),
+        AgentRemoved(at=talk.now, agent_id="a", group="g"),
     ] == talk.remove("a")
     assert ((1, 0, 1), (0, 0, 1)) == (talk.counts("shared"), talk.counts("own"))
     assert (0, 1, 0) == talk.counts("settled")
@@ -178,7 +180,7 @@ def test_remove_after_an_untold_deadline(talk: Talk) -> None:
             at=talk.now, command_id="c", agent_ids=("a", "b"), reason=ExpiryReason.DEADLINE
         ),
         CommandFinished(at=talk.now, command_id="c", status=CommandStatus.EXPIRED),
-        AgentRemoved(at=talk.now, agent_id="a"),
+        AgentRemoved(at=talk.now, agent_id="a", group="g"),
     ] == talk.remove("a")
 
 
@@ -324,9 +326,9 @@ def test_sweep_of_leases_keeps_to_its_limit(talk: Talk) -> None:
     swept = [talk.sweep_leases(limit=2) for _ in range(3)]
     assert [
         [
-            AgentWentStale(at=talk.moment(STALE), agent_id="c"),
-            AgentWentStale(at=talk.moment(STALE + 1), agent_id="a"),
+            AgentWentStale(at=talk.moment(STALE), agent_id="c", group="g"),
+            AgentWentStale(at=talk.moment(STALE + 1), agent_id="a", group="g"),
         ],
-        [AgentWentStale(at=talk.moment(STALE + 2), agent_id="b")],
+        [AgentWentStale(at=talk.moment(STALE + 2), agent_id="b", group="g")],
         [],
     ] == swept

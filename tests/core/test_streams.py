@@ -23,11 +23,13 @@ def talk(talk: Talk) -> Talk:
 def takeover(talk: Talk, older: int, newer: int, *, conflict: bool = False) -> list[Event]:
     """Return what is told when a stream takes the place of another."""
     facts: list[Event] = [
-        StreamClosed(at=talk.now, agent_id="a", stream_id=older, reason=CloseReason.REPLACED),
-        StreamOpened(at=talk.now, agent_id="a", stream_id=newer),
+        StreamClosed(
+            at=talk.now, agent_id="a", group="g", stream_id=older, reason=CloseReason.REPLACED
+        ),
+        StreamOpened(at=talk.now, agent_id="a", group="g", stream_id=newer),
     ]
     if conflict:
-        facts.append(StreamConflict(at=talk.now, agent_id="a"))
+        facts.append(StreamConflict(at=talk.now, agent_id="a", group="g"))
     return facts
 
 
@@ -44,11 +46,13 @@ def conflicts(talk: Talk, seconds: list[float]) -> list[float]:
 def test_open_and_close(talk: Talk) -> None:
     """A stream is its agent's from its opening to its end."""
     assert (None, False) == (talk.stream_of("a"), talk.agent("a").connected)
-    assert [StreamOpened(at=talk.now, agent_id="a", stream_id=4)] == talk.open("a", 4)
+    assert [StreamOpened(at=talk.now, agent_id="a", group="g", stream_id=4)] == talk.open("a", 4)
     assert (4, True) == (talk.stream_of("a"), talk.agent("a").connected)
     talk.at(1)
     assert [
-        StreamClosed(at=talk.now, agent_id="a", stream_id=4, reason=CloseReason.CLIENT_GONE)
+        StreamClosed(
+            at=talk.now, agent_id="a", group="g", stream_id=4, reason=CloseReason.CLIENT_GONE
+        )
     ] == talk.close("a", 4)
     assert (None, False) == (talk.stream_of("a"), talk.agent("a").connected)
 
@@ -57,9 +61,9 @@ def test_open_and_close(talk: Talk) -> None:
 def test_the_reason_of_a_close_is_told(talk: Talk, reason: CloseReason) -> None:
     """Why a stream ended is the caller's to say."""
     talk.open("a", 1)
-    assert [StreamClosed(at=talk.now, agent_id="a", stream_id=1, reason=reason)] == talk.close(
-        "a", 1, reason
-    )
+    assert [
+        StreamClosed(at=talk.now, agent_id="a", group="g", stream_id=1, reason=reason)
+    ] == talk.close("a", 1, reason)
 
 
 def test_the_newest_stream_wins(talk: Talk) -> None:
@@ -153,9 +157,9 @@ def test_conflicts_within_a_minute(talk: Talk, moments: list[float], expected: l
 def test_reconnecting_is_no_conflict(talk: Talk) -> None:
     """A stream that ended before the next one opened was not taken over."""
     for stream_id in range(10):
-        assert [StreamOpened(at=talk.now, agent_id="a", stream_id=stream_id)] == talk.open(
-            "a", stream_id
-        )
+        assert [
+            StreamOpened(at=talk.now, agent_id="a", group="g", stream_id=stream_id)
+        ] == talk.open("a", stream_id)
         talk.close("a", stream_id)
 
 
