@@ -35,10 +35,11 @@ from ..core.registry import Events, Limits, Registry
 from ..errors import CommandExpired
 from ..settings import Settings
 from . import frames, monitors, narrator
+from .agent_streams import AgentStream, AgentStreams
 from .clock import TICK, Clock
 from .fanout import FanOuts
 from .meters import Meters
-from .streams import BATCH, AgentStream, Streams
+from .streams import BATCH
 from .supervisor import Supervisor
 
 DRAIN_SECONDS: Final = 1.0
@@ -68,7 +69,7 @@ class Node:
                 command_history_bytes=settings.command_history_bytes,
             )
         )
-        self.streams = Streams(
+        self.streams = AgentStreams(
             keepalive_interval=settings.keepalive_interval,
             max_backlog=settings.max_stream_backlog,
             stall_timeout=settings.stream_stall_timeout,

@@ -19,16 +19,16 @@ from collections.abc import Callable, Iterator
 from fcntl import ioctl
 from itertools import islice, takewhile
 from termios import TIOCOUTQ
-from typing import Final, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from ..core.events import CloseReason
-from .frames import END, KEEPALIVE, Frame, opening
+from .frames import END, Frame, opening
 
 BATCH: Final = 250
 """Streams written to before others get their turn: 2 to 4 ms of work."""
 
 PAUSE_ABOVE: Final = 65_536
-"""Bytes waiting in this process above which a reader is behind, until all are gone."""
+"""Bytes that may wait in this process before a reader counts as behind, as asyncio has it."""
 
 ENDING_GRACE: Final = 1.0
 """Seconds in which a stream that has been ended may still drain before it is aborted."""
@@ -47,31 +47,26 @@ def _in_kernel(transport: asyncio.Transport) -> int:
         return 0
 
 
-class AgentStream(asyncio.Protocol):
-    """The event stream of one agent on one connection."""
+class EventStream(asyncio.Protocol):
+    """An event stream on one connection. What is written to it is for the kinds of it to say."""
 
     __slots__ = (
         "_beneath",
         "_chunked",
         "_streams",
-        "agent_id",
         "closed",
         "stream_id",
         "transport",
         "written",
     )
 
+    pause_above = PAUSE_ABOVE
+    """Bytes waiting in this process above which the reader is behind, until all are gone."""
+
     def __init__(
-        self,
-        streams: Streams,
-        *,
-        stream_id: int,
-        agent_id: str,
-        transport: asyncio.Transport,
-        chunked: bool,
+        self, streams: Streams[Any], transport: asyncio.Transport, *, chunked: bool
     ) -> None:
-        self.stream_id = stream_id
-        self.agent_id = agent_id
+        self.stream_id = streams.next_id()
         self.transport = transport
         self._streams = streams
         self._chunked = chunked
@@ -81,23 +76,14 @@ class AgentStream(asyncio.Protocol):
         self.written = 0
         # Done when the connection is gone.
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        transport.set_write_buffer_limits(high=PAUSE_ABOVE, low=0)
+        transport.set_write_buffer_limits(high=self.pause_above, low=0)
         transport.set_protocol(self)
         transport.resume_reading()  # it may have been paused for what the client sent after
         self._write(opening())
 
-    def push(self, frame: Frame) -> bool:
-        """Write a frame, unless the connection is closing; tell whether it was written.
-
-        A reader that is too far behind loses its connection instead.
-        """
-        if self.transport.is_closing():
-            return False
-        if self.transport.get_write_buffer_size() > self._streams.max_backlog:
-            self._streams.lose(self, CloseReason.SLOW_CONSUMER)
-            return False
-        self._write(frame)
-        return True
+    def keep_alive(self) -> None:
+        """Write a keepalive, so that nobody between here and the reader thinks it idle."""
+        raise NotImplementedError
 
     def end(self) -> None:
         """End the stream cleanly. A reader that does not take the rest in time is cut off."""
@@ -147,8 +133,11 @@ class AgentStream(asyncio.Protocol):
         self._streams.gone(self)
 
 
-class Streams:
-    """All streams of a node, by their ids, with what the keeper needs to know of them."""
+S = TypeVar("S", bound=EventStream)
+
+
+class Streams(Generic[S]):
+    """All streams of one kind, by their ids, with what the keeper needs to know of them."""
 
     def __init__(
         self,
@@ -156,62 +145,54 @@ class Streams:
         keepalive_interval: float,
         max_backlog: int,
         stall_timeout: float,
-        on_lost: Callable[[AgentStream, CloseReason], None],
+        on_lost: Callable[[S, CloseReason], None],
     ) -> None:
         self.keepalive_interval = keepalive_interval
         self.max_backlog = max_backlog
         self.stall_timeout = stall_timeout
         self._on_lost = on_lost
-        self._next_id = 0
-        self._open: dict[int, AgentStream] = {}
+        self._last_id = 0
+        self._open: dict[int, S] = {}
         # When each open stream is due for a keepalive: all wait equally long, so the first to be
         # due stands in front. OrderedDict keeps that cheap to find.
-        self._keepalive_due: OrderedDict[AgentStream, float] = OrderedDict()
+        self._keepalive_due: OrderedDict[S, float] = OrderedDict()
         # Readers that are behind: until when they must have taken more than so many bytes.
-        self._stalled: dict[AgentStream, tuple[float, int]] = {}
+        self._stalled: dict[S, tuple[float, int]] = {}
         # Streams that were ended: until when they must be gone.
-        self._ending: dict[AgentStream, float] = {}
+        self._ending: dict[S, float] = {}
         # Streams whose connections exist, ended ones included.
-        self._connections: set[AgentStream] = set()
+        self._connections: set[S] = set()
 
     def __len__(self) -> int:
         """Return how many streams are open."""
         return len(self._open)
 
-    def __iter__(self) -> Iterator[AgentStream]:
+    def __iter__(self) -> Iterator[S]:
         return iter(list(self._open.values()))
 
-    def push(self, stream_id: int, frame: Frame) -> bool:
-        """Write a frame to a stream; tell whether it was open, and was written to."""
-        stream = self._open.get(stream_id)
-        return stream is not None and stream.push(frame)
+    def next_id(self) -> int:
+        """Return an id for a stream, which no other has had."""
+        self._last_id += 1
+        return self._last_id
 
-    def open(self, agent_id: str, transport: asyncio.Transport, *, chunked: bool) -> AgentStream:
-        """Take over a connection whose response headers have been written."""
-        self._next_id += 1
-        stream = AgentStream(
-            self,
-            stream_id=self._next_id,
-            agent_id=agent_id,
-            transport=transport,
-            chunked=chunked,
-        )
+    def add(self, stream: S) -> None:
+        """Keep a stream that has just taken its connection over."""
         self._connections.add(stream)
         self._open[stream.stream_id] = stream
         self._keepalive_due[stream] = self._time() + self.keepalive_interval
-        return stream
 
-    def close(self, stream_id: int, reason: CloseReason) -> None:
-        """End a stream, or cut it off where its reader is why; it may be gone already."""
+    def close(self, stream_id: int, reason: CloseReason) -> bool:
+        """End a stream, or cut it off where its reader is why; tell whether it was open."""
         stream = self._open.pop(stream_id, None)
         if stream is None:
-            return
+            return False
         self._keepalive_due.pop(stream, None)
         self._stalled.pop(stream, None)
         if reason is CloseReason.SLOW_CONSUMER:
             stream.abort()
         else:
             stream.end()
+        return True
 
     def worst_backlog(self) -> int:
         """Return how many bytes wait in this process for the stream that is furthest behind.
@@ -241,7 +222,7 @@ class Streams:
             self._keepalive_due[stream] = now + self.keepalive_interval
             self._keepalive_due.move_to_end(stream)
         for stream in due:
-            stream.push(KEEPALIVE)
+            stream.keep_alive()
         return len(due) == limit
 
     def abort_overdue(self) -> None:
@@ -266,27 +247,27 @@ class Streams:
 
     # What the streams report
 
-    def lose(self, stream: AgentStream, reason: CloseReason) -> None:
-        """Report that an agent has lost its stream."""
+    def lose(self, stream: S, reason: CloseReason) -> None:
+        """Report that somebody has lost a stream."""
         if stream.stream_id in self._open:
             self._on_lost(stream, reason)
 
-    def gone(self, stream: AgentStream) -> None:
+    def gone(self, stream: S) -> None:
         """Forget a connection that is gone."""
         self._connections.discard(stream)
         self._stalled.pop(stream, None)
         self._ending.pop(stream, None)
         self.lose(stream, CloseReason.CLIENT_GONE)
 
-    def stalled(self, stream: AgentStream) -> None:
+    def stalled(self, stream: S) -> None:
         """Give a reader time to take something."""
         self._stalled[stream] = (self._time() + self.stall_timeout, stream.taken)
 
-    def recovered(self, stream: AgentStream) -> None:
+    def recovered(self, stream: S) -> None:
         """Take note that a reader has caught up."""
         self._stalled.pop(stream, None)
 
-    def ending(self, stream: AgentStream) -> None:
+    def ending(self, stream: S) -> None:
         """Give a stream that was ended time to drain."""
         self._ending[stream] = self._time() + ENDING_GRACE
 

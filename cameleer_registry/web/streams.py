@@ -1,7 +1,8 @@
-"""The address at which an agent opens its event stream."""
+"""The head of an event stream, and the address at which an agent opens its own."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -18,7 +19,7 @@ LONGEST_USER_TIMEOUT: Final = 2_000_000
 """Seconds. TCP_USER_TIMEOUT is an int of milliseconds: 24.8 days."""
 
 
-class AgentEventResponse(EventSourceResponse):
+class EventStreamResponse(EventSourceResponse):
     """The head of a stream: everything up to the moment at which the node takes over.
 
     aiohttp-sse sets the headers, refuses other methods than GET, and has the kernel give up on a
@@ -51,18 +52,25 @@ class AgentEventResponse(EventSourceResponse):
         """
 
 
+async def begin(request: web.Request) -> tuple[EventStreamResponse, asyncio.Transport, bool]:
+    """Write the head of a stream; return it, the connection to be taken over, and if in chunks.
+
+    Raises ConnectionResetError where the client is gone.
+    """
+    response = EventStreamResponse(send_timeout=request.app[NODE].settings.stream_stall_timeout)
+    await response.prepare(request)
+    if request.transport is None:
+        raise ConnectionResetError("the client is gone")
+    return response, request.transport, request.version >= HttpVersion11
+
+
 async def stream_events(request: web.Request) -> web.StreamResponse:
     """``GET /agents/{id}/events``: held open until a newer one comes, or either side goes."""
     node, agent_id = request.app[NODE], request.match_info["agent_id"]
     node.check_target(Target.agent(agent_id))
-    response = AgentEventResponse(send_timeout=node.settings.stream_stall_timeout)
-    await response.prepare(request)
-    if request.transport is None:
-        raise ConnectionResetError("the client is gone")
+    response, transport, chunked = await begin(request)
     try:
-        stream = node.open_stream(
-            agent_id, request.transport, chunked=request.version >= HttpVersion11
-        )
+        stream = node.open_stream(agent_id, transport, chunked=chunked)
     except AgentNotRegistered:  # deleted while the headers were written
         return response
     try:
