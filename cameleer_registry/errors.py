@@ -18,7 +18,8 @@
     ├── UnsupportedEncoding         415 unsupported-content-encoding
     ├── TooManyPending              429 too-many-pending
     ├── InternalError               500 internal-error
-    └── AtCapacity                  503 at-capacity
+    ├── AtCapacity                  503 at-capacity
+    └── TooManyFeeds                503 too-many-feeds
     SettingsError                   (never on the wire: the server does not start)
     CannotListen                    (likewise)
     ServerUnreachable               (raised by the client: no answer came)
@@ -237,6 +238,17 @@ class AtCapacity(RegistryError):
 
     def __init__(self, agent_id: str, limit: int) -> None:
         super().__init__(f"agent {agent_id!r} is new and the registry is full ({limit} agents)")
+
+
+class TooManyFeeds(RegistryError):
+    """One more follower of the operators' feed would be more than ``max_feeds``."""
+
+    status = 503
+    code = "too-many-feeds"
+    title = "Too many follow the feed"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the feed has {limit} followers already")
 
 
 class SettingsError(ValueError):

@@ -187,6 +187,12 @@ class Settings:
         "Bytes that may wait in this process for one stream's reader. "
         "An event that comes when more are waiting ends the stream.",
     )
+    max_feeds: int = _setting(
+        100,
+        _between(1, _MANY),
+        "Followers of the operators' event feed; one more is refused with 503. Each costs a write "
+        "ten times a second while something happens.",
+    )
     stream_stall_timeout: float = _setting(
         30.0,
         duration,

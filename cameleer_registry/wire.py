@@ -369,7 +369,7 @@ def _make_converter(
     converter.register_unstructure_hook(datetime, timestamp)
     # JSON is passed on as it came; cattrs would rebuild it piece by piece.
     converter.register_unstructure_hook_func(partial(_is_equal, model.JsonObject), _same)
-    converter.register_unstructure_hook_func(_is_tuple, _same)
+    converter.register_unstructure_hook_func(_is_plain_tuple, _same)
     return converter
 
 
@@ -387,6 +387,10 @@ def _is_equal(expected: Any, shape: Any) -> bool:
 
 def _is_tuple(shape: Any) -> bool:
     return get_origin(shape) is tuple
+
+
+def _is_plain_tuple(shape: Any) -> bool:
+    return _is_tuple(shape) and not attrs.has(get_args(shape)[0])
 
 
 def _is_optional(shape: Any) -> bool:

@@ -96,6 +96,10 @@ class Answer:
         return str(problem["type"]).removeprefix("urn:cameleer:problem:")
 
 
+class EndOfStream(EOFError):
+    """A stream has ended as it should: with its last chunk."""
+
+
 @define
 class Connection:
     """A client's end of a connection."""
@@ -132,11 +136,11 @@ class Connection:
         return content[:-2]
 
     async def line(self) -> bytes:
-        """Read one line of a chunked event stream; raises EOFError at its end."""
+        """Read one line of a chunked event stream; raises EndOfStream at its end."""
         while b"\n" not in self.received:
             chunk = await self.chunk()
             if not chunk:
-                raise EOFError
+                raise EndOfStream
             self.received += chunk
         line, _, rest = bytes(self.received).partition(b"\n")
         self.received[:] = rest
@@ -207,7 +211,26 @@ async def open_stream(
     headers: str = "",
 ) -> Answer:
     """Ask for an agent's stream on a connection, and read its head and its opening."""
-    target = f"{served.prefix}/api/v1/agents/{agent_id}/events"
+    path = f"/agents/{agent_id}/events"
+    return await begin_stream(served, connection, path, version=version, headers=headers)
+
+
+@asynccontextmanager
+async def following(
+    served: Served, query: str = "", *, version: str = "1.1", last_event_id: str | int | None = None
+) -> AsyncIterator[Connection]:
+    """Follow the operators' feed, from behind an event, and read its head and its opening."""
+    headers = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
+    async with connected(served) as connection:
+        await begin_stream(served, connection, f"/events{query}", version=version, headers=headers)
+        yield connection
+
+
+async def begin_stream(
+    served: Served, connection: Connection, path: str, *, version: str, headers: str
+) -> Answer:
+    """Ask for an event stream on a connection, and read its head and its opening."""
+    target = f"{served.prefix}/api/v1{path}"
     connection.writer.write(
         f"GET {target} HTTP/{version}\r\nHost: {served.host}\r\n{headers}\r\n".encode()
     )

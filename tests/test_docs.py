@@ -15,6 +15,7 @@ import pytest
 from cameleer_registry import wire
 from cameleer_registry.cli import serve_command
 from cameleer_registry.core import commands, lifecycle
+from cameleer_registry.core.feed import FeedType
 from cameleer_registry.core.model import Ack, Order, Registration
 from cameleer_registry.errors import RegistryError
 from cameleer_registry.settings import Settings, environment_variable_of, flag_of, load
@@ -177,6 +178,28 @@ def test_every_problem_that_is_mentioned_exists(page: Path) -> None:
     assert set() == types - problems().keys()
     mentioned = re.findall(r"\b([45]\d\d)\**\s+`([a-z]+(?:-[a-z]+)+)`", text)
     assert [] == [pair for pair in mentioned if problems().get(pair[1]) != int(pair[0])]
+
+
+# Events of the feed
+
+
+def test_every_type_of_event_is_in_the_table_and_no_other() -> None:
+    """In the order of the class, with when it comes and what it says."""
+    table = rows(HTTP_API, "Event")
+    assert [kind.value for kind in FeedType] == [row[0] for row in table]
+    assert all(when and says for _, when, says in table)
+
+
+def test_events_in_the_example_are_what_the_table_says() -> None:
+    """As compact as the server writes them, and with no other fields."""
+    fields = {kind: re.findall(r"\w+", says) for kind, _, says in rows(HTTP_API, "Event")}
+    events = re.findall(r"^event: (.+)\ndata: (.+)$", HTTP_API.read_text("utf-8"), re.MULTILINE)
+    assert events
+    for kind, data in events:
+        told = orjson.loads(data)
+        assert data == orjson.dumps(told).decode()
+        for part in (told, *told.get("failures", ())):
+            assert set() == part.keys() - {"at", *fields[kind]}
 
 
 # Settings

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import resource
 from contextlib import AsyncExitStack
+from typing import Any
 
 from cameleer_registry import NODE, create_app
 
 from .processes import server
-from .support import Connection, Served, connected, open_stream
+from .support import Connection, Served, connected, following, open_stream, within
 
 FLEET = 2000
 
 
 async def test_a_broadcast_to_a_fleet() -> None:
-    """2,000 agents register, connect, get one command, and acknowledge it."""
+    """2,000 agents register, connect, get one command, and acknowledge it.
+
+    Who follows the feed is told so in a few events.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     async with server() as process, AsyncExitStack() as streams:
@@ -34,9 +38,18 @@ async def test_a_broadcast_to_a_fleet() -> None:
             assert 200 == (await served.ack(agent_id, event["id"])).status
             return str(event["id"])
 
+        async def watch() -> list[dict[str, Any]]:
+            told = [await follower.event()]
+            while told[-1]["data"].get("status", "PENDING") == "PENDING":
+                told.append(await follower.event())
+            return told
+
         agents: dict[str, Connection] = {}
         for start in range(0, FLEET, 100):
             await asyncio.gather(*map(join, ids[start : start + 100]))
+        types = "?types=command-issued,delivery-acknowledged,delivery-expired"
+        follower = await streams.enter_async_context(following(served, types))
+        watching = asyncio.create_task(watch())
         command = (await served.issue("/agents/groups/fleet")).json()
         assert (FLEET, FLEET) == (command["targetCount"], command["connectedCount"])
         seen = await asyncio.gather(*map(obey, ids))
@@ -48,4 +61,8 @@ async def test_a_broadcast_to_a_fleet() -> None:
         assert ids == [delivery["agentId"] for delivery in deliveries]
         assert {"ACKNOWLEDGED"} == {delivery["status"] for delivery in deliveries}
         assert all(delivery["deliveredAt"] for delivery in deliveries)
+        told = await within(watching)
+        assert len(told) < 50
+        assert ids == sorted(name for event in told[1:] for name in event["data"]["agentIds"])
+        assert finished["counts"] == told[-1]["data"]["counts"]
         assert 0 == await process.terminate()

@@ -1,4 +1,4 @@
-"""What is written to an agent's stream, as bytes encoded once and shared by every stream.
+"""What is written to an event stream, as bytes encoded once and shared by every stream.
 
 The format is that of WHATWG HTML, section 9.2 (server-sent events), with LF line ends. HTTP/1.1
 carries it in chunks (RFC 9112, section 7.1); HTTP/1.0 as it is, to the end of the connection.
@@ -46,9 +46,11 @@ def opening() -> Frame:
     return Frame.of(b"retry: %d\n: connected\n" % random.randint(*RETRY_MS))
 
 
+def lines(event_id: str, event_type: str, data: bytes) -> bytes:
+    """Return the lines of an event; ``data`` is one line."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), event_type.encode(), data)
+
+
 def event(command: CommandEvent) -> Frame:
     """Return the event by which a command reaches its targets."""
-    return Frame.of(
-        b"id: %b\nevent: %b\ndata: %b\n\n"
-        % (command.command_id.encode(), command.type.encode(), wire.encode_line(command))
-    )
+    return Frame.of(lines(command.command_id, command.type, wire.encode_line(command)))

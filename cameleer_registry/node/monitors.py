@@ -52,12 +52,13 @@ async def loop_monitor(node: Node) -> None:
 
 async def stream_keeper(node: Node) -> None:
     """Write keepalives, and cut off readers that do not read."""
-    streams = node.streams
+    kinds = (node.streams, node.feed.streams)
     while True:
-        await asyncio.sleep(streams.next_wake())
-        while streams.keep_alive(BATCH):  # noqa: ASYNC110 - not waiting: giving way
-            await asyncio.sleep(0)
-        streams.abort_overdue()
+        await asyncio.sleep(min(streams.next_wake() for streams in kinds))
+        for streams in kinds:
+            while streams.keep_alive(BATCH):  # noqa: ASYNC110 - not waiting: giving way
+                await asyncio.sleep(0)
+            streams.abort_overdue()
 
 
 def _seconds_to(due: int | None, now: int, clock: Clock) -> float:

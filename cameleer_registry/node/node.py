@@ -38,6 +38,8 @@ from . import frames, monitors, narrator
 from .agent_streams import AgentStream, AgentStreams
 from .clock import TICK, Clock
 from .fanout import FanOuts
+from .feed import Feed
+from .followers import EVERYTHING, Follower, Interest
 from .meters import Meters
 from .streams import BATCH
 from .supervisor import Supervisor
@@ -75,6 +77,7 @@ class Node:
             stall_timeout=settings.stream_stall_timeout,
             on_lost=self.close_stream,
         )
+        self.feed = Feed(settings, started=self.clock.now())
         # What has happened so far, in numbers.
         self.meters = Meters()
         # True from the beginning of the shutdown on.
@@ -101,9 +104,13 @@ class Node:
         ):
             self._supervisor.start(name, partial(run, self))
         self._supervisor.start("command fan-out", self._fan_outs.drain)
+        self._supervisor.start("event feed", self.feed.tell)
 
     async def shut_down(self) -> None:
-        """Take no more streams, end those that are open, and let nobody wait any longer."""
+        """Take no more streams, end those that are open, and let nobody wait any longer.
+
+        Those who follow the feed are told of all that before they are ended, too.
+        """
         if self.shutting_down:
             return
         self.shutting_down = True
@@ -113,7 +120,10 @@ class Node:
             self.close_stream(stream, CloseReason.SHUTDOWN)
             if count % BATCH == 0:
                 await asyncio.sleep(0)
-        await self.streams.drained(DRAIN_SECONDS)
+        self.feed.end()
+        await asyncio.gather(
+            self.streams.drained(DRAIN_SECONDS), self.feed.streams.drained(DRAIN_SECONDS)
+        )
 
     async def stop(self) -> None:
         """End the guarded tasks."""
@@ -130,9 +140,9 @@ class Node:
     def register(self, registration: Registration) -> tuple[Agent, bool]:
         """Enter an agent, or resume a known one; tell which it was (True: resumed).
 
-        Raises AtCapacity, and TypeError where a capability is nothing that JSON can express.
+        Raises AtCapacity, and TypeError where something in it is nothing that JSON can express.
         """
-        wire.encode(registration.capabilities)
+        wire.encode(registration)
         now = self.clock.now()
         resumed = registration.agent_id in self.registry
         self.carry_out(self.registry.register(registration, now=now))
@@ -203,6 +213,30 @@ class Node:
                 stream.agent_id, stream.stream_id, reason, now=self.clock.now()
             )
         )
+
+    def open_feed(
+        self,
+        transport: asyncio.Transport,
+        *,
+        chunked: bool,
+        last_event_id: str | None = None,
+        interest: Interest = EVERYTHING,
+    ) -> Follower:
+        """Make a connection follow what happens, from behind the event that was seen last.
+
+        The headers of the response must have been written; ``chunked`` tells whether they
+        announce chunks. Raises TooManyFeeds, and then leaves the connection alone.
+        """
+        follower = self.feed.open(
+            transport,
+            chunked=chunked,
+            last_event_id=last_event_id,
+            interest=interest,
+            now=self.clock.now(),
+        )
+        if self.shutting_down:
+            follower.leave()
+        return follower
 
     # Commands
 
@@ -320,6 +354,7 @@ class Node:
             if (effect := self._effects.get(type(fact))) is not None:
                 effect(fact)
             self.meters.count(fact)
+            self.feed.take(fact)
             narrator.tell(fact)
 
     def _end_stream(self, fact: events.StreamClosed) -> None:

@@ -151,7 +151,7 @@ class Streams(Generic[S]):
         self.max_backlog = max_backlog
         self.stall_timeout = stall_timeout
         self._on_lost = on_lost
-        self._last_id = 0
+        self._next_id = 0
         self._open: dict[int, S] = {}
         # When each open stream is due for a keepalive: all wait equally long, so the first to be
         # due stands in front. OrderedDict keeps that cheap to find.
@@ -172,8 +172,8 @@ class Streams(Generic[S]):
 
     def next_id(self) -> int:
         """Return an id for a stream, which no other has had."""
-        self._last_id += 1
-        return self._last_id
+        self._next_id += 1
+        return self._next_id
 
     def add(self, stream: S) -> None:
         """Keep a stream that has just taken its connection over."""

@@ -8,13 +8,13 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from ..errors import AtCapacity, MethodNotAllowed, NotFound, RegistryError
+from ..errors import MethodNotAllowed, NotFound, RegistryError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
 RETRY_AFTER: Final = (5, 30)
-"""Bounds, in seconds, of the Retry-After of a registry that is full. Drawn for each response, so
-that those who were refused together do not come back together."""
+"""Bounds, in seconds, of the Retry-After of what is full. Drawn for each response, so that those
+who were refused together do not come back together."""
 
 
 def problem(error: RegistryError) -> web.Response:
@@ -25,7 +25,7 @@ def problem(error: RegistryError) -> web.Response:
         body=orjson.dumps(_printable(details(error))),
         content_type=MEDIA_TYPE,
     )
-    if isinstance(error, AtCapacity):
+    if error.status == web.HTTPServiceUnavailable.status_code:
         response.headers["Retry-After"] = str(random.randint(*RETRY_AFTER))
     return response
 

@@ -31,16 +31,16 @@ def members(request: web.Request, name: str, enum: type[E]) -> frozenset[E]:
 
     Raises InvalidRequest where one is not among them.
     """
-    found, faults = set(), []
-    for word in words(request, name):
-        try:
-            found.add(enum(word.upper()))
-        except ValueError:
-            choices = ", ".join(enum)
-            faults.append(Fault(f"?{name}", f"expected one of {choices}, got {word[:64]!r}"))
+    choices = {member.lower(): member for member in enum}
+    asked = words(request, name)
+    faults = [
+        Fault(f"?{name}", f"expected one of {', '.join(enum)}, got {word[:64]!r}")
+        for word in asked
+        if word.lower() not in choices
+    ]
     if faults:
         raise InvalidRequest(faults)
-    return frozenset(found)
+    return frozenset(choices[word.lower()] for word in asked)
 
 
 def positive(request: web.Request, name: str) -> int | None:

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from .. import wire
-from . import agents, commands, documentation, health, metrics, streams
+from . import agents, commands, documentation, feed, health, metrics, streams
 from .body import expect_continue
 from .guard import Handler
 
@@ -35,13 +35,16 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", f"{API}/agents/commands", commands.issue_to_all),
     ("GET", f"{API}/agents/{_ID}/commands", commands.list_of_agent),
     ("POST", f"{API}/agents/{_ID}/commands/{_COMMAND}/ack", commands.acknowledge),
+    ("GET", f"{API}/events", feed.stream_feed),
     ("GET", f"{API}/commands/{_COMMAND}", commands.show_command),
     ("GET", f"{API}/commands/{_COMMAND}/deliveries", commands.list_deliveries),
     ("GET", f"{API}/openapi.json", documentation.show_document),
 )
 """Method, address and handler. What can be asked with GET can be asked with HEAD, too, except for
-the stream: aiohttp would open one to answer. What is said of each, to machines, stands in
+the streams: aiohttp would open one to answer. What is said of each, to machines, stands in
 :mod:`~cameleer_registry.web.openapi.operations`."""
+
+STREAMS: Final[tuple[Handler, ...]] = (streams.stream_events, feed.stream_feed)
 
 PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/docs", documentation.show_page),
@@ -62,6 +65,6 @@ def add_to(app: web.Application) -> None:
         route = app.router.add_route(
             method, path, handler, name=name, expect_handler=expect_continue
         )
-        if method == "GET" and handler is not streams.stream_events:
+        if method == "GET" and handler not in STREAMS:
             assert isinstance(route.resource, web.Resource)
             route.resource.add_route("HEAD", handler, expect_handler=expect_continue)

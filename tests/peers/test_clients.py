@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -81,7 +82,8 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if done.returncode:
         assert not os.environ.get("CI"), done.stderr
         pytest.skip("npm cannot install eventsource")
-    shutil.copy(HERE / "agent.mjs", folder)
+    for program in HERE.glob("*.mjs"):
+        shutil.copy(program, folder)
     return folder
 
 
@@ -102,6 +104,83 @@ async def test_node_eventsource(served: Server, node_modules: Path) -> None:
         unanswered = (await client.get("/agents/n/commands", params={"status": "PENDING"})).json()
         assert [] == unanswered
         assert b"" == await agent.stdout.read()
+
+
+# The operators' feed
+
+
+async def register_many(client: httpx.AsyncClient, count: int) -> None:
+    """Make so many events happen."""
+    for _ in range(count):
+        await client.post("/agents/register", json={"agentId": "a", "group": "g"})
+
+
+async def test_httpx_sse_follows_the_feed_and_comes_back(served: Server) -> None:
+    """With the id of the last event it saw it goes on behind that, as its documentation has it."""
+    async with served.client() as client, served.client() as operator:
+
+        async def follow(count: int, **headers: str) -> list[ServerSentEvent]:
+            async with aconnect_sse(operator, "GET", "/events", headers=headers) as source:
+                opened.set()
+                return list(await within(take(source.aiter_sse(), count)))
+
+        opened = asyncio.Event()
+        following = asyncio.create_task(follow(100))
+        await within(opened.wait())
+        await register_many(client, 150)
+        events = await following
+        events += await follow(50, **{"Last-Event-ID": events[-1].id})
+        ids = [int(event.id) for event in events]
+        assert list(range(ids[0], ids[0] + 150)) == ids
+        assert {"agent-registered"} == {event.event for event in events}
+        assert all("a" == event.json()["agentId"] for event in events)
+
+
+async def test_node_eventsource_follows_the_feed_and_comes_back_by_itself(
+    served: Server, node_modules: Path
+) -> None:
+    """Its connection is cut; nothing is lost, and nothing comes twice."""
+    port = int(served.url.rsplit(":", 1)[1])
+    connections: list[asyncio.StreamWriter] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Be a proxy, so that a connection can be cut without anybody's doing."""
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
+        connections.extend((writer, to_writer))
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError):
+                while content := await source.read(65_536):
+                    sink.write(content)
+                    await sink.drain()
+
+        await asyncio.gather(pump(reader, to_writer), pump(to_reader, writer))
+
+    async with await asyncio.start_server(pass_on, "127.0.0.1", 0) as proxy:
+        address = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/api/v1/events"
+        follower = await start(required("node"), "follower.mjs", address, "90", cwd=node_modules)
+        assert follower.stdout is not None
+
+        async def read(count: int) -> list[dict[str, Any]]:
+            assert follower.stdout is not None
+            return [json.loads(await within(follower.stdout.readline())) for _ in range(count)]
+
+        async with served.client() as client:
+            assert b"open\n" == await within(follower.stdout.readline())
+            await register_many(client, 30)
+            events = await read(30)
+            for writer in connections:
+                writer.transport.abort()
+            await register_many(client, 30)
+            assert b"open\n" == await within(follower.stdout.readline())
+            await register_many(client, 30)
+            events += await read(60)
+        assert 0 == await within(follower.wait())
+        for writer in connections:
+            writer.transport.abort()
+    ids = [int(event["id"]) for event in events]
+    assert list(range(ids[0], ids[0] + 90)) == ids
+    assert {"agent-registered"} == {event["type"] for event in events}
 
 
 async def test_curl(served: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -107,13 +108,16 @@ async def test_a_host_application_reaches_the_registry_in_python() -> None:
         assert "ACKNOWLEDGED" == node.command(event["id"]).status
 
 
-async def test_what_a_host_application_gets_wrong_changes_nothing() -> None:
-    """A payload that JSON cannot express is refused before anybody is sent anything."""
+@pytest.mark.parametrize(
+    "declared", [{"capabilities": {"x": object()}}, {"name": "\ud800"}, {"version": "\ud800"}]
+)
+async def test_what_a_host_application_gets_wrong_changes_nothing(
+    declared: dict[str, Any],
+) -> None:
+    """What JSON cannot express is refused before anybody is told anything."""
     node = create_app()[NODE]
     node.register(Registration(agent_id=AgentId("a"), group=GroupName("g")))
-    unspeakable = Registration(
-        agent_id=AgentId("b"), group=GroupName("g"), capabilities={"x": object()}
-    )
+    unspeakable = Registration(agent_id=AgentId("b"), group=GroupName("g"), **declared)
     with pytest.raises(TypeError):
         node.register(unspeakable)
     assert ["a"] == [agent.agent_id for agent in node.agents()]

@@ -25,7 +25,7 @@ _INFO: Final = {
     "description": "Observability agents register, send heartbeats and hold an event stream; "
     "operators read who is there and send commands to one agent, a group, or all.\n\n"
     "Bodies are JSON in UTF-8, read whatever the `Content-Type` says; unknown fields are ignored. "
-    "Whatever GET answers, HEAD answers without its body, but for the stream. Refusals are "
+    "Whatever GET answers, HEAD answers without its body, but for the streams. Refusals are "
     "RFC 9457 problem details.",
     "version": __version__,
     "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},

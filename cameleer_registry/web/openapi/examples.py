@@ -7,6 +7,8 @@ from typing import Final
 
 from attrs import evolve
 
+from ... import wire
+from ...core.feed import AgentStatusEvent, FeedType
 from ...core.model import (
     Ack,
     Agent,
@@ -42,6 +44,7 @@ from ...errors import (
     NotFound,
     RegistryError,
     RequestTimeout,
+    TooManyFeeds,
     TooManyPending,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
@@ -133,6 +136,22 @@ STREAM: Final = (
         )
     ).plain.decode()
 )
+FEED: Final = (
+    "retry: 3214\n: connected\n"
+    + frames.lines(
+        "1795448257000017",
+        FeedType.AGENT_STATUS,
+        wire.encode_line(
+            AgentStatusEvent(
+                at=_EXPIRES,
+                agent_id=_AGENT,
+                group=_GROUP,
+                before=AgentStatus.STALE,
+                after=AgentStatus.LIVE,
+            )
+        ),
+    ).decode()
+)
 
 
 def command(target: Target, *, targets: int = 2) -> Command:
@@ -177,5 +196,6 @@ PROBLEMS: Final[tuple[RegistryError, ...]] = (
     TooManyPending(_AGENT, 100),
     InternalError("the server's log has the details"),
     AtCapacity(_AGENT, 10_000),
+    TooManyFeeds(100),
 )
 """One of every kind."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from . import agents, commands, server, streams
+from . import agents, commands, feed, server, streams
 from .terms import Operation
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
     **agents.OPERATIONS,
     **streams.OPERATIONS,
     **commands.OPERATIONS,
+    **feed.OPERATIONS,
     **server.OPERATIONS,
 }
 
@@ -24,5 +25,6 @@ TAGS: Final[Mapping[str, str]] = {
     "Agents": "What agents say of themselves, and what operators read of them.",
     "Stream": "How commands reach an agent.",
     "Commands": "What operators tell agents to do, and what became of it.",
+    "Events": "What happens, as it happens.",
     "Server": "The server itself: probes for orchestrators, metrics, and this document.",
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ...core import rules
+from ...core.feed import FeedType
 from ...core.model import AgentStatus, DeliveryState
 from ..guard import SUPPORTED_VERSIONS, VERSION_HEADER
 from ..problems import RETRY_AFTER
@@ -62,6 +63,17 @@ AGENT_STATUSES: Final = _any_of(
 DELIVERY_STATES: Final = _any_of(
     "status", DeliveryState, "Only deliveries in these states, in any case.", "PENDING"
 )
+EVENT_TYPES: Final = _any_of(
+    "types", FeedType, "Only events of these types, in any case.", "agent-status"
+)
+EVENT_GROUPS: Final = _any_of("group", str, "Only events about these groups.", "order-service-prod")
+LAST_EVENT_ID_IN_QUERY: Final = Parameter(
+    name="lastEventId",
+    where="query",
+    shape=str,
+    description="For clients that cannot set the header `Last-Event-ID`, which counts first.",
+    example="1795448257000017",
+)
 GROUPS: Final = _any_of("group", str, "Only agents of these groups.", "order-service-prod")
 LIMIT: Final = Parameter(
     name="limit",
@@ -98,7 +110,8 @@ LAST_EVENT_ID: Final = Parameter(
     name="Last-Event-ID",
     where="header",
     shape=str,
-    description="Accepted, and nothing is replayed.",
+    description="The last event that was seen. The feed goes on behind it; an agent's stream "
+    "accepts it, and replays nothing.",
     example="01a2090e-3fdd-751c-a875-3287a4af1059",
 )
 

@@ -17,6 +17,7 @@ from ...errors import (
     NotFound,
     RegistryError,
     RequestTimeout,
+    TooManyFeeds,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
@@ -42,6 +43,7 @@ _WITH_A_BODY: Final[tuple[Kind, ...]] = (
 _HEADERS: Final[Mapping[Kind, str]] = {
     MethodNotAllowed: "Allow",
     AtCapacity: "Retry-After",
+    TooManyFeeds: "Retry-After",
 }
 
 _EXAMPLES: Final[Mapping[Kind, RegistryError]] = {type(error): error for error in examples.PROBLEMS}

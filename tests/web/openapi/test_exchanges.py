@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import pytest
 from attrs import frozen
 
 from cameleer_registry import DeliveryState, Settings
+from cameleer_registry.core.feed import FeedType
 from cameleer_registry.web import guard
 from cameleer_registry.web.connections import PoliteRunner
 
-from ...support import Answer, Served, connected, eventually, open_stream, serving
+from ...support import (
+    Answer,
+    Served,
+    connected,
+    eventually,
+    following,
+    open_stream,
+    serving,
+    streaming,
+)
 from .contract import Contract
 
 CONTRACT: Final = Contract.of()
@@ -69,7 +80,7 @@ async def invalid_request(asked: Exchange) -> Answer:
     if asked.body:
         return await asked.served.request(asked.method, asked.address(), {"status": 1})
     for parameter in CONTRACT.operation(asked.method, asked.path).get("parameters", ()):
-        if parameter.get("name") in ("status", "wait"):
+        if parameter.get("name") in ("status", "types", "wait"):
             return await asked.ask(f"?{parameter['name']}=x")
     async with connected(asked.served) as connection:
         target = asked.address().removeprefix("/")
@@ -116,6 +127,11 @@ async def too_late(asked: Exchange) -> Answer:
     return await asked.ask()
 
 
+async def one_too_many(asked: Exchange) -> Answer:
+    async with following(asked.served):
+        return await asked.ask()
+
+
 REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "malformed-json": lambda asked: asked.ask(raw=b"{"),
     "invalid-request": invalid_request,
@@ -133,6 +149,7 @@ REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "too-many-pending": lambda asked: asked.ask(),
     "internal-error": internal_error,
     "at-capacity": lambda asked: asked.ask(),
+    "too-many-feeds": one_too_many,
 }
 
 SETTINGS: Final[Mapping[str, Settings]] = {
@@ -141,6 +158,7 @@ SETTINGS: Final[Mapping[str, Settings]] = {
     "body-too-large": Settings(max_body=500),
     "too-many-pending": Settings(max_pending_per_agent=1),
     "at-capacity": Settings(max_agents=1),
+    "too-many-feeds": Settings(max_feeds=1),
 }
 
 
@@ -173,11 +191,12 @@ async def test_every_refusal_is_given(method: str, path: str, code: str) -> None
 
 
 STREAM: Final = "/api/v1/agents/{agentId}/events"
+FEED: Final = "/api/v1/events"
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [row for row in documented(refusals=False) if row[1] != STREAM],
+    [row for row in documented(refusals=False) if row[1] not in (STREAM, FEED)],
 )
 async def test_every_answer_is_given(method: str, path: str, status: str) -> None:
     """Where everything is right: nothing is missing, and nothing besides."""
@@ -237,3 +256,38 @@ async def test_the_stream_and_its_events() -> None:
     assert [] == CONTRACT.faults(data, event["data"])
     assert [] == CONTRACT.faults(described, {**event, "data": ""})
     assert ["id", "event", "data"] == list(event)
+
+
+async def test_the_feed_and_its_events() -> None:
+    """Of every type, with the data in it."""
+    settings = Settings(command_ttl=0.2, heartbeat_interval=0.1, stale_after=0.1, dead_after=0.1)
+    response = CONTRACT.operation("GET", FEED)["responses"]["200"]
+    items = response["content"]["text/event-stream"]["schema"]["contentSchema"]["items"]["oneOf"]
+    described = {kind: item for item in items for kind in item["properties"]["event"]["enum"]}
+    assert list(FeedType) == sorted(described, key=list(FeedType).index)
+    async with exchange("GET", FEED, settings) as asked:
+        first = asked.served.node.feed._ring.first_id
+        async with AsyncExitStack() as streams:
+            for _ in range(4):  # which is a conflict
+                await streams.enter_async_context(streaming(asked.served, "a"))
+        await asked.served.ack("a", asked.command_id, {"status": "FAILURE", "message": "no"})
+        await asked.served.issue("/agents/a")
+        seen: set[str] = set()
+        async with following(asked.served, last_event_id="0") as feed:
+            seen.add(check(described, await feed.event()))
+        async with asyncio.timeout(20), following(asked.served, last_event_id=first - 1) as feed:
+            while seen != {*FeedType} - {FeedType.AGENT_REMOVED}:
+                seen.add(check(described, await feed.event()))
+            asked.served.node.remove("a")
+            while FeedType.AGENT_REMOVED not in seen:
+                seen.add(check(described, await feed.event()))
+
+
+def check(described: dict[str, Any], event: dict[str, Any]) -> str:
+    """Hold an event against what is said of its type; return that."""
+    kind = described[event["event"]]
+    data = kind["properties"]["data"]["contentSchema"]
+    assert [] == CONTRACT.faults(data, event["data"])
+    without = {name: value for name, value in kind["properties"].items() if name != "data"}
+    assert [] == CONTRACT.faults({**kind, "properties": without}, event)
+    return str(event["event"])

@@ -1,0 +1,159 @@
+"""What operators are told of: the events of the feed, as they cross the wire.
+
+Each has a type, which is its name there, and data of the model that :data:`DATA` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from attrs import field, frozen
+
+from .events import CloseReason, ExpiryReason
+from .model import AgentStatus, CommandStatus, CommandType, DeliveryState, Target
+
+
+class FeedType(StrEnum):
+    """What an event of the feed tells of; also its name there."""
+
+    AGENT_REGISTERED = "agent-registered"
+    AGENT_STATUS = "agent-status"
+    AGENT_REMOVED = "agent-removed"
+    STREAM_OPENED = "stream-opened"
+    STREAM_CLOSED = "stream-closed"
+    STREAM_CONFLICT = "stream-conflict"
+    COMMAND_ISSUED = "command-issued"
+    DELIVERY_ACKNOWLEDGED = "delivery-acknowledged"
+    DELIVERY_EXPIRED = "delivery-expired"
+    RESET = "reset"
+
+
+class ResetReason(StrEnum):
+    """Why somebody who follows the feed cannot be told what was missed."""
+
+    HISTORY_LOST = "history-lost"
+    """It is so long ago that it has been forgotten."""
+    ANOTHER_SERVER = "another-server"
+    """It was another server that was followed, or this one before it was started again."""
+
+
+@frozen(kw_only=True)
+class FeedEvent:
+    """The ``data`` of an event of the feed."""
+
+    at: datetime
+    """When it happened, which may be a little before it is told."""
+
+
+@frozen(kw_only=True)
+class AgentFeedEvent(FeedEvent):
+    """Something happened to an agent, or to its stream."""
+
+    agent_id: str
+    group: str
+    """The group that it was in then."""
+
+
+@frozen(kw_only=True)
+class AgentRegisteredEvent(AgentFeedEvent):
+    """An agent registered, for the first time or again."""
+
+    name: str
+    version: str | None
+    instance_id: str | None
+    resumed: bool
+    """Whether it was known before."""
+
+
+@frozen(kw_only=True)
+class AgentStatusEvent(AgentFeedEvent):
+    """The status of an agent changed."""
+
+    before: AgentStatus = field(metadata={"wire": "from"})
+    after: AgentStatus = field(metadata={"wire": "to"})
+
+
+@frozen(kw_only=True)
+class StreamClosedEvent(AgentFeedEvent):
+    """An agent's stream ended, or is no longer its stream."""
+
+    reason: CloseReason
+
+
+@frozen(kw_only=True)
+class CommandIssuedEvent(FeedEvent):
+    """A command was issued."""
+
+    command_id: str
+    type: CommandType
+    target: Target
+    target_count: int
+    """Agents the command was issued for."""
+    connected_count: int
+    """How many of them held an open stream then."""
+    skipped_count: int
+    """How many were left out because they had too many pending commands."""
+    created_at: datetime
+    expires_at: datetime
+
+
+@frozen(kw_only=True)
+class DeliveriesEvent(FeedEvent):
+    """The same happened to deliveries of one command, in the same moment."""
+
+    command_id: str
+    type: CommandType
+    agent_ids: tuple[str, ...]
+    status: CommandStatus
+    """The command's, after this."""
+    counts: Mapping[DeliveryState, int]
+    """The command's deliveries by state, after this."""
+
+
+@frozen(kw_only=True)
+class Failure:
+    """An agent could not do what it was told to."""
+
+    agent_id: str
+    message: str | None
+    """Its own words; the beginning of them, where they are long."""
+
+
+@frozen(kw_only=True)
+class DeliveryAcknowledgedEvent(DeliveriesEvent):
+    """Agents acknowledged a command."""
+
+    failures: tuple[Failure, ...]
+    """Those of them that failed."""
+
+
+@frozen(kw_only=True)
+class DeliveryExpiredEvent(DeliveriesEvent):
+    """Agents did not acknowledge a command, and will not any more."""
+
+    reason: ExpiryReason
+
+
+@frozen(kw_only=True)
+class ResetEvent(FeedEvent):
+    """What was missed cannot be told any more: the lists have to be read again."""
+
+    reason: ResetReason
+
+
+DATA: Final[Mapping[str, type[FeedEvent]]] = {
+    FeedType.AGENT_REGISTERED: AgentRegisteredEvent,
+    FeedType.AGENT_STATUS: AgentStatusEvent,
+    FeedType.AGENT_REMOVED: AgentFeedEvent,
+    FeedType.STREAM_OPENED: AgentFeedEvent,
+    FeedType.STREAM_CLOSED: StreamClosedEvent,
+    FeedType.STREAM_CONFLICT: AgentFeedEvent,
+    FeedType.COMMAND_ISSUED: CommandIssuedEvent,
+    FeedType.DELIVERY_ACKNOWLEDGED: DeliveryAcknowledgedEvent,
+    FeedType.DELIVERY_EXPIRED: DeliveryExpiredEvent,
+    FeedType.RESET: ResetEvent,
+}
+"""The model of each type's data."""

@@ -1,0 +1,148 @@
+"""The operators' event feed: facts become events, kept in a ring, and told to whoever follows.
+
+Everything that happens within a moment is told together: the deliveries of one command as one
+event, and to each follower all events in one write. So what a follower costs does not grow with
+the pace at which things happen, and an event costs little where nobody follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from ..core import events
+from ..core.events import CloseReason, Event
+from ..core.feed import FeedType, ResetEvent
+from ..core.instant import Instant
+from ..core.views import time_of_day
+from ..errors import TooManyFeeds
+from ..logs import get_logger
+from ..settings import Settings
+from . import news, ring
+from .followers import Follower, Interest
+from .news import News
+from .ring import Ring
+from .shares import Shares
+from .streams import Streams
+
+log = get_logger(__name__)
+
+MOMENT: Final = 0.1
+"""Seconds: what happens within them is told together."""
+
+HISTORY: Final = 10_000
+"""Events kept for those who come back."""
+
+HISTORY_BYTES: Final = 16 * 2**20
+"""Bytes kept of them at the most: 10,000 usual ones take 2 to 3 MB."""
+
+FOLLOWERS: Final = 25
+"""Followers written to before others get their turn."""
+
+
+UNTOLD: Final = frozenset({events.HeartbeatReceived, events.CommandPushed})
+"""Facts that are not looked at any further: there are more of them than of all others."""
+
+
+class Feed:
+    """The events of one node, and those who follow them."""
+
+    def __init__(self, settings: Settings, *, started: Instant) -> None:
+        self.max_feeds = settings.max_feeds
+        self.streams: Streams[Follower] = Streams(
+            keepalive_interval=settings.keepalive_interval,
+            max_backlog=settings.max_stream_backlog,
+            stall_timeout=settings.stream_stall_timeout,
+            on_lost=self.close,
+        )
+        self._ring = Ring(started.wall // 1000, limit=HISTORY, limit_bytes=HISTORY_BYTES)
+        self._shares = Shares(self._append)
+        # Set while there is something to be told.
+        self._waiting = asyncio.Event()
+
+    # What happened
+
+    def take(self, fact: Event) -> None:
+        """Take in a fact; what it comes to is told within a moment."""
+        if type(fact) in UNTOLD:
+            return
+        if (told := news.of(fact)) is not None:
+            self._append(told)
+        self._shares.take(fact)
+        if self._shares:
+            self._waiting.set()
+
+    def _append(self, told: News) -> None:
+        self._ring.append(told)
+        self._waiting.set()
+
+    async def tell(self) -> None:
+        """Tell everybody what happens, moment by moment. Never ends."""
+        self._waiting.set()  # where this has failed and is started again, something may be left
+        while True:
+            await self._waiting.wait()
+            await asyncio.sleep(MOMENT)
+            self._shares.tell_all()
+            self._waiting.clear()
+            for count, follower in enumerate(self.streams, start=1):
+                follower.advance()
+                if count % FOLLOWERS == 0:
+                    await asyncio.sleep(0)
+
+    # Those who follow
+
+    def check_room(self) -> None:
+        """Raise TooManyFeeds where there is no room for one more follower."""
+        if len(self.streams) >= self.max_feeds:
+            raise TooManyFeeds(self.max_feeds)
+
+    def open(
+        self,
+        transport: asyncio.Transport,
+        *,
+        chunked: bool,
+        last_event_id: str | None,
+        interest: Interest,
+        now: Instant,
+    ) -> Follower:
+        """Make a connection follow the feed, from behind the event that its client saw last.
+
+        Without one it begins with what happens next. Where what the client missed cannot be told
+        any more, that is what it is told first. The headers of the response must have been
+        written; ``chunked`` tells whether they announce chunks. Raises TooManyFeeds, and then
+        leaves the connection alone.
+        """
+        self.check_room()
+        newest = self._ring.newest
+        found = newest if last_event_id is None else self._ring.find(last_event_id)
+        position = found if isinstance(found, int) else newest
+        follower = Follower(
+            self.streams,
+            self._ring,
+            transport,
+            chunked=chunked,
+            position=position,
+            interest=interest,
+        )
+        self.streams.add(follower)
+        log.debug("feed opened", stream_id=follower.stream_id)
+        if not isinstance(found, int):
+            reset = ResetEvent(at=time_of_day(now), reason=found)
+            follower.tell(ring.encode(newest, News(FeedType.RESET, (), reset)))
+        follower.advance()
+        return follower
+
+    def close(self, follower: Follower, reason: CloseReason) -> None:
+        """End a follower's stream; it may be gone already."""
+        if not self.streams.close(follower.stream_id, reason):
+            return
+        if reason is CloseReason.SLOW_CONSUMER:
+            log.warning("feed aborted, its reader does not keep up", stream_id=follower.stream_id)
+        else:
+            log.debug("feed closed", stream_id=follower.stream_id, reason=str(reason))
+
+    def end(self) -> None:
+        """Tell everybody the rest, and end their streams."""
+        self._shares.tell_all()
+        for follower in self.streams:
+            follower.leave()

@@ -1,0 +1,138 @@
+"""The writer of one follower's connection: it walks along the ring.
+
+A follower has a position in the ring and is written what comes after it, piece by piece, the next
+one when nothing of the last waits in this process any more. So the past and the present are told
+in one way, without a gap and nothing twice between them; a reader that takes its time takes no
+memory; and one that was away for long does not hold the loop when it comes back. A reader that
+the ring does not wait for has lost the thread, and loses its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from attrs import frozen
+
+from ..core.events import CloseReason
+from ..core.feed import FeedType
+from .frames import KEEPALIVE, Frame
+from .ring import Entry, Ring
+from .streams import EventStream, Streams
+
+PIECE: Final = 65_536
+"""Bytes written to one follower before others get their turn."""
+
+LOOKED_AT: Final = 1000
+"""Events looked at for one piece: of those, few may be wanted."""
+
+
+@frozen(kw_only=True)
+class Interest:
+    """What a follower wants to be told; empty ones stand for all."""
+
+    types: frozenset[FeedType] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+    def includes(self, entry: Entry) -> bool:
+        """Tell whether an event is wanted."""
+        return (not self.types or entry.type in self.types) and (
+            not self.groups or not self.groups.isdisjoint(entry.groups)
+        )
+
+
+EVERYTHING: Final = Interest()
+
+
+class Follower(EventStream):
+    """One connection that follows the feed."""
+
+    __slots__ = ("_behind", "_interest", "_leaving", "_position", "_ring", "_scheduled")
+
+    # It is told as soon as anything waits. Not 0: asyncio's TLS transport pauses at the mark
+    # itself, and would do so while nothing waits.
+    pause_above = 1
+
+    def __init__(
+        self,
+        streams: Streams[Follower],
+        ring: Ring,
+        transport: asyncio.Transport,
+        *,
+        chunked: bool,
+        position: int,
+        interest: Interest,
+    ) -> None:
+        self._ring = ring
+        self._position = position
+        self._interest = interest
+        # True while something waits in this process for the reader to take it.
+        self._behind = False
+        # True while a turn to write the next piece has been asked for.
+        self._scheduled = False
+        # True when it shall be ended as soon as it has been told everything.
+        self._leaving = False
+        super().__init__(streams, transport, chunked=chunked)
+        # What waits may have been written before this was here to be told so.
+        self._behind = transport.get_write_buffer_size() > self.pause_above
+
+    def tell(self, content: bytes) -> None:
+        """Write something that is for this follower only."""
+        self._write(Frame.of(content))
+
+    def advance(self) -> None:
+        """Write the next piece, unless the reader has yet to take the last one."""
+        self._scheduled = False
+        if self.transport.is_closing():
+            return
+        if not self._ring.reaches(self._position):
+            self._streams.lose(self, CloseReason.SLOW_CONSUMER)
+            return
+        if self._behind:
+            return
+        if piece := self._next_piece():
+            self._write(Frame.of(piece))
+        if self._position < self._ring.newest:
+            self._schedule()
+        elif self._leaving:
+            self._streams.close(self.stream_id, CloseReason.SHUTDOWN)
+
+    def leave(self) -> None:
+        """End the stream as soon as it has been told everything."""
+        self._leaving = True
+        self.advance()
+
+    def keep_alive(self) -> None:
+        """Write a keepalive, unless something waits to be written anyway."""
+        if not self._behind and not self.transport.is_closing():
+            self._write(KEEPALIVE)
+
+    def pause_writing(self) -> None:
+        """Write nothing until the reader has taken what there is."""
+        self._behind = True
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on: the reader has taken everything."""
+        self._behind = False
+        super().resume_writing()
+        # Not here and now: asyncio's transport cannot be closed from within this call, for it
+        # would report the loss of the connection twice.
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.advance)
+
+    def _next_piece(self) -> bytes:
+        """Gather what is wanted of the next events, up to a piece, and move on past them."""
+        contents, size, most = [], 0, min(PIECE, self._streams.max_backlog)
+        last = min(self._ring.newest, self._position + LOOKED_AT)
+        while self._position < last and size < most:
+            self._position += 1
+            entry = self._ring[self._position]
+            if self._interest.includes(entry):
+                contents.append(entry.content)
+                size += len(entry.content)
+        return b"".join(contents)

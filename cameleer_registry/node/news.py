@@ -1,0 +1,127 @@
+"""What happened, told as events of the operators' feed: what each fact is called, and what it says.
+
+Heartbeats and pushes are not told; deliveries are, in shares: see :mod:`~.shares`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+from attrs import frozen
+
+from ..core import events, feed
+from ..core.events import Event
+from ..core.feed import FeedEvent, FeedType
+from ..core.model import AgentStatus
+from ..core.views import time_of_day
+
+
+@frozen
+class News:
+    """What an event of the feed says, before it has an id."""
+
+    type: FeedType
+    groups: Collection[str]
+    """The groups that it is about."""
+    data: FeedEvent
+
+
+def of(fact: Event) -> News | None:
+    """Return what the feed tells of a fact, or None where it tells nothing, or not by itself."""
+    reporter = _REPORTERS.get(type(fact))
+    return None if reporter is None else reporter(fact)
+
+
+def groups_of(fact: events.CommandIssued) -> Collection[str]:
+    """Return the groups that a command is about: its targets', and the one it was meant for."""
+    return fact.groups if fact.target.group is None else fact.groups | {fact.target.group}
+
+
+def _of_agent(type: FeedType, fact: events.MemberEvent) -> News:
+    data = feed.AgentFeedEvent(at=time_of_day(fact.at), agent_id=fact.agent_id, group=fact.group)
+    return News(type, (fact.group,), data)
+
+
+def _registered(fact: events.AgentRegistered) -> News:
+    declared = fact.registration
+    data = feed.AgentRegisteredEvent(
+        at=time_of_day(fact.at),
+        agent_id=fact.agent_id,
+        group=declared.group,
+        name=declared.name or fact.agent_id,
+        version=declared.version,
+        instance_id=declared.instance_id,
+        resumed=fact.resumed,
+    )
+    return News(FeedType.AGENT_REGISTERED, (declared.group,), data)
+
+
+def _status(fact: events.MemberEvent, before: AgentStatus, after: AgentStatus) -> News:
+    data = feed.AgentStatusEvent(
+        at=time_of_day(fact.at),
+        agent_id=fact.agent_id,
+        group=fact.group,
+        before=before,
+        after=after,
+    )
+    return News(FeedType.AGENT_STATUS, (fact.group,), data)
+
+
+def _revived(fact: events.AgentRevived) -> News:
+    return _status(fact, fact.previous, AgentStatus.LIVE)
+
+
+def _went_stale(fact: events.AgentWentStale) -> News:
+    return _status(fact, AgentStatus.LIVE, AgentStatus.STALE)
+
+
+def _went_dead(fact: events.AgentWentDead) -> News:
+    return _status(fact, AgentStatus.STALE, AgentStatus.DEAD)
+
+
+def _removed(fact: events.AgentRemoved) -> News:
+    return _of_agent(FeedType.AGENT_REMOVED, fact)
+
+
+def _stream_opened(fact: events.StreamOpened) -> News:
+    return _of_agent(FeedType.STREAM_OPENED, fact)
+
+
+def _stream_closed(fact: events.StreamClosed) -> News:
+    data = feed.StreamClosedEvent(
+        at=time_of_day(fact.at), agent_id=fact.agent_id, group=fact.group, reason=fact.reason
+    )
+    return News(FeedType.STREAM_CLOSED, (fact.group,), data)
+
+
+def _conflict(fact: events.StreamConflict) -> News:
+    return _of_agent(FeedType.STREAM_CONFLICT, fact)
+
+
+def _issued(fact: events.CommandIssued) -> News:
+    data = feed.CommandIssuedEvent(
+        at=time_of_day(fact.at),
+        command_id=fact.command_id,
+        type=fact.order.type,
+        target=fact.target,
+        target_count=len(fact.agent_ids),
+        connected_count=fact.connected_count,
+        skipped_count=len(fact.skipped),
+        created_at=time_of_day(fact.at),
+        expires_at=time_of_day(fact.expires),
+    )
+    return News(FeedType.COMMAND_ISSUED, groups_of(fact), data)
+
+
+_REPORTERS: Final[Mapping[type[Event], Callable[[Any], News]]] = {
+    events.AgentRegistered: _registered,
+    events.AgentRevived: _revived,
+    events.AgentWentStale: _went_stale,
+    events.AgentWentDead: _went_dead,
+    events.AgentRemoved: _removed,
+    events.StreamOpened: _stream_opened,
+    events.StreamClosed: _stream_closed,
+    events.StreamConflict: _conflict,
+    events.CommandIssued: _issued,
+}

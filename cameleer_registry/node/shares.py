@@ -1,0 +1,162 @@
+"""Deliveries told in shares: those of one command that change in the same moment share one event.
+
+So a broadcast to thousands does not flood the feed with thousands of events. A share is told when
+its moment is over, when it is full, when something else happens to deliveries of its command, or
+when its command has finished, whichever comes first: what is told of a command is in order, and
+its counts are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+from attrs import define, field
+
+from ..core import events, feed
+from ..core.commands import status_of
+from ..core.events import ExpiryReason
+from ..core.feed import Failure, FeedType
+from ..core.instant import Instant
+from ..core.model import CommandType, DeliveryState, Outcome
+from ..core.views import time_of_day
+from . import news
+from .news import News
+
+MOST_AGENTS: Final = 1000
+"""Agents in one event."""
+
+MOST_FAILURES: Final = 200
+"""Failures in one event: each has a message."""
+
+LONGEST_MESSAGE: Final = 500
+"""Characters of a failure's message. The rest can be read from the deliveries."""
+
+
+@define(eq=False)
+class Share:
+    """Deliveries of one command to which the same happened, one soon after the other."""
+
+    state: DeliveryState
+    reason: ExpiryReason | None  # why they expired; None where they were acknowledged
+    at: Instant  # when it happened to the newest of them
+    agent_ids: list[str] = field(factory=list)
+    failures: list[Failure] = field(factory=list)
+
+    @property
+    def room(self) -> int:
+        """How many deliveries still fit in."""
+        return MOST_AGENTS - len(self.agent_ids) if len(self.failures) < MOST_FAILURES else 0
+
+
+@define(eq=False)
+class OpenCommand:
+    """What has to be known of a command until nothing of it is pending."""
+
+    command_id: str
+    type: CommandType
+    groups: Collection[str]
+    counts: dict[DeliveryState, int]
+    share: Share | None = None  # None while nothing waits to be told
+
+
+class Shares:
+    """What waits to be told of the deliveries of each command."""
+
+    def __init__(self, tell: Callable[[News], None]) -> None:
+        self._tell = tell
+        self._open: dict[str, OpenCommand] = {}
+        # Those with a share that waits, by their ids.
+        self._waiting: dict[str, OpenCommand] = {}
+        self._takers: dict[type[events.Event], Callable[[Any], None]] = {
+            events.CommandIssued: self._issued,
+            events.DeliveryAcknowledged: self._acknowledged,
+            events.DeliveriesExpired: self._expired,
+            events.CommandFinished: self._finished,
+        }
+
+    def __bool__(self) -> bool:
+        """Tell whether something waits to be told."""
+        return bool(self._waiting)
+
+    def take(self, fact: events.Event) -> None:
+        """Take in a fact, where it is one about deliveries."""
+        if (taker := self._takers.get(type(fact))) is not None:
+            taker(fact)
+
+    def tell_all(self) -> None:
+        """Tell everything that waits."""
+        for command in list(self._waiting.values()):
+            self._tell_of(command)
+
+    def _issued(self, fact: events.CommandIssued) -> None:
+        counts = dict.fromkeys(DeliveryState, 0)
+        counts[DeliveryState.PENDING] = len(fact.agent_ids)
+        self._open[fact.command_id] = OpenCommand(
+            fact.command_id, fact.order.type, news.groups_of(fact), counts
+        )
+
+    def _acknowledged(self, fact: events.DeliveryAcknowledged) -> None:
+        command = self._open[fact.command_id]
+        share = self._share(command, DeliveryState.ACKNOWLEDGED, None, fact.at)
+        self._settle(command, share, (fact.agent_id,))
+        if fact.result.status is Outcome.FAILURE:
+            message = fact.result.message
+            cut = None if message is None else message[:LONGEST_MESSAGE]
+            share.failures.append(Failure(agent_id=fact.agent_id, message=cut))
+
+    def _expired(self, fact: events.DeliveriesExpired) -> None:
+        command, told = self._open[fact.command_id], 0
+        while told < len(fact.agent_ids):
+            share = self._share(command, DeliveryState.EXPIRED, fact.reason, fact.at)
+            part = fact.agent_ids[told : told + share.room]
+            self._settle(command, share, part)
+            told += len(part)
+
+    def _finished(self, fact: events.CommandFinished) -> None:
+        command = self._open.pop(fact.command_id)
+        if command.share is not None:
+            self._tell_of(command)
+
+    def _share(
+        self, command: OpenCommand, state: DeliveryState, reason: ExpiryReason | None, at: Instant
+    ) -> Share:
+        """Return a share of that kind with room in it; one that is in the way is told."""
+        share = command.share
+        if share is not None and (share.state, share.reason) == (state, reason) and share.room:
+            share.at = at
+            return share
+        if share is not None:
+            self._tell_of(command)
+        self._waiting[command.command_id] = command
+        command.share = Share(state, reason, at)
+        return command.share
+
+    def _settle(self, command: OpenCommand, share: Share, agent_ids: Collection[str]) -> None:
+        share.agent_ids += agent_ids
+        command.counts[DeliveryState.PENDING] -= len(agent_ids)
+        command.counts[share.state] += len(agent_ids)
+
+    def _tell_of(self, command: OpenCommand) -> None:
+        share, counts = command.share, command.counts
+        assert share is not None
+        command.share = None
+        del self._waiting[command.command_id]
+        told: dict[str, Any] = {
+            "at": time_of_day(share.at),
+            "command_id": command.command_id,
+            "type": command.type,
+            "agent_ids": tuple(share.agent_ids),
+            "status": status_of(
+                pending=counts[DeliveryState.PENDING],
+                acknowledged=counts[DeliveryState.ACKNOWLEDGED],
+                expired=counts[DeliveryState.EXPIRED],
+            ),
+            "counts": dict(counts),
+        }
+        if share.reason is None:
+            acknowledged = feed.DeliveryAcknowledgedEvent(**told, failures=tuple(share.failures))
+            self._tell(News(FeedType.DELIVERY_ACKNOWLEDGED, command.groups, acknowledged))
+        else:
+            expired = feed.DeliveryExpiredEvent(**told, reason=share.reason)
+            self._tell(News(FeedType.DELIVERY_EXPIRED, command.groups, expired))

@@ -1,0 +1,51 @@
+"""The address at which operators follow what happens."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from ..core.events import CloseReason
+from ..core.feed import FeedType
+from ..errors import TooManyFeeds
+from ..node.followers import Interest
+from . import query
+from .keys import NODE
+from .streams import begin
+
+LAST_EVENT_ID: Final = "Last-Event-ID"
+
+
+async def stream_feed(request: web.Request) -> web.StreamResponse:
+    """``GET /events``: held open until either side goes."""
+    feed = request.app[NODE].feed
+    interest = Interest(
+        types=query.members(request, "types", FeedType),
+        groups=frozenset(query.words(request, "group")),
+    )
+    feed.check_room()
+    response, transport, chunked = await begin(request)
+    try:
+        follower = request.app[NODE].open_feed(
+            transport,
+            chunked=chunked,
+            last_event_id=_last_event_id(request),
+            interest=interest,
+        )
+    except TooManyFeeds:  # others came while the headers were written
+        return response
+    try:
+        await follower.closed
+    finally:
+        feed.close(follower, CloseReason.CLIENT_GONE)
+    return response
+
+
+def _last_event_id(request: web.Request) -> str | None:
+    """Return the id of the event that a client saw last, or None where it saw none.
+
+    The header counts before ``?lastEventId=``: a client that comes back by itself asks for the
+    same address again, and says in the header what it has seen since.
+    """
+    return request.headers.get(LAST_EVENT_ID) or request.query.get("lastEventId") or None

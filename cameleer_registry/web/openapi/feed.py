@@ -1,0 +1,40 @@
+"""What is said of the operators' event feed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ...core.feed import DATA
+from ...errors import TooManyFeeds
+from . import examples, parameters
+from .schemas import Events
+from .terms import Answer, Operation
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "GET /api/v1/events": Operation(
+        operation_id="followEvents",
+        tag="Events",
+        summary="Follow what happens",
+        description="Held open until either side goes. It begins like an agent's stream. With "
+        "the id of the event that was seen last it goes on behind that one, or begins with "
+        "`reset` where it cannot. A page cannot show it as it comes: use `curl -N`.",
+        parameters=(
+            parameters.EVENT_TYPES,
+            parameters.EVENT_GROUPS,
+            parameters.LAST_EVENT_ID_IN_QUERY,
+            parameters.LAST_EVENT_ID,
+        ),
+        answers=(
+            Answer(
+                status=200,
+                description="The feed, at once.",
+                shape=Events({"type": "string", "pattern": "^[0-9]+$"}, DATA),
+                media_types=("text/event-stream",),
+                example=examples.FEED,
+                headers=("X-Accel-Buffering",),
+            ),
+        ),
+        problems=(TooManyFeeds,),
+    ),
+}
