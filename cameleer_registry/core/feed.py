@@ -142,6 +142,8 @@ class ResetEvent(FeedEvent):
     """What was missed cannot be told any more: the lists have to be read again."""
 
     reason: ResetReason
+    oldest_id: int
+    """The oldest event that is still kept: behind the one before that, all are told."""
 
 
 DATA: Final[Mapping[str, type[FeedEvent]]] = {

@@ -127,7 +127,8 @@ class Feed:
         self.streams.add(follower)
         log.debug("feed opened", stream_id=follower.stream_id)
         if not isinstance(found, int):
-            reset = ResetEvent(at=time_of_day(now), reason=found)
+            oldest = self._ring.oldest
+            reset = ResetEvent(at=time_of_day(now), reason=found, oldest_id=oldest)
             follower.tell(ring.encode(newest, News(FeedType.RESET, (), reset)))
         follower.advance()
         return follower

@@ -267,10 +267,26 @@ async def test_an_id_of_another_server_is_told_so_first(served: Served, seen: st
         int(reset["id"]),
         reset["data"]["reason"],
     )
-    assert {"at", "reason"} == reset["data"].keys()
+    assert {"at", "reason", "oldestId"} == reset["data"].keys()
     async with following(served, last_event_id=reset["id"]) as follower:
         happen(served.node)
         assert [last + 1] == await ids(follower, 1)
+
+
+async def test_a_reset_tells_how_far_back_the_server_remembers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind the event before the oldest one everything is told; where nothing is kept, nothing."""
+    monkeypatch.setattr(feed_module, "HISTORY", 10)
+    async with serving() as served:
+        for happened, expected in [(0, 0), (3, 3), (20, 10)]:
+            happen(served.node, happened)
+            async with following(served, last_event_id="0") as follower:
+                reset = await follower.event()
+            last, oldest = int(reset["id"]), reset["data"]["oldestId"]
+            assert expected == last - oldest + 1
+            async with following(served, last_event_id=str(oldest - 1)) as follower:
+                assert [*range(oldest, last + 1)] == await ids(follower, expected)
 
 
 async def test_an_id_of_the_server_before_it_was_started_again_is_another_servers() -> None:
