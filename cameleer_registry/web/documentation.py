@@ -14,6 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from ..errors import NotFound
+from . import pages
 from .keys import DOCUMENTS, NODE
 
 _OURS: Final = Path(__file__).parent / "docs"
@@ -31,27 +32,6 @@ FILES: Final = {
     )
 }
 """What the page asks for, by its name."""
-
-_TYPES: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
-
-_HEADERS: Final = {
-    "Content-Security-Policy": "; ".join(
-        [
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' data:",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        ]
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    # A browser keeps what it has, and asks each time whether it is still right.
-    "Cache-Control": "no-cache",
-}
 
 
 async def show_document(request: web.Request) -> web.Response:
@@ -81,9 +61,8 @@ async def show_file(request: web.Request) -> web.FileResponse:
 
 
 def _file(path: Path) -> web.FileResponse:
-    # Not as the system's table of types has it, which differs.
-    kind = f"{_TYPES[path.suffix]}; charset=utf-8"
-    return web.FileResponse(path, headers={**_HEADERS, "Content-Type": kind})
+    # Swagger UI draws arrows in its style sheet.
+    return web.FileResponse(path, headers=pages.headers(path.suffix, img_src="'self' data:"))
 
 
 PAGES: Final = (show_page, show_file)

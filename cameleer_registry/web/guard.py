@@ -15,7 +15,7 @@ from ..errors import (
     UnsupportedProtocolVersion,
 )
 from ..logs import get_logger
-from .documentation import PAGES
+from . import console, documentation
 from .health import PROBES
 from .keys import NODE
 from .metrics import arrived, show_metrics
@@ -29,7 +29,7 @@ SUPPORTED_VERSIONS: Final = ("1",)
 SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 
-_UNVERSIONED: Final = (*PROBES, *PAGES, show_metrics)
+_UNVERSIONED: Final = (*PROBES, *documentation.PAGES, *console.PAGES, show_metrics)
 _OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from .. import wire
-from . import agents, commands, documentation, feed, health, metrics, streams
+from . import agents, commands, console, documentation, feed, health, metrics, streams
 from .body import expect_continue
 from .guard import Handler
 
@@ -47,8 +47,12 @@ the streams: aiohttp would open one to answer. What is said of each, to machines
 STREAMS: Final[tuple[Handler, ...]] = (streams.stream_events, feed.stream_feed)
 
 PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/", console.show_page),
+    ("GET", "/console/{file:.+}", console.show_file),
     ("GET", "/docs", documentation.show_page),
     ("GET", "/docs/{file}", documentation.show_file),
+    # The bare prefix of a sub-application. Elsewhere aiohttp reads it as "/", which comes first.
+    ("GET", "", console.show_way),
 )
 """Likewise, for people with a browser: no part of the API."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
 import shutil
 from asyncio.subprocess import PIPE, Process
@@ -17,6 +16,7 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
 
+from ..npm import install
 from ..processes import Server, required, server
 from ..support import within
 
@@ -74,14 +74,7 @@ async def take(events: AsyncIterator[ServerSentEvent], count: int) -> list[Serve
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Node's eventsource, installed by npm, beside the agent that uses it."""
-    import subprocess
-
-    folder = tmp_path_factory.mktemp("node")
-    command = [required("npm"), "install", "--no-audit", "--no-fund", "--prefix", str(folder)]
-    done = subprocess.run([*command, "eventsource@5"], capture_output=True, text=True)
-    if done.returncode:
-        assert not os.environ.get("CI"), done.stderr
-        pytest.skip("npm cannot install eventsource")
+    folder = install(tmp_path_factory.mktemp("node"), "eventsource@5")
     for program in HERE.glob("*.mjs"):
         shutil.copy(program, folder)
     return folder

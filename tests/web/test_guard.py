@@ -188,7 +188,7 @@ async def test_a_method_that_an_address_does_not_take(
         "/agents/",
         "/agents/a/nix",
         "/agents/groups/commands",
-        "//",
+        "//index.html",
         "//api",
         "//api/v2",
     ],

@@ -1,0 +1,158 @@
+// The registry's HTTP API, relative to the page: so it is found under any mount prefix.
+
+import { learn } from "./clock.js";
+
+/** Milliseconds after which a request is given up. */
+const PATIENCE = 20_000;
+
+/** Agents on a page of the list: a tenth of a second's work for either side. */
+const PAGE = 2000;
+
+export const HEADERS = { "X-Cameleer-Protocol-Version": "1" };
+
+/**
+ * Return an address of the API.
+ * @param {string} path below /api/v1
+ */
+export const address = (path) => new URL(`api/v1${path}`, document.baseURI);
+
+/** A refusal, in the server's words (RFC 9457). */
+export class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {{type?: string, title?: string, detail?: string, errors?: {path: string, message: string}[]}} body
+   */
+  constructor(status, body) {
+    super(body.detail || body.title || `The server answered ${status}.`);
+    this.status = status;
+    this.code = (body.type ?? "").replace("urn:cameleer:problem:", "");
+    this.title = body.title ?? "The server refused";
+    this.errors = body.errors ?? [];
+  }
+}
+
+/** No answer: the server is down, or the way to it. */
+export class Unreachable extends Error {
+  constructor() {
+    super("The server does not answer. Nothing is known to have been done.");
+    this.title = "No answer";
+  }
+}
+
+/**
+ * Ask, and return the response; raises Problem and Unreachable.
+ * @param {string} method
+ * @param {string | URL} path below /api/v1, or whole
+ * @param {string} [body] JSON, passed on as it is
+ * @returns {Promise<Response>}
+ */
+async function request(method, path, body) {
+  const sent = Date.now();
+  let response;
+  try {
+    response = await fetch(typeof path === "string" ? address(path) : path, {
+      method,
+      body,
+      headers: body === undefined ? HEADERS : { ...HEADERS, "Content-Type": "application/json" },
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+  } catch {
+    throw new Unreachable();
+  }
+  learn(response, sent);
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<Problem>}
+ */
+export async function problemOf(response) {
+  return new Problem(response.status, await response.json().catch(() => ({})));
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<any>}
+ */
+async function bodyOf(response) {
+  try {
+    return await response.json();
+  } catch {
+    throw new Unreachable(); // it broke off
+  }
+}
+
+/**
+ * @param {string} path
+ * @returns {Promise<any>}
+ */
+const get = async (path) => bodyOf(await request("GET", path));
+
+/** @param {string} part */
+const quoted = (part) => encodeURIComponent(part);
+
+/**
+ * Read every agent, page by page.
+ * @returns {Promise<any[]>}
+ */
+export async function allAgents() {
+  const agents = [];
+  /** @type {string | null} */
+  let query = `?limit=${PAGE}`;
+  while (query !== null) {
+    const response = await request("GET", `/agents${query}`);
+    for (const agent of await bodyOf(response)) agents.push(agent);
+    query = nextPage(response.headers.get("Link"));
+  }
+  return agents;
+}
+
+/**
+ * Return the query of the next page. Not its whole address, which names the server as agents know
+ * it: where `public_url` is set, perhaps another host than the one this page came from.
+ * @param {string | null} link
+ */
+function nextPage(link) {
+  const found = /<([^>]*)>;\s*rel="next"/.exec(link ?? "");
+  return found ? new URL(found[1], document.baseURI).search : null;
+}
+
+/** @param {string} id @returns {Promise<any>} */
+export const agent = (id) => get(`/agents/${quoted(id)}`);
+
+/** @param {string} id @returns {Promise<any[]>} */
+export const commandsOfAgent = (id) => get(`/agents/${quoted(id)}/commands`);
+
+/** @param {string} id @returns {Promise<any>} */
+export const command = (id) => get(`/commands/${quoted(id)}`);
+
+/** @param {string} id @returns {Promise<any[]>} */
+export const deliveries = (id) => get(`/commands/${quoted(id)}/deliveries`);
+
+/** @param {string} id */
+export async function forget(id) {
+  await request("DELETE", `/agents/${quoted(id)}`);
+}
+
+/** @typedef {{level: "agent" | "group" | "all", agentId?: string, group?: string}} Target */
+
+/**
+ * Send a command; raises Problem and Unreachable.
+ * @param {Target} target
+ * @param {string} type
+ * @param {string} payload a JSON object as it was typed: parsing it here would round its integers
+ * @returns {Promise<any>}
+ */
+export async function send(target, type, payload) {
+  const body = `{"type":${JSON.stringify(type)},"payload":${payload}}`;
+  return bodyOf(await request("POST", `/agents${pathOf(target)}/commands`, body));
+}
+
+/** @param {Target} target */
+function pathOf(target) {
+  if (target.level === "agent") return `/${quoted(target.agentId ?? "")}`;
+  if (target.level === "group") return `/groups/${quoted(target.group ?? "")}`;
+  return "";
+}

@@ -1,0 +1,275 @@
+// One agent: what it declared, how it is, and what became of its last commands.
+
+import * as api from "../api.js";
+import { fill, h, show } from "../dom.js";
+import { counted, moment, plain } from "../format.js";
+import { to } from "../router.js";
+import { confirm } from "./confirm.js";
+import { Pane } from "./pane.js";
+import { ago, badge, compact, emptiness, fact, groupLink, refusal, stream } from "./parts.js";
+
+/** Milliseconds between two looks at an agent that is shown: heartbeats are not on the feed. */
+const LOOK = 2000;
+
+/** Milliseconds after an event that concerns it: several come together. */
+const SETTLE = 200;
+
+/** Commands that are shown. */
+const COMMANDS = 20;
+
+export class AgentPane {
+  #store;
+  #send;
+  #pane;
+  /** @type {string | null} */
+  #id = null;
+  /** @type {any} the agent as it was read last */
+  #agent = null;
+  /** Whether something has happened to its commands since they were read. */
+  #commandsOld = true;
+  #drawn = "";
+  #commandsDrawn = "";
+  #conflictAt = /** @type {string | null} */ (null);
+  #timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
+
+  #facts = h("div.facts");
+  #commands = h("div.commands");
+  #trouble = h("div");
+  #actions = h(
+    "div.buttons",
+    null,
+    h("button.primary", { type: "button", click: () => this.#sendHere() }, "Send command"),
+    h("button.quiet.danger-text", { type: "button", click: () => this.#forget() }, "Forget agent"),
+  );
+
+  /**
+   * @param {import("../store.js").Store} store
+   * @param {import("./send.js").SendDialog} send
+   * @param {() => void} close
+   */
+  constructor(store, send, close) {
+    this.#store = store;
+    this.#send = send;
+    this.#pane = new Pane("Agent", close);
+    this.element = this.#pane.element;
+    this.element.append(
+      h(
+        "div.pane-body",
+        { tabindex: 0, role: "group", "aria-label": "Details" },
+        this.#trouble,
+        this.#facts,
+        this.#actions,
+        this.#commands,
+      ),
+    );
+  }
+
+  /** @param {string | null} id */
+  show(id) {
+    if (id === this.#id) return;
+    this.#id = id;
+    clearTimeout(this.#timer);
+    if (id === null) {
+      this.#pane.close();
+      return;
+    }
+    this.#agent = null;
+    this.#commandsOld = true;
+    this.#drawn = this.#commandsDrawn = "";
+    this.#conflictAt = null;
+    this.#pane.entitle(id, true);
+    fill(this.#trouble);
+    fill(this.#facts);
+    fill(this.#commands);
+    show(this.#actions, false);
+    this.#pane.open();
+    void this.#read();
+  }
+
+  /** @param {import("../store.js").Change} change */
+  update({ facts, topics }) {
+    const id = this.#id;
+    if (id === null) return;
+    const about = facts.filter(
+      ({ data }) =>
+        data.agentId === id || data.agentIds?.includes(id) || data.target?.agentId === id,
+    );
+    for (const { type, data } of about) if (type === "stream-conflict") this.#conflictAt = data.at;
+    const broadcast = facts.some(({ type }) => type === "command-issued");
+    const back = topics.has("connection") && this.#store.connection.state === "live";
+    if (!about.length && !broadcast && !back) return;
+    this.#commandsOld = true;
+    this.#readIn(SETTLE);
+  }
+
+  /** @param {number} wait */
+  #readIn(wait) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#read(), wait);
+  }
+
+  async #read() {
+    const id = this.#id;
+    if (id === null) return;
+    try {
+      const old = this.#commandsOld;
+      this.#commandsOld = false;
+      const [agent, commands] = await Promise.all([api.agent(id), old && api.commandsOfAgent(id)]);
+      if (id !== this.#id) return;
+      this.#agent = agent;
+      this.#store.putAgent(agent);
+      fill(this.#trouble);
+      show(this.#actions, true);
+      this.#drawFacts(agent);
+      if (commands) this.#drawCommands(commands);
+    } catch (error) {
+      if (id !== this.#id) return;
+      this.#commandsOld = true;
+      this.#failed(/** @type {Error} */ (error));
+    }
+    this.#readIn(LOOK * (0.9 + 0.2 * Math.random()));
+  }
+
+  /** @param {Error} error */
+  #failed(error) {
+    if (!(error instanceof api.Problem)) return; // the banner says that the server is lost
+    if (error.code === "agent-not-registered") {
+      if (this.#id !== null) this.#store.removeAgent(this.#id);
+      fill(
+        this.#trouble,
+        emptiness(
+          "This agent is not registered",
+          "It was forgotten, or never came. If it registers, it appears here.",
+        ),
+      );
+      this.#drawn = this.#commandsDrawn = "";
+      fill(this.#facts);
+      fill(this.#commands);
+      show(this.#actions, false);
+    } else fill(this.#trouble, refusal(error));
+  }
+
+  /** @param {any} agent */
+  #drawFacts(agent) {
+    const drawn = JSON.stringify([agent, this.#conflictAt]);
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
+    const capabilities = Object.entries(agent.capabilities);
+    fill(
+      this.#facts,
+      this.#conflictAt !== null &&
+        h(
+          "p.warning",
+          { role: "alert" },
+          "Several processes share this id, and take the stream from each other. Seen ",
+          ago(this.#conflictAt),
+          ".",
+        ),
+      agent.name !== agent.agentId && h("p.lead", null, plain(agent.name)),
+      h(
+        "dl",
+        null,
+        ...fact(
+          "Status",
+          badge(agent.status),
+          h("span.note", null, " since ", ago(agent.statusChangedAt, "")),
+        ),
+        ...fact("Heartbeat", ago(agent.lastHeartbeatAt)),
+        ...fact("Stream", stream(agent.connected)),
+        ...fact("Group", groupLink(agent.group)),
+        ...fact("Version", agent.version ? plain(agent.version) : "–"),
+        ...fact("Instance", agent.instanceId ? h("code", null, plain(agent.instanceId)) : "–"),
+        ...fact(
+          "Registered",
+          h("time", { datetime: agent.registeredAt }, moment(agent.registeredAt)),
+        ),
+      ),
+      h("h3", null, counted(agent.routeIds.length, "route")),
+      agent.routeIds.length > 0 &&
+        h(
+          "ul.routes",
+          null,
+          ...agent.routeIds.map((/** @type {string} */ route) => h("li", null, plain(route))),
+        ),
+      h("h3", null, counted(capabilities.length, "capability", "capabilities")),
+      capabilities.length > 0 &&
+        h(
+          "dl.capabilities",
+          null,
+          ...capabilities.flatMap(([name, value]) => fact(plain(name), capability(value))),
+        ),
+    );
+  }
+
+  /** @param {any[]} commands newest first */
+  #drawCommands(commands) {
+    const drawn = JSON.stringify(commands);
+    if (drawn === this.#commandsDrawn) return;
+    this.#commandsDrawn = drawn;
+    const shown = commands.slice(0, COMMANDS);
+    const title =
+      commands.length > COMMANDS ? `Last ${COMMANDS} of ${commands.length} commands` : "Commands";
+    fill(
+      this.#commands,
+      h("h3", null, title),
+      shown.length
+        ? h("ul.deliveries", null, ...shown.map(delivery))
+        : h("p.hint", null, "None was sent to it, as far as is remembered."),
+    );
+  }
+
+  #sendHere() {
+    if (this.#id !== null) this.#send.open({ level: "agent", agentId: this.#id });
+  }
+
+  async #forget() {
+    const id = this.#id;
+    if (id === null) return;
+    const alive = this.#agent?.status === "LIVE";
+    await confirm({
+      title: "Forget this agent?",
+      text: [
+        h(
+          "p",
+          null,
+          h("strong.id", null, id),
+          " is taken from the registry, its stream is ended, and its pending commands expire at once.",
+        ),
+        alive &&
+          h("p", null, "It is LIVE: if it is still running it will register again, as a new one."),
+      ],
+      verb: "Forget agent",
+      act: async () => {
+        await api.forget(id);
+        this.#store.removeAgent(id);
+        location.hash = to("agents");
+      },
+    });
+  }
+}
+
+/** @param {unknown} value */
+const capability = (value) => (value === true ? "yes" : h("code", null, compact(value)));
+
+/** @param {any} one a delivery to this agent */
+function delivery(one) {
+  const { commandId, type, status, createdAt, result } = one;
+  const verdict = status === "ACKNOWLEDGED" ? result.status : status;
+  const late = one.lateAckAt && "acknowledged after the deadline";
+  const unseen = status === "PENDING" && !one.deliveredAt && "not written to a stream yet";
+  const said = [result?.message && plain(result.message), late, unseen].filter(Boolean).join("; ");
+  const hasData = result && result.data !== null;
+  return h(
+    "li",
+    null,
+    h(
+      "div.delivery-head",
+      null,
+      h("a", { href: to("commands", commandId) }, type),
+      badge(verdict),
+      ago(createdAt),
+    ),
+    said && h("p.message", null, said),
+    hasData && h("code.data", null, compact(result.data)),
+  );
+}

@@ -1,0 +1,174 @@
+// Small things that several views show.
+
+import { ticking } from "../clock.js";
+import { h } from "../dom.js";
+import { age, counted, moment, number, plain } from "../format.js";
+import { to } from "../router.js";
+
+/** @typedef {import("../store.js").Command} Command */
+
+const STATUS_WORDS = /** @type {Record<string, string>} */ ({
+  LIVE: "Live",
+  STALE: "Stale",
+  DEAD: "Dead",
+  PENDING: "Pending",
+  ACKNOWLEDGED: "Acknowledged",
+  SUCCESS: "Succeeded",
+  FAILURE: "Failed",
+  EXPIRED: "Expired",
+  UNDELIVERABLE: "Nobody to reach",
+});
+
+/** A status in a word, behind a sign of its own form and colour. @param {string} status */
+export const badge = (status) =>
+  h(
+    `span.status.${status.toLowerCase()}`,
+    null,
+    h("i.sign", { "aria-hidden": "true" }),
+    word(status),
+  );
+
+/** @param {string} status */
+export const word = (status) => STATUS_WORDS[status] ?? status;
+
+/** Whether the stream is open. @param {boolean} connected */
+export const stream = (connected) =>
+  h(
+    `span.stream${connected ? ".open" : ""}`,
+    { title: connected ? "Its event stream is open" : "It holds no event stream" },
+    connected ? "Open" : "Closed",
+  );
+
+/** How long ago, ticking. @param {string} at @param {string} [suffix] */
+export const ago = (at, suffix = " ago") => ticking(at, (when) => age(when) + suffix, moment(at));
+
+/** @param {string} agentId @param {boolean} [opens] whether its row opens the same */
+export const agentLink = (agentId, opens) =>
+  h("a.id", { href: to("agents", agentId), title: agentId, "data-opens": opens }, agentId);
+
+/** @param {string} group */
+export const groupLink = (group) =>
+  h("a.group-link", { href: to("agents", null, { group }), title: group }, group);
+
+/** @param {import("../api.js").Target} target */
+export function targetText(target) {
+  if (target.level === "agent") return target.agentId ?? "";
+  if (target.level === "group") return `group ${target.group}`;
+  return "all agents";
+}
+
+/**
+ * What became of a command, in numbers that add up to its targets.
+ * @param {Command} command
+ */
+export function outcome(command) {
+  const { PENDING: pending, EXPIRED: expired, ACKNOWLEDGED: acknowledged } = command.counts;
+  const failed = Math.min(command.failed, acknowledged);
+  return { succeeded: acknowledged - failed, failed, expired, pending };
+}
+
+/** "397 succeeded, 3 failed, 20 pending". @param {Command} command */
+export function outcomeText(command) {
+  if (!command.targetCount) return "nobody to reach";
+  const parts = Object.entries(outcome(command)).filter(([, count]) => count);
+  return parts.map(([name, count]) => `${number(count)} ${name}`).join(", ");
+}
+
+/** How it went, in the status word of the worst that happened. @param {Command} command */
+export function verdict(command) {
+  if (command.status === "ACKNOWLEDGED") return command.failed ? "FAILURE" : "SUCCESS";
+  return command.status;
+}
+
+/** A bar that fills: made once, and updated. */
+export class Progress {
+  #parts = ["succeeded", "failed", "expired"].map((name) => h(`i.${name}`));
+
+  constructor() {
+    this.element = h("div.progress", { role: "progressbar", "aria-valuemin": 0 }, ...this.#parts);
+  }
+
+  /** @param {Command} command */
+  show(command) {
+    const counts = outcome(command);
+    const whole = command.targetCount || 1;
+    const { element } = this;
+    element.setAttribute("aria-label", "Deliveries that are settled");
+    element.setAttribute("aria-valuemax", String(command.targetCount));
+    element.setAttribute("aria-valuenow", String(command.targetCount - counts.pending));
+    element.setAttribute("aria-valuetext", outcomeText(command));
+    const shares = [counts.succeeded, counts.failed, counts.expired];
+    this.#parts.forEach((part, index) => {
+      part.style.width = `${(shares[index] / whole) * 100}%`;
+    });
+  }
+}
+
+/** @param {Command} command */
+export function progressOf(command) {
+  const progress = new Progress();
+  progress.show(command);
+  return progress.element;
+}
+
+/**
+ * What stands where there is nothing to show.
+ * @param {string} title
+ * @param {...import("../dom.js").Child} text
+ */
+export const emptiness = (title, ...text) =>
+  h("div.empty", null, h("p.empty-title", null, title), h("p", null, ...text));
+
+/** A refusal, next to what was refused. @param {unknown} error */
+export function refusal(error) {
+  const { title, message, errors } = /** @type {import("../api.js").Problem} */ (error);
+  const faults = (errors ?? []).map((fault) =>
+    h("li", null, h("code", null, plain(fault.path)), ` ${plain(fault.message)}`),
+  );
+  return h(
+    "div.refusal",
+    { role: "alert" },
+    h("strong", null, title ?? "This went wrong"),
+    h("p", null, plain(message)),
+    faults.length > 0 && h("ul", null, ...faults),
+  );
+}
+
+/** A name and what it stands for, in a list of such. @param {string} name @param {...import("../dom.js").Child} value */
+export const fact = (name, ...value) => [h("dt", null, name), h("dd", null, ...value)];
+
+/**
+ * A field to search or filter with, whose placeholder is its label.
+ * @param {string} label
+ * @param {import("../dom.js").Attributes} listeners
+ */
+export const searchField = (label, listeners) =>
+  /** @type {HTMLInputElement} */ (
+    h("input.search", {
+      type: "search",
+      placeholder: label,
+      "aria-label": label,
+      autocomplete: "off",
+      spellcheck: "false",
+      ...listeners,
+    })
+  );
+
+/**
+ * Return a function that does something a second after it was called last: once somebody has
+ * stopped typing, and not at each key.
+ * @param {() => void} act
+ */
+export function afterPause(act) {
+  let timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, 1000);
+  };
+}
+
+/** A JSON value on one line. @param {unknown} value */
+export const compact = (value) => plain(JSON.stringify(value));
+
+/** @param {number} count */
+export const agents = (count) => counted(count, "agent");

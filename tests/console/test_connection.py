@@ -1,0 +1,123 @@
+"""Losing the server, and finding it again."""
+
+from __future__ import annotations
+
+import signal
+
+from aiohttp import web
+from playwright.async_api import Browser, expect
+
+from cameleer_registry import NODE, Settings, create_app
+
+from ..processes import server
+from ..support import Served, eventually, running, serving
+from .browser import Console, looking
+
+ROWS = ".agents .rows > .row"
+
+
+async def test_the_server_is_restarted_under_it(browser: Browser) -> None:
+    """It says that it has lost it; then it shows what the new one knows, and nothing else."""
+    async with server() as first:
+        port = first.url.rsplit(":", 1)[1]
+        async with looking(browser, first.url) as console:
+            console.forgiven.append("net::ERR")
+            page = console.page
+            async with first.client() as client:
+                await client.post("/agents/register", json={"agentId": "old", "group": "g"})
+            await console.open()
+            await expect(page.locator(ROWS)).to_contain_text("old")
+            await first.terminate(signal.SIGKILL)
+            await expect(page.locator(".banner")).to_be_visible()
+            await expect(page.locator(".connection")).to_have_text("No server")
+            await expect(page.locator(ROWS)).to_contain_text("old")
+            async with server("--port", port) as second, second.client() as client:
+                await client.post("/agents/register", json={"agentId": "new", "group": "g"})
+                await expect(page.locator(".banner")).to_be_hidden()
+                await expect(page.locator(ROWS)).to_have_count(1)
+                await expect(page.locator(ROWS)).to_contain_text("new")
+                await client.post("/agents/register", json={"agentId": "newer", "group": "g"})
+                await expect(page.locator(ROWS)).to_have_count(2)
+                await console.go("#/timeline")
+                await expect(page.get_by_text("registered").first).to_be_visible()
+                await expect(page.locator(".timeline .row", has_text="old")).to_have_count(0)
+
+
+async def test_nothing_is_missed_while_the_way_to_the_server_is_cut(
+    served: Served, console: Console
+) -> None:
+    """The feed goes on where it broke off; the lists are not read again for it."""
+    page = console.page
+    console.forgiven.append("ERR_INTERNET_DISCONNECTED")
+    console.forgiven.append("net::ERR")
+    await served.register("a")
+    await console.open()
+    lists: list[str] = []
+    page.on("request", lambda r: lists.append(r.url) if "agents?limit" in r.url else None)
+    await page.context.set_offline(True)
+    for follower in list(served.node.feed.streams):
+        follower.transport.abort()
+    await expect(page.locator(".banner")).to_be_visible()
+    await served.register("b")
+    await served.request("DELETE", "/agents/a")
+    await page.context.set_offline(False)
+    await expect(page.locator(".banner")).to_be_hidden()
+    await expect(page.locator(ROWS)).to_have_count(1)
+    await expect(page.locator(ROWS)).to_contain_text("b")
+    assert [] == lists
+
+
+async def test_a_connection_on_which_nothing_comes_is_replaced(
+    served: Served, console: Console
+) -> None:
+    """No keepalive for a long time: it may be dead. Nobody sees that, and nothing is lost."""
+    page = console.page
+    await page.clock.install()
+    await console.open()
+    await served.register("a")
+    await expect(page.locator(ROWS)).to_have_count(1)
+    async with page.expect_request("**/api/v1/events") as again:
+        await page.clock.fast_forward(46_000)
+    newest = str(served.node.feed._ring.newest)
+    assert newest == (await again.value).headers["last-event-id"]
+    await served.register("b")
+    await expect(page.locator(ROWS)).to_have_count(2)
+    await expect(page.locator(".banner")).to_be_hidden()
+
+
+async def test_the_server_is_not_there_yet(browser: Browser) -> None:
+    """A page that was loaded from a server that went away at once finds it later."""
+    async with serving(Settings(max_feeds=1)) as served, looking(browser, served.url) as first:
+        # It comes back for the past before its first connection has been seen to end.
+        first.forgiven.append("503")
+        await first.open()
+        async with looking(browser, served.url) as second:
+            second.forgiven.append("503")
+            await second.page.goto(served.url)
+            banner = second.page.locator(".banner")
+            await expect(banner).to_contain_text("The server cannot be reached.")
+            await expect(second.page.get_by_text("Nothing is known yet")).to_be_visible()
+            await first.page.goto("about:blank")
+            await eventually(lambda: not served.node.feed.streams)
+            await banner.get_by_role("button", name="Try now").click()
+            await expect(banner).to_be_hidden()
+
+
+async def test_under_a_prefix_and_where_a_version_is_required(browser: Browser) -> None:
+    """Every address is relative, and every request says which protocol it speaks."""
+    host, registry = web.Application(), create_app(Settings(require_protocol_version=True))
+    host.add_subapp("/registry/", registry)
+    async with running(host) as (name, port):
+        served = Served(registry[NODE], name, port, "/registry")
+        async with looking(browser, served.url) as console:
+            await console.page.goto(served.url)
+            await expect(console.page.locator("html")).to_have_attribute("data-connection", "live")
+            assert f"{served.url}/" == console.page.url
+            version = {"X-Cameleer-Protocol-Version": "1"}
+            body = {"agentId": "a", "group": "g"}
+            await served.request("POST", "/agents/register", body, headers=version)
+            await console.page.locator(ROWS).click()
+            pane = console.page.locator(".pane")
+            await pane.get_by_role("button", name="Send command").click()
+            await console.page.locator("dialog.send .primary").click()
+            await expect(pane.locator(".numbers").first).to_have_text("1 pending")

@@ -1,0 +1,180 @@
+"""The modules of the console on their own: their types, and what each computes."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cameleer_registry.web.console import FOLDER
+
+from ..npm import install
+from ..processes import required
+from ..support import Served
+from .browser import Console
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """TypeScript and Prettier."""
+    folder = install(tmp_path_factory.mktemp("tools"), "typescript@7", "prettier@3")
+    return folder / "node_modules"
+
+
+def run(*command: str) -> tuple[int, str]:
+    done = subprocess.run([required("node"), *command], capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_types(tools: Path) -> None:
+    """TypeScript agrees with every type that the comments state."""
+    flags = "--noEmit --checkJs --strict --noUnusedLocals --target esnext --module esnext"
+    more = "--moduleResolution bundler --lib esnext,dom,dom.iterable"
+    tsc = str(tools / "typescript/bin/tsc")
+    assert (0, "") == run(tsc, *flags.split(), *more.split(), str(FOLDER / "main.js"))
+
+
+def test_format(tools: Path) -> None:
+    """As Prettier has it, with lines of 100 characters, as in Python."""
+    prettier = str(tools / "prettier/bin/prettier.cjs")
+    status, said = run(prettier, "--print-width", "100", "--check", str(FOLDER))
+    assert 0 == status, said
+
+
+async def evaluate(console: Console, module: str, code: str, argument: Any = None) -> Any:
+    """Run code of the page with what a module exports, as ``m``."""
+    await console.open()
+    loading = f"async (a) => {{ const m = await import('./console/{module}'); return {code}; }}"
+    return await console.page.evaluate(loading, argument)
+
+
+OBJECTS = [
+    "{}",
+    ' {"a": 1, "b": [1.5e3, -0, true, false, null, "\\u00e4\\n"], "c": {"d": {}}} \n',
+    '{"long": 18446744073709551615, "least": -9223372036854775808}',
+    '{"pair": "\\ud83d\\udc2b", "\u2028": "🐫"}',
+    '{"deep": ' + "[" * 126 + "]" * 126 + "}",
+]
+FAULTY = [
+    "{",
+    "{]",
+    '{"a"}',
+    '{"a":}',
+    '{"a": 01}',
+    '{"a": 1.}',
+    '{"a": .5}',
+    '{"a": +1}',
+    '{"a": -}',
+    '{"a": 1e}',
+    "{'a': 1}",
+    "{a: 1}",
+    '{"a": 1,}',
+    '{"a": [1,]}',
+    '{"a": [1 2]}',
+    '{"a": 1} x',
+    '{"a": "\t"}',
+    '{"a": "\\x"}',
+    '{"a": "\\u12"}',
+    '{"a": "no end',
+    '{"a": NaN}',
+    '{"a": undefined}',
+    '{"a": nul}',
+    "// comment\n{}",
+    "\ufeff{}",
+]
+REFUSED = [
+    "[]",
+    '"text"',
+    "null",
+    '{"a": 18446744073709551616}',
+    '{"a": -9223372036854775809}',
+    '{"a": 1e400}',
+    '{"half": "\\ud83d"}',
+    '{"deep": ' + "[" * 127 + "]" * 127 + "}",
+]
+
+
+async def test_the_checker_agrees_with_json(console: Console) -> None:
+    """With the browser's own parser on what is JSON."""
+    parses = "(() => { try { JSON.parse(text) } catch { return 1 } })()"
+    code = f"a.map(text => [m.faultOf(text), {parses}])"
+    for fault, broken in await evaluate(console, "json.js", code, OBJECTS):
+        assert (None, None) == (fault, broken)
+    for text, (fault, broken) in zip(
+        FAULTY, await evaluate(console, "json.js", code, FAULTY), strict=True
+    ):
+        assert broken, text
+        assert fault, text
+        assert fault["message"]
+        assert 0 <= fault["offset"] <= len(text)
+
+
+async def test_the_checker_agrees_with_the_server(served: Served, console: Console) -> None:
+    """What the one refuses the other refuses, too."""
+    await served.register("a")
+    faults = await evaluate(console, "json.js", "a.map(m.faultOf)", OBJECTS + REFUSED)
+    for text, fault in zip(OBJECTS + REFUSED, faults, strict=True):
+        body = f'{{"type":"replay","payload":{text}}}'.encode()
+        answer = await served.request("POST", "/agents/a/commands", raw=body)
+        assert (202 if fault is None else 400) == answer.status, text
+
+
+async def test_the_reader_of_streams(console: Console) -> None:
+    """However the bytes are cut up, and whatever ends the lines."""
+    code = """a.map(pieces => {
+        const parser = new m.EventParser();
+        return [pieces.flatMap(piece => parser.push(piece)), parser.retry];
+    })"""
+    event = {"id": "7", "type": "x", "data": "1\n2"}
+    whole = "retry: 2000\n: hello\nid: 7\nevent: x\ndata: 1\ndata:2\n\n"
+    streams = [
+        [whole],
+        list(whole),
+        [whole.replace("\n", "\r\n")],
+        list(whole.replace("\n", "\r\n")),
+        [whole.replace("\n", "\r") + ":"],
+        [whole + ":\n:\n", "id\n\n"],
+    ]
+    found = await evaluate(console, "sse.js", code, streams)
+    assert [[[event], 2000]] * len(streams) == found
+
+
+async def test_words_for_numbers(console: Console) -> None:
+    """Shares never claim all or nothing wrongly; ages have one unit."""
+    shares = [(0, 0), (0, 5), (1, 1000), (999, 1000), (5, 5), (1, 3)]
+    code = "a.map(([part, whole]) => m.percent(part, whole))"
+    assert ["–", "0 %", "< 1 %", "> 99 %", "100 %", "33 %"] == await evaluate(
+        console, "format.js", code, shares
+    )
+    ages = [-5000, 999, 59_999, 60_000, 3_600_000, 172_800_000]
+    assert ["0 s", "0 s", "59 s", "1 min", "1 h", "2 d"] == await evaluate(
+        console, "format.js", "a.map(m.duration)", ages
+    )
+    names = ["plain ä 🐫", "\u202eevil", "a\x00b\u2028", "zero\u200bwidth"]
+    assert ["plain ä 🐫", "⟨U+202E⟩evil", "a⟨U+0000⟩b⟨U+2028⟩", "zero⟨U+200B⟩width"] == (
+        await evaluate(console, "format.js", "a.map(m.plain)", names)
+    )
+
+
+async def test_the_servers_clock_counts(console: Console) -> None:
+    """Ages are right on a machine whose own clock is wrong by an hour."""
+    await console.page.clock.install(time="2020-01-01T00:00:00Z")
+    code = "[m.serverNow() > Date.now() + 3.6e6, a]"
+    assert [True, None] == await evaluate(console, "clock.js", code)
+
+
+def test_every_module_is_used() -> None:
+    """No file lies about that nothing loads."""
+    texts = {path: path.read_text("utf-8") for path in FOLDER.rglob("*.*")}
+    for path in texts:
+        if path.name != "index.html":
+            assert any(path.name in text for other, text in texts.items() if other != path), path
+
+
+def test_the_folder_is_in_the_package() -> None:
+    """setup.cfg lists every kind of place in it."""
+    folders = {path.parent.relative_to(FOLDER.parent) for path in FOLDER.rglob("*.*")}
+    setup = (Path(__file__).parent.parent.parent / "setup.cfg").read_text("utf-8")
+    assert [] == [f for f in folders if f"    web/{f.as_posix()}/*\n" not in setup]
