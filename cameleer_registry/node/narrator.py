@@ -5,7 +5,6 @@ Heartbeats are not told. Deliveries are told as sums, and the failures one by on
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -21,10 +20,9 @@ _IDS_NAMED: Final = 20
 
 
 def tell(fact: Event) -> None:
-    """Log a fact, where it is one to be logged. It is one, whether or not a handler fails."""
+    """Log a fact, where it is one to be logged."""
     if (teller := _TELLERS.get(type(fact))) is not None:
-        with contextlib.suppress(Exception):
-            teller(fact)
+        teller(fact)
 
 
 def _registered(fact: events.AgentRegistered) -> None:

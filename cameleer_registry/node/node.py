@@ -7,6 +7,7 @@ it says has happened. :meth:`Node.carry_out` is the only place where anything is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -33,6 +34,7 @@ from ..core.model import (
 )
 from ..core.registry import Events, Limits, Registry
 from ..errors import CommandExpired
+from ..logs import get_logger
 from ..settings import Settings
 from . import frames, monitors, narrator
 from .agent_streams import AgentStream, AgentStreams
@@ -43,6 +45,8 @@ from .followers import EVERYTHING, Follower, Interest
 from .meters import Meters
 from .streams import BATCH
 from .supervisor import Supervisor
+
+log = get_logger(__name__)
 
 DRAIN_SECONDS: Final = 1.0
 """How long streams may take to end at shutdown before they are cut."""
@@ -80,6 +84,12 @@ class Node:
         self.feed = Feed(settings, started=self.clock.now())
         # What has happened so far, in numbers.
         self.meters = Meters()
+        # Those who tell of what has happened, each in its way.
+        self._tellers: tuple[Callable[[Event], None], ...] = (
+            self.meters.count,
+            self.feed.take,
+            narrator.tell,
+        )
         # True from the beginning of the shutdown on.
         self.shutting_down = False
         self._fan_outs = FanOuts(self._push)
@@ -353,9 +363,13 @@ class Node:
         for fact in facts:
             if (effect := self._effects.get(type(fact))) is not None:
                 effect(fact)
-            self.meters.count(fact)
-            self.feed.take(fact)
-            narrator.tell(fact)
+            for tell in self._tellers:
+                try:
+                    tell(fact)
+                except Exception:
+                    # It is a fact, whether or not somebody fails to tell of it.
+                    with contextlib.suppress(Exception):
+                        log.exception("a fact was not told", fact=type(fact).__name__)
 
     def _end_stream(self, fact: events.StreamClosed) -> None:
         self.streams.close(fact.stream_id, fact.reason)
