@@ -106,16 +106,21 @@ class Connection:
     ) -> tuple[bytes, Mapping[str, str]]:
         """Send a request and return the body and the headers of the answer; raises likewise."""
         address = "/".join((f"{self.url}/api/v1", *(quote(part, safe="") for part in path)))
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
+        limits = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)
         with self._reaching():
-            async with self._open().request(
-                method,
-                URL(address, encoded=True).with_query(list(query)),
-                data=None if body is None else wire.encode_request(body),
-                headers=HEADERS,
-                timeout=limits,
-                allow_redirects=False,
-            ) as response:
+            # Not aiohttp's own limit (3.14): where it passes in the moment in which the task is
+            # cancelled, the cancellation is lost.
+            async with (
+                asyncio.timeout(timeout),
+                self._open().request(
+                    method,
+                    URL(address, encoded=True).with_query(list(query)),
+                    data=None if body is None else wire.encode_request(body),
+                    headers=HEADERS,
+                    timeout=limits,
+                    allow_redirects=False,
+                ) as response,
+            ):
                 raw = await response.read()
         if response.status >= 300:
             raise problems.told(response, raw)

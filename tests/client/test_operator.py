@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -272,6 +273,26 @@ async def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> No
             connection = operator._connection
             with pytest.raises(ServerUnreachable, match="did not answer in time"):
                 await connection.send("GET", "agents", timeout=0.05)
+        never.set()
+
+
+async def test_cancelled_in_the_moment_of_a_timeout() -> None:
+    """A cancellation is never taken for a server that does not answer."""
+    never = asyncio.Event()
+
+    async def answer() -> web.Response:
+        await never.wait()
+        return web.Response()
+
+    async with running(answering(answer)) as (host, port):
+        async with Operator(f"http://{host}:{port}") as operator:
+            sending = asyncio.create_task(operator._connection.send("GET", "x", timeout=0.1))
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.09, sending.cancel)
+            # Held up, the loop finds both due when it looks next.
+            loop.call_later(0.08, time.sleep, 0.05)
+            with pytest.raises(asyncio.CancelledError):
+                await sending
         never.set()
 
 
