@@ -61,6 +61,11 @@ def decode(raw: bytes, shape: type[T]) -> T:
     return structured
 
 
+def decode_object(raw: bytes) -> model.JsonObject:
+    """Structure a JSON object that is to become part of a request; raises like :func:`decode`."""
+    return decode(raw, model.JsonObject)  # type: ignore[type-abstract]
+
+
 def decode_answer(raw: bytes | str, shape: type[T]) -> T:
     """Structure what a server has sent: a body, or the data of an event.
 
@@ -318,8 +323,6 @@ def _make_converter(
             hook: Callable[[Any, Any], Any] | None = None
             if attribute.name == "capabilities":
                 hook = partial(_structure_capabilities, converter)
-            elif attribute.type == model.JsonObject:
-                hook = _structure_object
             elif shape in requests and _is_optional(attribute.type):
                 inner = get_args(attribute.type)[0]
                 hook = partial(_structure_as, converter, inner)
@@ -347,6 +350,7 @@ def _make_converter(
     converter.register_structure_hook(int, _strict(int, name="an integer"))
     converter.register_structure_hook(float, _strict(int, float, name="a number"))
     converter.register_structure_hook(datetime, _structure_datetime)
+    converter.register_structure_hook_func(partial(_is_equal, model.JsonObject), _structure_object)
     for new_type, rule in (
         (rules.AgentId, rules.agent_id),
         (rules.GroupName, rules.group_name),

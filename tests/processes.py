@@ -20,6 +20,8 @@ from attrs import define
 from .support import within
 
 READY = "cameleer-registry listening on "
+PROGRAM = (sys.executable, "-m", "cameleer_registry")
+OF_TERMINALS = {"COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR"}
 
 
 @define
@@ -45,9 +47,13 @@ class Server:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return this environment without settings of ours, and with what is given."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("CAMELEER_")}
-    return {**ours, "PYTHONUNBUFFERED": "1", **more}
+    """Return this environment without settings of ours or for terminals, and with what is given."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CAMELEER_", "TTY_")) and name not in OF_TERMINALS
+    }
+    return {**inherited, "PYTHONUNBUFFERED": "1", **more}
 
 
 def required(program: str) -> str:
@@ -59,19 +65,18 @@ def required(program: str) -> str:
     return found
 
 
-async def run(*args: str, **env: str) -> tuple[int, str, str]:
+async def run(*args: str, stdin: str = "", **env: str) -> tuple[int, str, str]:
     """Run the command line to its end: exit status, standard output, standard error."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "cameleer_registry",
+        *PROGRAM,
         *args,
         env=environment(**env),
+        stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
     )
     try:
-        out, err = await within(process.communicate())
+        out, err = await within(process.communicate(stdin.encode()))
     finally:
         if process.returncode is None:
             process.kill()
@@ -93,9 +98,7 @@ async def server(
             resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
 
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "cameleer_registry",
+        *PROGRAM,
         *(args or ("--port", "0")),
         env=environment(**(env or {})),
         stdout=PIPE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,10 @@ import orjson
 import pytest
 
 from cameleer_registry import wire
-from cameleer_registry.cli import serve_command
+from cameleer_registry.cli import exits
+from cameleer_registry.cli.help import URL_VARIABLE
+from cameleer_registry.cli.main import COMMANDS
+from cameleer_registry.cli.serve import serve_command
 from cameleer_registry.core import commands, lifecycle
 from cameleer_registry.core.feed import FeedType
 from cameleer_registry.core.model import Ack, Order, Registration
@@ -21,6 +25,7 @@ from cameleer_registry.errors import RegistryError
 from cameleer_registry.settings import Settings, environment_variable_of, flag_of, load
 from cameleer_registry.web.routes import ROUTES
 
+from .cli.support import command, parent_context
 from .exposition import scrape
 from .support import Served
 
@@ -28,6 +33,7 @@ ROOT: Final = Path(__file__).parent.parent
 HTTP_API: Final = ROOT / "docs" / "http-api.md"
 PROTOCOL: Final = ROOT / "docs" / "agent-protocol.md"
 ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
+CLI: Final = ROOT / "docs" / "cli.md"
 SETTINGS: Final = ROOT / "docs" / "settings.md"
 OPERATIONS: Final = ROOT / "docs" / "operations.md"
 REFERENCE: Final = [HTTP_API, PROTOCOL, SETTINGS]
@@ -259,7 +265,11 @@ def test_flags_and_variables_that_are_mentioned_exist(page: Path) -> None:
     text = page.read_text("utf-8")
     names = {setting.name for setting in attrs.fields(Settings)}
     options = {option.opts[0]: option.envvar for option in serve_command.params}
-    variables = {*map(environment_variable_of, names), *filter(None, options.values())}
+    variables = {
+        *map(environment_variable_of, names),
+        *filter(None, options.values()),
+        URL_VARIABLE,
+    }
     assert set() == set(re.findall(r"\bCAMELEER_[A-Z][A-Z_]*", text)) - {*map(str, variables)}
     if page in REFERENCE:
         flags = set(re.findall(r"(?<![\w|-])--[a-z][a-z-]+", text))
@@ -312,6 +322,55 @@ def test_every_alert_is_in_the_table_and_no_other() -> None:
     """In the order of the rules."""
     alerts = re.findall(r"- alert: (\w+)", (ROOT / "docs" / "alerts.yml").read_text("utf-8"))
     assert alerts == [name for name, *_ in rows(OPERATIONS, "Alert")]
+
+
+# The command line
+
+
+def of_command(name: str) -> set[str]:
+    """Return the options of a command, without those that all have."""
+    return {option for param in command(name).params for option in param.opts if "--" in option}
+
+
+def section(name: str) -> str:
+    """Return what the page says of a command."""
+    return CLI.read_text("utf-8").partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def test_every_command_has_its_section_and_every_section_its_command() -> None:
+    """And its line in the overview, in the same order as in the help."""
+    headings = re.findall(r"^## (.+)$", prose(CLI), re.MULTILINE)
+    assert ["What they have in common", *COMMANDS] == headings
+    overview = [re.sub(r"\W", " ", row[0]).split()[0] for row in rows(CLI, "Command")]
+    assert list(COMMANDS) == overview
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "serve"])
+def test_every_option_of_a_command_is_in_its_section_and_no_other(name: str) -> None:
+    """Those that all have stand in a section of their own."""
+    in_common = re.findall(r"^\| `(--[a-z-]+)` \|", section("What they have in common"), re.M)
+    assert {"--url", "--json"} == set(in_common)
+    documented = re.findall(r"^\| `(--[a-z-]+)` \|", section(name), re.MULTILINE)
+    assert of_command(name) == {*documented, *in_common}
+    assert len(documented) == len(set(documented))
+
+
+def test_every_exit_status_is_documented() -> None:
+    """And no other."""
+    used = {value for name, value in vars(exits).items() if name.isupper()}
+    assert {0, *used} == {int(row[0]) for row in rows(CLI, "Status")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_lines_that_are_shown_can_be_used(page: Path) -> None:
+    """They are understood as they stand there."""
+    text = page.read_text("utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^(?:\$ |\.venv/bin/)(?:cameleer-registry) ([^|\n]+)", text, re.MULTILINE)
+    assert page != CLI or len(lines) >= len(COMMANDS)
+    for line in lines:
+        name, *args = shlex.split(line)
+        with command(name).make_context(name, args, parent=parent_context()):
+            pass
 
 
 # Links

@@ -11,7 +11,7 @@ import attrs
 import click
 import pytest
 
-from cameleer_registry.cli import serve_command
+from cameleer_registry.cli.serve import serve_command
 from cameleer_registry.errors import SettingsError
 from cameleer_registry.settings import (
     Settings,

@@ -168,6 +168,8 @@ def test_nothing_but_an_object_is_a_body_or_a_payload(value: Any) -> None:
     assert {"$.payload": expected} == faults({"type": "replay", "payload": value}, Order)
     for shape in wire.REQUESTS:
         assert {"$": expected} == faults(value, shape)
+    with pytest.raises(InvalidRequest, match=re.escape(f"$: {expected}")):
+        wire.decode_object(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("value", [None, True, 3, "deep"], ids=repr)

@@ -1,4 +1,4 @@
-"""The command line, as a process."""
+"""``serve``, as a process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from cameleer_registry import Settings, __version__
 from cameleer_registry.settings import environment_variable_of, flag_of
 
-from .processes import Server, run, server
-from .support import Connection, within
+from ..processes import Server, run, server
+from ..support import Connection, within
 
 
 @pytest.mark.parametrize("args", [("--port", "0"), ("serve", "--port", "0")])

@@ -1,0 +1,99 @@
+"""Standard output: tables on a terminal, lines of tab-separated values elsewhere, or JSON.
+
+Nothing that is printed is read as markup, and nothing gets to a terminal that it would obey.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from attrs import frozen
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from .. import wire
+from .plain import plain, plain_json
+
+
+@frozen
+class Cell:
+    """A value: exactly, for programs; and as it is shown to people, where that is different."""
+
+    exact: str
+    shown: str | None = None
+    style: str = ""
+
+    def text(self) -> Text:
+        """Return what a terminal shows."""
+        return Text(plain(self.exact if self.shown is None else self.shown), style=self.style)
+
+
+def on_terminal() -> bool:
+    """Tell whether people look at standard output as it is."""
+    return sys.stdout.isatty()
+
+
+def assert_read() -> None:
+    """Raise BrokenPipeError where standard output is a pipe from which nobody will read again.
+
+    Writing tells, too; but there may be nothing to write for hours.
+    """
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
+        raise BrokenPipeError
+
+
+@cache
+def console(*, stderr: bool = False) -> Console:
+    """Return the terminal at standard output, or at standard error."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print a table; or a line a row and nothing else."""
+    if on_terminal():
+        console().print(grid(columns, rows))
+    else:
+        lines(rows)
+
+
+def grid(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Table:
+    """Return a table without lines, as wide as it needs to be and no wider than the terminal."""
+    made = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for row in rows:
+        made.add_row(*(cell.text() for cell in row))
+    return made
+
+
+def lines(rows: Iterable[Sequence[Cell]]) -> None:
+    """Print a line a row, its values between tabs; what there is none of is a hyphen."""
+    for row in rows:
+        print("\t".join(plain(cell.exact) or "-" for cell in row))
+
+
+def facts(pairs: Iterable[tuple[str, Cell]]) -> None:
+    """Print what is known of one thing, a line each: its name, and the value."""
+    if on_terminal():
+        made = Table.grid(Column(style="bold"), Column(overflow="fold"), padding=(0, 2, 0, 0))
+        for name, cell in pairs:
+            made.add_row(name, cell.text())
+        console().print(made)
+    else:
+        lines((Cell(name), cell) for name, cell in pairs)
+
+
+def remark(text: str) -> None:
+    """Print a sentence for people; programs do not get to see it."""
+    if on_terminal():
+        console().print(Text(plain(text), style="dim"))
+
+
+def json(value: Any) -> None:
+    """Print one document on a line, with the names of the wire."""
+    print(plain_json(wire.encode(value).decode()))

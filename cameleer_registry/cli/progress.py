@@ -1,0 +1,112 @@
+"""A command while it is under way: asking how far it has come, and showing it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from attrs import define
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.text import Text
+
+from ..client import Operator
+from ..core.model import Command, CommandStatus, DeliveryState
+from . import output, views
+from .tally import Fate, Report, Tally
+
+INTERVAL: Final = 0.2
+"""Seconds between two looks."""
+
+SHARE: Final = 0.1
+"""Of the time that is spent on reading deliveries, at most, however many there are."""
+
+HIDE_BELOW: Final = 10
+"""Columns in which a bar would tell nothing."""
+
+
+async def follow(operator: Operator, command: Command, seconds: float, *, show: bool) -> Report:
+    """Wait until nothing of a command is pending, at most so long; ``show`` how far it has come.
+
+    It is shown on standard error, where that is a terminal. Raises like ``Operator.wait``.
+    """
+    console = output.console(stderr=True)
+    if not (show and sys.stderr.isatty()):
+        command = await operator.wait(command.command_id, seconds)
+        return await Report.on(operator, command)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    failures = Failures(operator)
+    shown = Progress(Tally.estimated(command, 0))
+    with Live(shown, console=console, auto_refresh=False, transient=True) as live:
+        while command.status is CommandStatus.PENDING and loop.time() < until:
+            live.refresh()
+            command = await operator.wait(
+                command.command_id, min(INTERVAL, max(0.0, until - loop.time()))
+            )
+            shown.tally = Tally.estimated(command, await failures.of(command))
+        return await Report.on(operator, command)
+
+
+@define
+class Failures:
+    """How many of those that acknowledged did so with a failure.
+
+    A command does not tell. Its deliveries do, of which there may be ten thousand: so they are
+    read when more have been acknowledged, and not all the time.
+    """
+
+    operator: Operator
+    known: int = 0
+    acknowledged: int = 0
+    """When they were last read."""
+    due: float = 0.0
+    """When they may be read again, by the loop's clock."""
+
+    async def of(self, command: Command) -> int:
+        """Return the number, as far as it is known."""
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        acknowledged = command.counts[DeliveryState.ACKNOWLEDGED]
+        if acknowledged > self.acknowledged and asked_at >= self.due:
+            deliveries = await self.operator.deliveries(
+                command.command_id, states=[DeliveryState.ACKNOWLEDGED]
+            )
+            self.acknowledged = acknowledged
+            # Some may have come since; they are in the next counts.
+            self.known = min(acknowledged, Tally.of(deliveries).failed)
+            self.due = loop.time() + (loop.time() - asked_at) / SHARE
+        return self.known
+
+
+@define
+class Progress:
+    """A bar of what is acknowledged, failed, expired and pending, over the numbers."""
+
+    tally: Tally
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        total = self.tally.total
+        finished = f" {total - self.tally.pending:,}/{total:,}"
+        width = options.max_width - len(finished)
+        line = "-" if options.ascii_only else "━"
+        if width >= HIDE_BELOW:
+            bar = (Text(line * length, style=style) for style, length in self._segments(width))
+            yield Text.assemble(*bar, finished, no_wrap=True)
+        numbers = (
+            (f"{number:,} {what}", views.STYLES[what] if number else "dim")
+            for what, number in self.tally.items()
+        )
+        yield Text("  ").join(Text(text, style=style) for text, style in numbers)
+
+    def _segments(self, width: int) -> Iterator[tuple[str, int]]:
+        """Divide so many columns among them."""
+        so_far = before = 0
+        for what, number in self.tally.items():
+            so_far += number
+            until = round(width * so_far / max(1, self.tally.total))
+            style = "dim" if what is Fate.PENDING else views.STYLES[what]
+            yield style, until - before
+            before = until

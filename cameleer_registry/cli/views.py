@@ -1,0 +1,199 @@
+"""From models to what is printed of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import orjson
+from rich.table import Column
+
+from ..core.model import Agent, AgentStatus, Command, Delivery, GroupSummary, Target
+from ..wire import timestamp
+from .output import Cell
+from .plain import plain_json
+from .tally import Fate, Tally, fate
+
+STYLES: Final = {
+    AgentStatus.LIVE: "green",
+    AgentStatus.STALE: "yellow",
+    AgentStatus.DEAD: "red",
+    Fate.ACKNOWLEDGED: "green",
+    Fate.FAILED: "red",
+    Fate.EXPIRED: "yellow",
+    Fate.PENDING: "cyan",
+}
+
+
+def agent_columns() -> list[Column]:
+    """Return the columns of a table of agents."""
+    return [
+        Column("AGENT", overflow="fold"),
+        Column("GROUP", overflow="fold"),
+        Column("STATUS", no_wrap=True),
+        Column("CONNECTED", no_wrap=True),
+        Column("VERSION", no_wrap=True, max_width=16),
+        Column("HEARTBEAT", no_wrap=True),
+    ]
+
+
+def agent_row(agent: Agent, now: datetime) -> Sequence[Cell]:
+    """Return an agent's line in it."""
+    return (
+        Cell(agent.agent_id),
+        Cell(agent.group),
+        _status(agent.status),
+        _yes_or_no(agent.connected),
+        Cell(agent.version or ""),
+        _moment(agent.last_heartbeat_at, now),
+    )
+
+
+def agent_facts(agent: Agent, now: datetime) -> Iterator[tuple[str, Cell]]:
+    """Return all there is to say of an agent."""
+    yield "agent", Cell(agent.agent_id)
+    yield "name", Cell(agent.name)
+    yield "group", Cell(agent.group)
+    yield "version", Cell(agent.version or "")
+    yield "instance", Cell(agent.instance_id or "")
+    yield "status", _status(agent.status)
+    yield "status changed", _moment(agent.status_changed_at, now)
+    yield "connected", _yes_or_no(agent.connected)
+    yield "last heartbeat", _moment(agent.last_heartbeat_at, now)
+    yield "registered", _moment(agent.registered_at, now)
+    for route in agent.route_ids:
+        yield "route", Cell(route)
+    for name, value in agent.capabilities.items():
+        yield "capability", Cell(name if value is True else f"{name}: {_json(value)}")
+
+
+def agent_totals(agents: Sequence[Agent]) -> str:
+    """Return how many agents there are in a table, in words."""
+    by_status = {status: sum(a.status is status for a in agents) for status in AgentStatus}
+    connected = sum(agent.connected for agent in agents)
+    statuses = ", ".join(f"{count:,} {status}" for status, count in by_status.items())
+    return f"{counted(len(agents), 'agent')}: {statuses}; {connected:,} connected"
+
+
+def group_columns() -> list[Column]:
+    """Return the columns of a table of groups."""
+    numbers = [Column(name, justify="right") for name in ("LIVE", "STALE", "DEAD", "CONNECTED")]
+    return [Column("GROUP", overflow="fold"), *numbers]
+
+
+def group_row(group: GroupSummary) -> Sequence[Cell]:
+    """Return a group's line in it."""
+    by_status = {
+        AgentStatus.LIVE: group.live,
+        AgentStatus.STALE: group.stale,
+        AgentStatus.DEAD: group.dead,
+    }
+    return (
+        Cell(group.group),
+        *(_number(n, STYLES[status] if n else "dim") for status, n in by_status.items()),
+        _number(group.connected),
+    )
+
+
+def order_facts(command: Command, now: datetime) -> Iterator[tuple[str, Cell]]:
+    """Return what was ordered, when and of whom."""
+    yield "type", Cell(command.type)
+    yield "payload", Cell(_json(command.payload))
+    yield "target", Cell(target_named(command.target))
+    yield "created", _moment(command.created_at, now)
+    yield "expires", Cell(timestamp(command.expires_at))
+
+
+def issue_facts(command: Command) -> Iterator[tuple[str, Cell]]:
+    """Return what became of an order when it was issued."""
+    yield "command", Cell(command.command_id)
+    yield "targets", _number(command.target_count)
+    yield "connected", _number(command.connected_count)
+
+
+def tally_facts(tally: Tally) -> Iterator[tuple[str, Cell]]:
+    """Return how many deliveries came to what."""
+    for what, number in tally.items():
+        yield what, _number(number)
+
+
+def target_named(target: Target) -> str:
+    """Name whom a command is meant for."""
+    match target:
+        case Target(agent_id=str(agent_id)):
+            return f"agent {agent_id}"
+        case Target(group=str(group)):
+            return f"group {group}"
+        case _:
+            return "all"
+
+
+def delivery_columns() -> list[Column]:
+    """Return the columns of a table of deliveries."""
+    return [
+        Column("AGENT", overflow="fold"),
+        Column("DELIVERY", no_wrap=True),
+        Column("MESSAGE", overflow="fold"),
+    ]
+
+
+def delivery_row(delivery: Delivery) -> Sequence[Cell]:
+    """Return a delivery's line in it: what became of the command there, and why."""
+    became = fate(delivery)
+    return Cell(delivery.agent_id), Cell(became, style=STYLES[became]), Cell(_why(delivery, became))
+
+
+def skipped_row(agent_id: str) -> Sequence[Cell]:
+    """Return the line of an agent that was left out."""
+    why = "too many commands are pending there"
+    return Cell(agent_id), Cell("skipped", style="magenta"), Cell(why)
+
+
+def _why(delivery: Delivery, became: Fate) -> str:
+    if became in (Fate.ACKNOWLEDGED, Fate.FAILED):
+        return (delivery.result and delivery.result.message) or ""
+    if delivery.late_ack_at is not None:
+        return "answered too late"
+    if delivery.delivered_at is None:
+        return "it was not connected"
+    return "no answer" if became is Fate.EXPIRED else "no answer yet"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 agent``, ``2,000 agents``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _status(status: AgentStatus) -> Cell:
+    return Cell(status, style=STYLES[status])
+
+
+def _yes_or_no(value: bool) -> Cell:
+    return Cell("yes") if value else Cell("no", style="dim")
+
+
+def _number(number: int, style: str = "") -> Cell:
+    return Cell(str(number), f"{number:,}", style)
+
+
+def _moment(moment: datetime, now: datetime) -> Cell:
+    return Cell(timestamp(moment), shown=age(now - moment))
+
+
+def age(passed: timedelta) -> str:
+    """Say how long ago something was, in its largest unit; clocks that differ make no future."""
+    seconds = int(passed.total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} ago"
+    return f"{max(0, seconds)} s ago"
+
+
+def _json(value: Any) -> str:
+    return plain_json(orjson.dumps(value).decode())
+
+
+def now() -> datetime:
+    """Return the time, against which ages are shown."""
+    return datetime.now(UTC)
