@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import resource
 import signal
 import socket
 from typing import Final
 
 from aiohttp import web
 
+from .descriptors import raise_limit
 from .errors import CannotListen
 from .logs import get_logger
 from .settings import Settings
@@ -50,7 +49,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    _raise_descriptor_limit()
+    log.debug("limit of open files", now=raise_limit())
     app = create_app(settings)
     runner = PoliteRunner(
         app,
@@ -99,11 +98,3 @@ def _reason(error: OSError) -> str:
 
 def _netloc(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _raise_descriptor_limit() -> None:
-    """Allow as many open connections as the system lets us; 1,024 is a usual default."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # some systems have a lower one than they say
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        log.debug("raised the limit of open files", before=soft, now=hard)

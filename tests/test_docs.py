@@ -355,6 +355,16 @@ def test_every_option_of_a_command_is_in_its_section_and_no_other(name: str) -> 
     assert len(documented) == len(set(documented))
 
 
+def test_defaults_of_the_simulation_are_those_of_its_options() -> None:
+    """And of its help."""
+    options = {param.opts[0]: param for param in command("simulate").params}
+    for flag, default, *_ in rows(CLI, "Option | Default"):
+        option = options[flag]
+        if default:
+            assert default == str(option.default)
+            assert f"[default: {default}]" in str(getattr(option, "help", ""))
+
+
 def test_every_exit_status_is_documented() -> None:
     """And no other."""
     used = {value for name, value in vars(exits).items() if name.isupper()}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from contextlib import AsyncExitStack
 from typing import Any
 
 from cameleer_registry import NODE, create_app
+from cameleer_registry.descriptors import raise_limit
 
 from .processes import server
 from .support import Connection, Served, connected, following, open_stream, within
@@ -20,8 +20,7 @@ async def test_a_broadcast_to_a_fleet() -> None:
 
     Who follows the feed is told so in a few events.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_limit()
     async with server() as process, AsyncExitStack() as streams:
         # Only its address is used: the registry of this one is empty.
         served = Served(create_app()[NODE], "127.0.0.1", int(process.url.rsplit(":", 1)[1]))

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "forget": "agents",
     "send": "commands",
     "command": "commands",
+    "simulate": "simulate",
 }
 """Each command with its module, imported when it is asked for: a server needs no tables."""
 

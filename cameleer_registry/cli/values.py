@@ -1,7 +1,8 @@
-"""What options take: a duration, a JSON object."""
+"""What options take: a duration, a number, a JSON object."""
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,19 @@ class Duration(click.ParamType[float]):
             return duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number within bounds, outside of which is what is no number."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 class Payload(click.ParamType[JsonObject]):

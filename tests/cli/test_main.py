@@ -106,6 +106,7 @@ async def test_an_address_with_a_prefix() -> None:
         ["forget", "a"],
         ["send", "replay", "--agent", "a"],
         ["command", "x"],
+        ["simulate", "--agents", "1"],
     ],
 )
 async def test_a_server_that_is_not_there(args: list[str]) -> None:
