@@ -31,6 +31,7 @@ client raises them again from what the server answered: :meth:`RegistryError.tol
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 
 from attrs import frozen
@@ -265,3 +266,12 @@ class ServerUnreachable(Exception):
 
 class UnexpectedAnswer(ServerUnreachable):
     """Something answered, but not as a registry does: a proxy's error page, another service."""
+
+
+def reason_of(error: OSError) -> str:
+    """Return why the system has refused something, in its words.
+
+    asyncio wraps them in a sentence of its own; getaddrinfo's codes are below 0.
+    """
+    code = error.errno or 0
+    return os.strerror(code) if code > 0 else error.strerror or str(error)

@@ -11,7 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from .descriptors import raise_limit
-from .errors import CannotListen
+from .errors import CannotListen, reason_of
 from .logs import get_logger
 from .settings import Settings
 from .web.app import create_app
@@ -65,7 +65,7 @@ async def serve(settings: Settings) -> None:
             await site.start()
         except OSError as error:
             where = _netloc(settings.host, settings.port)
-            raise CannotListen(f"cannot listen on {where}: {_reason(error)}") from None
+            raise CannotListen(f"cannot listen on {where}: {reason_of(error)}") from None
         # A name may stand for several addresses, each of which gets a free port of its own.
         host = settings.host if settings.port else runner.addresses[0][0]
         address = f"http://{_netloc(host, site.port)}"
@@ -88,12 +88,6 @@ class _Site(web.TCPSite):
         for sock in self._server.sockets:  # type: ignore[union-attr]
             with socket.socket(fileno=os.dup(sock.fileno())) as same:
                 same.listen(BACKLOG)
-
-
-def _reason(error: OSError) -> str:
-    # asyncio wraps what the system said in a sentence of its own; getaddrinfo's codes are < 0.
-    code = error.errno or 0
-    return os.strerror(code) if code > 0 else error.strerror or str(error)
 
 
 def _netloc(host: str, port: int) -> str:

@@ -18,7 +18,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from .. import wire
-from ..errors import ServerUnreachable, UnexpectedAnswer
+from ..errors import ServerUnreachable, UnexpectedAnswer, reason_of
 from ..version import __version__
 from . import problems
 
@@ -158,6 +158,9 @@ class Connection:
             yield
         except TimeoutError:
             raise ServerUnreachable(f"{self.url} did not answer in time") from None
+        except aiohttp.ClientConnectorError as error:
+            reason = reason_of(error.os_error)
+            raise ServerUnreachable(f"cannot reach {self.url}: {reason}") from None
         except (aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise ServerUnreachable(f"cannot reach {self.url}: {reason}") from None
