@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
@@ -54,6 +55,14 @@ def environment(**more: str) -> dict[str, str]:
         if not name.startswith(("CAMELEER_", "TTY_")) and name not in OF_TERMINALS
     }
     return {**inherited, "PYTHONUNBUFFERED": "1", **more}
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 def required(program: str) -> str:

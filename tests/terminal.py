@@ -6,11 +6,13 @@ import asyncio
 import fcntl
 import os
 import pty
+import signal
 import struct
 import termios
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pyte
 from attrs import define, field
@@ -28,8 +30,8 @@ class Terminal:
 
     process: Process
     master: int
+    screen: pyte.Screen
     raw: bytearray = field(factory=bytearray)
-    screen: pyte.Screen = field(factory=lambda: pyte.Screen(COLUMNS, LINES))
     changed: asyncio.Event = field(factory=asyncio.Event)
     closed: bool = False
 
@@ -77,24 +79,39 @@ class Terminal:
 @asynccontextmanager
 async def terminal(*args: str, **env: str) -> AsyncIterator[Terminal]:
     """Run the command line in a terminal, and kill it at the end where it has not ended."""
+    async with in_terminal(
+        *PROGRAM, *args, env=environment(**{"TERM": "xterm-256color", **env})
+    ) as made:
+        yield made
+
+
+@asynccontextmanager
+async def in_terminal(
+    *program: str,
+    env: Mapping[str, str],
+    folder: Path | None = None,
+    columns: int = COLUMNS,
+    lines: int = LINES,
+) -> AsyncIterator[Terminal]:
+    """Run any program in a terminal, and kill it at the end where it has not ended."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def own_it() -> None:
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)  # so that Ctrl-C is a signal
 
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM,
-        *args,
-        env=environment(**{"TERM": "xterm-256color", **env}),
+        *program,
+        cwd=folder,
+        env=env,
         stdin=slave,
         stdout=slave,
         stderr=slave,
         preexec_fn=own_it,
     )
     os.close(slave)
-    made = Terminal(process, master)
+    made = Terminal(process, master, pyte.Screen(columns, lines))
     stream = pyte.ByteStream(made.screen)
     loop = asyncio.get_running_loop()
 
@@ -116,7 +133,8 @@ async def terminal(*args: str, **env: str) -> AsyncIterator[Terminal]:
         yield made
     finally:
         if process.returncode is None:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # a shell, and what it runs
         await process.wait()
         loop.remove_reader(master)
         os.close(master)

@@ -21,9 +21,9 @@ import pytest
 from aiohttp import web
 from attrs import define, field, frozen
 
-from ..processes import environment, required, server
+from ..processes import environment, free_port, required, server
 from ..support import eventually, running, within
-from .test_examples import EXAMPLES, free_port
+from .test_examples import EXAMPLES
 
 AGENT = "a.1:b@c"  # an id may hold what means something elsewhere in an address
 STALE_AFTER = timedelta(seconds=3)

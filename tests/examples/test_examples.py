@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..processes import environment, server
+from ..processes import environment, free_port, server
 from ..support import within
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -46,13 +45,6 @@ async def says(process: Process, part: str) -> None:
         if part in line:
             return
     raise AssertionError(f"it never said {part!r}")
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 async def test_minimal_agent() -> None:

@@ -1,0 +1,128 @@
+"""What a user pastes from the README and from docs/ works, in the order of the page."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from cameleer_registry.client import Agent
+
+from ..support import serving
+from .pages import CTRL_C, GUIDES, ROOT, Block, blocks
+from .reader import Reader, reading
+
+SNIPPETS: Final = {"sh", "python", "console"}
+TEXTS: Final = {"http", "ini", "json", "mermaid", "nginx", "text", "toml", "yaml"}
+
+NOT_RUN: Final = {"sh ci": 1, "console elsewhere": 2}
+"""Snippets that no test of a page runs, by what marks them, and how many there are.
+
+``ci``: the line that runs all tests, this one among them; what runs in CI is that line.
+``elsewhere``: what ``agents --watch`` and ``simulate`` print; tests/cli/ runs them.
+"""
+
+WORD: Final = re.compile(r"ci|elsewhere|stays|exit=[0-9]+|[\w-]+\.(?:py|toml)")
+
+WITH_SNIPPETS: Final = [page for page in GUIDES if any(blocks(page, *SNIPPETS))]
+
+
+def is_run(block: Block) -> bool:
+    return not {"ci", "elsewhere"} & set(block.words)
+
+
+@asynccontextmanager
+async def prepared(page: Path, reader: Reader) -> AsyncIterator[None]:
+    """Run what a page takes for granted."""
+    if page.name not in ("cli.md", "client.md"):
+        yield  # it begins with nothing
+        return
+    async with AsyncExitStack() as stack, serving() as served:
+        reader.ports["8081"] = served.port
+        if page.name == "cli.md":
+            await stack.enter_async_context(fleet(reader))
+        yield
+
+
+@asynccontextmanager
+async def fleet(reader: Reader) -> AsyncIterator[None]:
+    """Run the three agents that the page shows."""
+    group = "order-service-prod"
+    agents = [
+        Agent(reader.url, agent_id="billing-1", group="billing", version="4.9.0"),
+        Agent(
+            reader.url,
+            agent_id="order-service-1",
+            group=group,
+            name="Order service 1",
+            version="4.9.0",
+            route_ids=["orders-in", "orders-out"],
+            capabilities={"config-update": True, "deep-trace": {"depth": 3}},
+        ),
+        Agent(reader.url, agent_id="order-service-2", group=group, version="4.8.1"),
+    ]
+
+    async def apply(_: object) -> None: ...
+
+    async def refuse(_: object) -> None:
+        raise RuntimeError("revision 7 needs Camel 4.9")
+
+    for agent, handler in zip(agents, (apply, apply, refuse), strict=True):
+        agent.on("config-update")(handler)
+    tasks = [asyncio.create_task(agent.run()) for agent in agents]
+    try:
+        await reader.connected(len(agents))
+        yield
+    finally:
+        for agent in agents:
+            agent.stop()
+        await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=lambda page: page.name)
+async def test_snippets_of_a_page_work_in_their_order(page: Path, tmp_path: Path) -> None:
+    """They end as they should, and show what the page says they show."""
+    async with reading(tmp_path) as reader, prepared(page, reader):
+        await reader.read([block for block in blocks(page) if is_run(block)])
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    """In words that mean something, so that nothing is left out by a slip of the pen."""
+    for block in blocks(page):
+        assert block.language in {*SNIPPETS, *TEXTS, CTRL_C}, f"{block} is in no language"
+        for word in block.words:
+            assert WORD.fullmatch(word), f"{block}: {word!r} means nothing"
+
+
+def test_what_is_not_run_is_little() -> None:
+    """And each of it for a reason."""
+    left_out = [
+        f"{block.language} {block.words[0]}"
+        for page in GUIDES
+        for block in blocks(page)
+        if not is_run(block)
+    ]
+    assert sorted(NOT_RUN) == sorted(set(left_out))
+    assert NOT_RUN == {mark: left_out.count(mark) for mark in left_out}
+
+
+def test_the_line_that_runs_all_tests_is_what_runs_in_ci() -> None:
+    """As it stands."""
+    [line] = [block.text for page in GUIDES for block in blocks(page) if "ci" in block.words]
+    assert line in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_every_file_that_is_saved_is_used() -> None:
+    """Otherwise it would only look as if it had been tried."""
+    for page in WITH_SNIPPETS:
+        found = list(blocks(page))
+        for number, block in enumerate(found):
+            if block.file is not None:
+                rest = (later.text for later in found[number + 1 :] if later.language in SNIPPETS)
+                assert any(block.file in text for text in rest), f"{block} is never used"
