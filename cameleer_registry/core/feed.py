@@ -128,6 +128,8 @@ class DeliveryAcknowledgedEvent(DeliveriesEvent):
 
     failures: tuple[Failure, ...]
     """Those of them that failed."""
+    failed_count: int
+    """Agents that have acknowledged the command with FAILURE so far, these included."""
 
 
 @frozen(kw_only=True)

@@ -57,6 +57,7 @@ class OpenCommand:
     type: CommandType
     groups: Collection[str]
     counts: dict[DeliveryState, int]
+    failed_count: int = 0
     share: Share | None = None  # None while nothing waits to be told
 
 
@@ -101,6 +102,7 @@ class Shares:
         share = self._share(command, DeliveryState.ACKNOWLEDGED, None, fact.at)
         self._settle(command, share, (fact.agent_id,))
         if fact.result.status is Outcome.FAILURE:
+            command.failed_count += 1
             message = fact.result.message
             cut = None if message is None else message[:LONGEST_MESSAGE]
             share.failures.append(Failure(agent_id=fact.agent_id, message=cut))
@@ -155,7 +157,9 @@ class Shares:
             "counts": dict(counts),
         }
         if share.reason is None:
-            acknowledged = feed.DeliveryAcknowledgedEvent(**told, failures=tuple(share.failures))
+            acknowledged = feed.DeliveryAcknowledgedEvent(
+                **told, failures=tuple(share.failures), failed_count=command.failed_count
+            )
             self._tell(News(FeedType.DELIVERY_ACKNOWLEDGED, command.groups, acknowledged))
         else:
             expired = feed.DeliveryExpiredEvent(**told, reason=share.reason)

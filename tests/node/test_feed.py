@@ -181,7 +181,7 @@ def test_acknowledgements_of_a_moment_share_an_event(told: Told) -> None:
     ids = deliveries(told, 5)
     for agent_id in ids[:3]:
         assert [] == told.of(told.talk.at(1).ack(agent_id, "c"))
-    shared = {"commandId": "c", "type": "config-update", "failures": []}
+    shared = {"commandId": "c", "type": "config-update", "failures": [], "failedCount": 0}
     first = {"at": at(1), **shared, "agentIds": ids[:3], "status": "PENDING"}
     assert [("delivery-acknowledged", {**first, "counts": counts(2, 3, 0)})] == told.later()
     assert [] == told.later()
@@ -213,6 +213,23 @@ def test_failures_are_named_with_their_messages(told: Told) -> None:
         {"agentId": ids[0], "message": "x" * 500},
         {"agentId": ids[1], "message": None},
     ] == data["failures"]
+    assert 2 == data["failedCount"]
+
+
+def test_failures_are_counted_from_the_first_on(told: Told) -> None:
+    """Also where only the newest ones are named, and where others follow that are none."""
+    ids = deliveries(told, 450)
+    failed = Ack(status=Outcome.FAILURE)
+    news = []
+    for agent_id in ids[:401]:
+        news += told.of(told.talk.ack(agent_id, "c", failed))
+    news += told.later()
+    assert [] == told.of(told.talk.ack(ids[0], "c", failed))  # the first answer stands
+    for agent_id in ids[401:]:
+        news += told.of(told.talk.ack(agent_id, "c"))
+    assert [(200, 200), (200, 400), (1, 401), (0, 401)] == [
+        (len(data["failures"]), data["failedCount"]) for _, data in news
+    ]
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ async def test_what_happens_is_told(served: Served) -> None:
         "type": "config-update",
         "agentIds": ["a"],
         "failures": [{"agentId": "a", "message": "no"}],
+        "failedCount": 1,
         "status": "ACKNOWLEDGED",
         "counts": {"PENDING": 0, "ACKNOWLEDGED": 1, "EXPIRED": 0},
     } == {name: value for name, value in acknowledged.items() if name != "at"}
