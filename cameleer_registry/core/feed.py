@@ -108,9 +108,9 @@ class DeliveriesEvent(FeedEvent):
     type: CommandType
     agent_ids: tuple[str, ...]
     status: CommandStatus
-    """The command's, after this."""
+    """The command's, after all that is told of it in this moment."""
     counts: Mapping[DeliveryState, int]
-    """The command's deliveries by state, after this."""
+    """The command's deliveries by state, likewise."""
 
 
 @frozen(kw_only=True)

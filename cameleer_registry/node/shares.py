@@ -1,9 +1,9 @@
 """Deliveries told in shares: those of one command that change in the same moment share one event.
 
-So a broadcast to thousands does not flood the feed with thousands of events. A share is told when
-its moment is over, when it is full, when something else happens to deliveries of its command, or
-when its command has finished, whichever comes first: what is told of a command is in order, and
-its counts are exact.
+So a broadcast to thousands does not flood the feed with thousands of events. There is one share for
+each thing that can happen: acknowledgement, deadline, removal. Those of a command are told together:
+when its moment is over, when one of them is full, or when the command has finished, whichever comes
+first. Their counts are those after all of them, and exact.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ LONGEST_MESSAGE: Final = 500
 """Characters of a failure's message. The rest can be read from the deliveries."""
 
 
+Kind = tuple[DeliveryState, ExpiryReason | None]
+"""What happened to a delivery: its new state, and why where it expired."""
+
+
 @define(eq=False)
 class Share:
     """Deliveries of one command to which the same happened, one soon after the other."""
@@ -58,7 +62,8 @@ class OpenCommand:
     groups: Collection[str]
     counts: dict[DeliveryState, int]
     failed_count: int = 0
-    share: Share | None = None  # None while nothing waits to be told
+    # What waits to be told, by what happened.
+    shares: dict[Kind, Share] = field(factory=dict)
 
 
 class Shares:
@@ -67,7 +72,7 @@ class Shares:
     def __init__(self, tell: Callable[[News], None]) -> None:
         self._tell = tell
         self._open: dict[str, OpenCommand] = {}
-        # Those with a share that waits, by their ids.
+        # Those with shares that wait, by their ids.
         self._waiting: dict[str, OpenCommand] = {}
         self._takers: dict[type[events.Event], Callable[[Any], None]] = {
             events.CommandIssued: self._issued,
@@ -98,7 +103,9 @@ class Shares:
         )
 
     def _acknowledged(self, fact: events.DeliveryAcknowledged) -> None:
-        command = self._open[fact.command_id]
+        command = self._open.get(fact.command_id)
+        if command is None:
+            return
         share = self._share(command, DeliveryState.ACKNOWLEDGED, None, fact.at)
         self._settle(command, share, (fact.agent_id,))
         if fact.result.status is Outcome.FAILURE:
@@ -108,7 +115,9 @@ class Shares:
             share.failures.append(Failure(agent_id=fact.agent_id, message=cut))
 
     def _expired(self, fact: events.DeliveriesExpired) -> None:
-        command, told = self._open[fact.command_id], 0
+        command, told = self._open.get(fact.command_id), 0
+        if command is None:
+            return
         while told < len(fact.agent_ids):
             share = self._share(command, DeliveryState.EXPIRED, fact.reason, fact.at)
             part = fact.agent_ids[told : told + share.room]
@@ -116,23 +125,23 @@ class Shares:
             told += len(part)
 
     def _finished(self, fact: events.CommandFinished) -> None:
-        command = self._open.pop(fact.command_id)
-        if command.share is not None:
+        command = self._open.pop(fact.command_id, None)
+        if command is not None:
             self._tell_of(command)
 
     def _share(
         self, command: OpenCommand, state: DeliveryState, reason: ExpiryReason | None, at: Instant
     ) -> Share:
-        """Return a share of that kind with room in it; one that is in the way is told."""
-        share = command.share
-        if share is not None and (share.state, share.reason) == (state, reason) and share.room:
-            share.at = at
-            return share
-        if share is not None:
+        """Return the share of that kind, with room in it; a full one is told with all others."""
+        share = command.shares.get((state, reason))
+        if share is not None and not share.room:
             self._tell_of(command)
-        self._waiting[command.command_id] = command
-        command.share = Share(state, reason, at)
-        return command.share
+            share = None
+        if share is None:
+            share = command.shares[state, reason] = Share(state, reason, at)
+            self._waiting[command.command_id] = command
+        share.at = at
+        return share
 
     def _settle(self, command: OpenCommand, share: Share, agent_ids: Collection[str]) -> None:
         share.agent_ids += agent_ids
@@ -140,27 +149,31 @@ class Shares:
         command.counts[share.state] += len(agent_ids)
 
     def _tell_of(self, command: OpenCommand) -> None:
-        share, counts = command.share, command.counts
-        assert share is not None
-        command.share = None
-        del self._waiting[command.command_id]
-        told: dict[str, Any] = {
-            "at": time_of_day(share.at),
-            "command_id": command.command_id,
-            "type": command.type,
-            "agent_ids": tuple(share.agent_ids),
-            "status": status_of(
-                pending=counts[DeliveryState.PENDING],
-                acknowledged=counts[DeliveryState.ACKNOWLEDGED],
-                expired=counts[DeliveryState.EXPIRED],
-            ),
-            "counts": dict(counts),
-        }
-        if share.reason is None:
-            acknowledged = feed.DeliveryAcknowledgedEvent(
-                **told, failures=tuple(share.failures), failed_count=command.failed_count
-            )
-            self._tell(News(FeedType.DELIVERY_ACKNOWLEDGED, command.groups, acknowledged))
-        else:
-            expired = feed.DeliveryExpiredEvent(**told, reason=share.reason)
-            self._tell(News(FeedType.DELIVERY_EXPIRED, command.groups, expired))
+        self._waiting.pop(command.command_id, None)
+        shares, command.shares = command.shares, {}
+        for share in shares.values():
+            self._tell(_news(command, share))
+
+
+def _news(command: OpenCommand, share: Share) -> News:
+    """Return what is told of a share, with the counts of its command as they are now."""
+    counts = command.counts
+    told: dict[str, Any] = {
+        "at": time_of_day(share.at),
+        "command_id": command.command_id,
+        "type": command.type,
+        "agent_ids": tuple(share.agent_ids),
+        "status": status_of(
+            pending=counts[DeliveryState.PENDING],
+            acknowledged=counts[DeliveryState.ACKNOWLEDGED],
+            expired=counts[DeliveryState.EXPIRED],
+        ),
+        "counts": dict(counts),
+    }
+    if share.reason is None:
+        acknowledged = feed.DeliveryAcknowledgedEvent(
+            **told, failures=tuple(share.failures), failed_count=command.failed_count
+        )
+        return News(FeedType.DELIVERY_ACKNOWLEDGED, command.groups, acknowledged)
+    expired = feed.DeliveryExpiredEvent(**told, reason=share.reason)
+    return News(FeedType.DELIVERY_EXPIRED, command.groups, expired)

@@ -253,12 +253,12 @@ def test_a_share_is_bounded(told: Told, outcome: Outcome, count: int, expected: 
 
 
 def test_a_deadline_is_told_in_few_events(told: Told) -> None:
-    """After the acknowledgements that came before it."""
+    """Together with the acknowledgements that came before it."""
     ids = deliveries(told, 2502)
     told.of(told.talk.ack(ids[0], "c"))
     news = told.of(told.talk.at(TTL + 1).sweep_commands(None))
     assert [
-        ("delivery-acknowledged", None, 1, "PENDING", counts(2501, 1, 0)),
+        ("delivery-acknowledged", None, 1, "PENDING", counts(1501, 1, 1000)),
         ("delivery-expired", "deadline", 1000, "PENDING", counts(1501, 1, 1000)),
         ("delivery-expired", "deadline", 1000, "PENDING", counts(501, 1, 2000)),
         ("delivery-expired", "deadline", 501, "EXPIRED", counts(0, 1, 2501)),
@@ -282,20 +282,42 @@ def test_what_is_deleted_in_a_moment_expires_in_one_event(told: Told) -> None:
     )
 
 
-def test_kinds_take_turns_in_order(told: Told) -> None:
-    """What happened between two shares of one kind is told between them, and counted so."""
-    ids = deliveries(told, 4)
-    told.of(told.talk.ack(ids[0], "c"))
-    told.of(told.talk.remove(ids[1]))
-    told.of(told.talk.ack(ids[2], "c"))
-    told.later()
-    events = [parsed(told.feed._ring[told.seen - back]) for back in (3, 2, 1, 0)]
+def test_kinds_that_take_turns_share_one_event_each(told: Told) -> None:
+    """Also where every second target is deleted; the counts are those after both."""
+    ids = deliveries(told, 401)
+    news = []
+    for acknowledging, deleted in zip(ids[0:400:2], ids[1:400:2], strict=True):
+        news += told.of(told.talk.ack(acknowledging, "c"))
+        news += told.of(told.talk.remove(deleted))
+    assert {"agent-removed"} == {kind for kind, _ in news}
     assert [
-        ("delivery-acknowledged", counts(3, 1, 0)),
-        ("agent-removed", None),
-        ("delivery-expired", counts(2, 1, 1)),
-        ("delivery-acknowledged", counts(1, 2, 1)),
-    ] == [(kind, data.get("counts")) for kind, data in events]
+        ("delivery-acknowledged", ids[0:400:2], counts(1, 200, 200)),
+        ("delivery-expired", ids[1:400:2], counts(1, 200, 200)),
+    ] == [(kind, data["agentIds"], data["counts"]) for kind, data in told.later()]
+
+
+def test_a_full_share_is_told_with_all_others_of_its_command(told: Told) -> None:
+    """So their counts agree with what has been told."""
+    ids = deliveries(told, 1102)
+    told.of(told.talk.remove(ids[0]))
+    news = [event for agent_id in ids[1:1002] for event in told.of(told.talk.ack(agent_id, "c"))]
+    assert [
+        ("delivery-expired", 1, counts(101, 1000, 1)),
+        ("delivery-acknowledged", 1000, counts(101, 1000, 1)),
+    ] == [(kind, len(data["agentIds"]), data["counts"]) for kind, data in news]
+    [(_, rest)] = told.later()
+    assert (ids[1001:1002], counts(100, 1001, 1)) == (rest["agentIds"], rest["counts"])
+
+
+def test_deliveries_of_a_command_that_nobody_was_told_of_are_left_out(told: Told) -> None:
+    """It could not be said how many there are; others are told."""
+    ids = deliveries(told, 3)
+    del told.feed._shares._open["c"]
+    assert [] == told.of(told.talk.ack(ids[0], "c")) + told.later()
+    assert ["agent-removed"] == [kind for kind, _ in told.of(told.talk.remove(ids[1]))]
+    told.of(told.talk.issue("d", Target.agent(ids[2])))
+    told.of(told.talk.ack(ids[2], "d"))
+    assert [] == told.of(told.talk.at(TTL + 1).sweep_commands(None)) + told.later()
 
 
 def test_what_is_forgotten_is_told_all_the_same() -> None:
