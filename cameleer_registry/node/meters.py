@@ -55,7 +55,7 @@ class Meters:
     """Counts what happened to one registry since it was made.
 
     Everything that can be counted stands here from the beginning with 0, so that a first time
-    shows as a rise.
+    shows as a rise. What becomes of a command whose issue was not counted is not counted either.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,9 @@ class Meters:
         self.deliveries[kind, "skipped"] += len(fact.skipped)
 
     def _acknowledged(self, fact: events.DeliveryAcknowledged) -> None:
-        kind, issued = self._open[fact.command_id]
+        if (known := self._open.get(fact.command_id)) is None:
+            return
+        kind, issued = known
         succeeded = fact.result.status is Outcome.SUCCESS
         self.deliveries[kind, "success" if succeeded else "failure"] += 1
         self.ack_seconds[kind].observe((fact.at.steady - issued) / NANOSECONDS)
@@ -128,13 +130,17 @@ class Meters:
         self.late_acks[self._finished.get(fact.command_id, UNKNOWN)] += 1
 
     def _expired(self, fact: events.DeliveriesExpired) -> None:
-        kind, _ = self._open[fact.command_id]
+        if (known := self._open.get(fact.command_id)) is None:
+            return
+        kind, _ = known
         removed = fact.reason is ExpiryReason.AGENT_REMOVED
         outcome = "agent-removed" if removed else "expired"
         self.deliveries[kind, outcome] += len(fact.agent_ids)
 
     def _command_finished(self, fact: events.CommandFinished) -> None:
-        kind, _ = self._open.pop(fact.command_id)
+        if (known := self._open.pop(fact.command_id, None)) is None:
+            return
+        kind, _ = known
         self.commands_finished[kind, fact.status] += 1
         self._finished[fact.command_id] = kind
         if len(self._finished) > FINISHED_REMEMBERED:

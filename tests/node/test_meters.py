@@ -109,6 +109,28 @@ async def test_only_so_many_finished_commands_are_remembered(
     assert {"replay": 3, "unknown": 2} == {k: n for k, n in node.meters.late_acks.items() if n}
 
 
+async def test_a_command_that_was_not_counted_is_left_out() -> None:
+    """However it ends."""
+    hands = Hands()
+    node = hands.node()
+    for _ in range(2):
+        lost = await node.issue(Order(type=CommandType.REPLAY), Target.agent("a"))
+        del node.meters._open[lost.command_id]
+        facts = node.registry.acknowledge(
+            "a", lost.command_id, Ack(), now=node.clock.now(), size=0
+        )[1]
+        for fact in facts:
+            node.meters.count(fact)
+    expiring = await node.issue(Order(type=CommandType.REPLAY), Target.agent("a"))
+    del node.meters._open[expiring.command_id]
+    hands.steady += 60 * SECOND
+    for fact in node.registry.sweep_commands(now=node.clock.now()):
+        node.meters.count(fact)
+    assert {0} == set(node.meters.deliveries.values())
+    assert {0} == set(node.meters.commands_finished.values())
+    assert 3 == node.meters.commands_issued[CommandType.REPLAY]
+
+
 async def test_an_answer_at_the_deadline_is_late() -> None:
     """One a nanosecond before it took 60 s, the last bound that there is."""
     hands = Hands()
