@@ -359,10 +359,11 @@ class Node:
         return self.registry.sweep_leases(now=now) + self.registry.sweep_commands(now=now)
 
     def carry_out(self, facts: Events) -> None:
-        """Act on what has happened."""
+        """Act on what has happened, on all of it, and then tell of it."""
         for fact in facts:
             if (effect := self._effects.get(type(fact))) is not None:
                 effect(fact)
+        for fact in facts:
             for tell in self._tellers:
                 try:
                     tell(fact)

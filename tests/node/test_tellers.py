@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cameleer_registry.core.events import AgentRegistered
+from cameleer_registry.core.events import AgentRegistered, StreamClosed
 
-from ..support import Served
+from ..support import Served, streaming
 
 
 @pytest.mark.parametrize("teller", range(3))
@@ -29,3 +29,22 @@ async def test_one_that_fails_fails_nobody_else(
     assert [number for number in range(3) if number != teller] == told
     assert "a fact was not told" in caplog.text
     assert AgentRegistered.__name__ in [getattr(record, "fact", "") for record in caplog.records]
+
+
+async def test_everything_is_done_before_anything_is_told(served: Served) -> None:
+    """Whoever tells of one fact finds the streams as they are after all of them."""
+    await served.register("a")
+    open_streams: list[tuple[str, int]] = []
+
+    def tell(fact: Any) -> None:
+        open_streams.append((type(fact).__name__, len(served.node.streams)))
+
+    async with streaming(served, "a"):
+        served.node._tellers = (tell,)
+        facts = served.node.registry.remove("a", now=served.node.clock.now())
+        ended = [fact for fact in facts if isinstance(fact, StreamClosed)]
+        others = [fact for fact in facts if not isinstance(fact, StreamClosed)]
+        served.node.carry_out(others + ended)
+    assert [(type(fact).__name__, 0) for fact in others + ended] == open_streams
+    assert others
+    assert ended
