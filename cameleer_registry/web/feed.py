@@ -22,7 +22,7 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
     feed = request.app[NODE].feed
     interest = Interest(
         types=query.members(request, "types", FeedType),
-        groups=frozenset(query.words(request, "group")),
+        groups=query.group_names(request, "group"),
     )
     feed.check_room()
     response, transport, chunked = await begin(request)

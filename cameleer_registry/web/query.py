@@ -9,6 +9,8 @@ from typing import Final, TypeVar
 
 from aiohttp import web
 
+from ..core import rules
+from ..core.rules import GroupName
 from ..errors import Fault, InvalidRequest
 
 E = TypeVar("E", bound=StrEnum)
@@ -41,6 +43,22 @@ def members(request: web.Request, name: str, enum: type[E]) -> frozenset[E]:
     if faults:
         raise InvalidRequest(faults)
     return frozenset(choices[word.lower()] for word in asked)
+
+
+def group_names(request: web.Request, name: str) -> frozenset[GroupName]:
+    """Return the values of a parameter that names groups, whether or not there are such.
+
+    Raises InvalidRequest where none could be called that.
+    """
+    names, faults = set(), []
+    for word in words(request, name):
+        try:
+            names.add(rules.group_name(word))
+        except ValueError as error:
+            faults.append(Fault(f"?{name}", f"{error}, got {word[:64]!r}"))
+    if faults:
+        raise InvalidRequest(faults)
+    return frozenset(names)
 
 
 def positive(request: web.Request, name: str) -> int | None:

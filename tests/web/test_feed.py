@@ -207,6 +207,18 @@ async def test_types_that_are_none_are_refused(served: Served, query: str) -> No
     assert 0 == len(served.node.feed.streams)
 
 
+@pytest.mark.parametrize(
+    "query", ["?group=", "?group=g,", "?group=a%20b", "?group=" + "g" * 129, "?group=%00&group=-"]
+)
+async def test_groups_that_cannot_be_are_refused(served: Served, query: str) -> None:
+    """An empty one would be followed for ever, and nothing would come. Nothing is opened."""
+    answer = await served.request("GET", f"/events{query}")
+    assert (400, "invalid-request") == (answer.status, answer.code)
+    assert query.count("group") == len(answer.json()["errors"])
+    assert {"?group"} == {fault["path"] for fault in answer.json()["errors"]}
+    assert 0 == len(served.node.feed.streams)
+
+
 # Coming back
 
 

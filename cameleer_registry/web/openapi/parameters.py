@@ -66,7 +66,9 @@ DELIVERY_STATES: Final = _any_of(
 EVENT_TYPES: Final = _any_of(
     "types", FeedType, "Only events of these types, in any case.", "agent-status"
 )
-EVENT_GROUPS: Final = _any_of("group", str, "Only events about these groups.", "order-service-prod")
+EVENT_GROUPS: Final = _any_of(
+    "group", rules.GroupName, "Only events about these groups.", "order-service-prod"
+)
 LAST_EVENT_ID_IN_QUERY: Final = Parameter(
     name="lastEventId",
     where="query",
