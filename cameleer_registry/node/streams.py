@@ -239,8 +239,8 @@ class Streams(Generic[S]):
             stream.abort()
 
     def next_wake(self) -> float:
-        """Return in how many seconds the keeper should look again: soon enough for new streams."""
-        most = min(1.0, self.keepalive_interval / 4)
+        """Return in how many seconds to look again: soon enough for what begins meanwhile."""
+        most = min(1.0, self.keepalive_interval / 4, self.stall_timeout / 4)
         first = next(iter(self._keepalive_due.values()), None)
         # asyncio wakes up to a clock's tick early: to sleep for the rest of it would be to spin.
         return most if first is None else min(most, max(0.001, first - self._time()))

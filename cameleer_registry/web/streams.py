@@ -15,6 +15,10 @@ from ..core.model import Target
 from ..errors import AgentNotRegistered
 from .keys import NODE
 
+KERNEL_STALLS: Final = 2
+"""Stall timeouts after which the kernel gives up on a peer that takes nothing. It is there for those
+that are gone without a word: of one that is there and does not read, the server says so first."""
+
 LONGEST_USER_TIMEOUT: Final = 2_000_000
 """Seconds. TCP_USER_TIMEOUT is an int of milliseconds: 24.8 days."""
 
@@ -57,7 +61,8 @@ async def begin(request: web.Request) -> tuple[EventStreamResponse, asyncio.Tran
 
     Raises ConnectionResetError where the client is gone.
     """
-    response = EventStreamResponse(send_timeout=request.app[NODE].settings.stream_stall_timeout)
+    stall_timeout = request.app[NODE].settings.stream_stall_timeout
+    response = EventStreamResponse(send_timeout=KERNEL_STALLS * stall_timeout)
     await response.prepare(request)
     if request.transport is None:
         raise ConnectionResetError("the client is gone")

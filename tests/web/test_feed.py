@@ -476,9 +476,11 @@ async def test_who_drops_out_and_comes_back_sees_each_event_once_or_a_reset(
 # Those who do not keep up, go away, or are too many
 
 
-async def test_a_reader_that_takes_nothing_is_aborted_after_a_while() -> None:
-    """Others are told everything meanwhile."""
-    async with serving(Settings(stream_stall_timeout=0.2)) as served:
+async def test_a_reader_that_takes_nothing_is_aborted_after_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Others are told everything meanwhile, and the log says why."""
+    async with serving(Settings(stream_stall_timeout=0.5)) as served:
         with contextlib.closing(await unread(served)):
             async with following(served) as other:
                 start = newest(served)
@@ -486,6 +488,7 @@ async def test_a_reader_that_takes_nothing_is_aborted_after_a_while() -> None:
                 assert list(range(start + 1, start + 9001)) == await ids(other, 9000)
                 await eventually(lambda: len(served.node.feed.streams) == 1)
                 await eventually(lambda: len(served.node.feed.streams._connections) == 1)
+        assert "feed aborted, its reader does not keep up" in caplog.messages
 
 
 async def test_a_reader_that_the_history_does_not_wait_for_is_aborted(

@@ -15,6 +15,7 @@ from aiohttp import web
 from cameleer_registry import NODE, CommandType, Order, Settings, Target, create_app
 
 from ..support import (
+    begin_stream,
     Connection,
     Served,
     connected,
@@ -336,7 +337,7 @@ async def test_a_reader_past_the_backlog_is_aborted_and_holds_up_nobody() -> Non
 
 async def test_a_reader_that_stalls_is_aborted_after_a_while() -> None:
     """Time bounds a backlog, too: one that stays below the limit in bytes is not kept for ever."""
-    settings = Settings(max_stream_backlog=2**30, stream_stall_timeout=0.2)
+    settings = Settings(max_stream_backlog=2**30, stream_stall_timeout=0.5)
     async with serving(settings) as served:
         await served.register("slow")
         sock = await unread(served, "slow")
@@ -344,7 +345,27 @@ async def test_a_reader_that_stalls_is_aborted_after_a_while() -> None:
         assert served.node.agent("slow").connected
         await eventually(lambda: not served.node.agent("slow").connected)
         await eventually(lambda: not served.node.streams._connections)
+        closed = served.node.meters.streams_closed
+        assert {"slow-consumer": 1} == {str(reason): n for reason, n in closed.items() if n}
         sock.close()
+
+
+@pytest.mark.parametrize("path", ["/agents/a/events", "/events"])
+async def test_the_kernel_gives_a_reader_up_later_than_the_server(path: str) -> None:
+    """The server says why; the kernel could only say that the connection is gone."""
+    async with serving(Settings(stream_stall_timeout=7)) as served:
+        await served.register("a")
+        async with connected(served) as connection:
+            await begin_stream(served, connection, path, version="1.1", headers="")
+            [stream] = [*served.node.streams, *served.node.feed.streams]
+            sock = stream.transport.get_extra_info("socket")
+            assert 14_000 == sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+
+async def test_stalls_are_looked_for_often_enough() -> None:
+    """In time to be first, also where keepalives are rare and timeouts are short."""
+    async with serving(Settings(stream_stall_timeout=0.2, keepalive_interval=60)) as served:
+        assert 0.05 == served.node.streams.next_wake() == served.node.feed.streams.next_wake()
 
 
 async def test_a_reader_that_catches_up_is_kept() -> None:
