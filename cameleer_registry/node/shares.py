@@ -1,9 +1,9 @@
 """Deliveries told in shares: those of one command that change in the same moment share one event.
 
-So a broadcast to thousands does not flood the feed with thousands of events. There is one share for
-each thing that can happen: acknowledgement, deadline, removal. Those of a command are told together:
-when its moment is over, when one of them is full, or when the command has finished, whichever comes
-first. Their counts are those after all of them, and exact.
+So a broadcast to thousands does not flood the feed with thousands of events. There is one share
+for each thing that can happen: acknowledgement, deadline, removal. Those of a command are told
+together: when its moment is over, when one of them is full, or when the command has finished,
+whichever comes first. Their counts are those after all of them, and exact.
 """
 
 from __future__ import annotations

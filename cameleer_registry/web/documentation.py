@@ -11,9 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ..errors import NotFound
+from ..settings import Settings
 from . import pages
 from .keys import DOCUMENTS, NODE
 
@@ -36,20 +37,30 @@ FILES: Final = {
 
 async def show_document(request: web.Request) -> web.Response:
     """``GET /openapi.json``: the document, made when it is first asked for."""
-    # Imported here, because few who start a server ask for it, and all of them wait for imports.
-    from .openapi import document
-
     documents, router = request.app[DOCUMENTS], request.app.router
     prefix = router["agents"].canonical.removesuffix("/api/v1/agents")
     if prefix not in documents:
         settings = request.app[NODE].settings
-        documents[prefix] = await asyncio.to_thread(document.render, router, prefix, settings)
+        documents[prefix] = await asyncio.to_thread(_render, router, prefix, settings)
     return web.Response(body=documents[prefix], content_type="application/json")
+
+
+def _render(router: web.UrlDispatcher, prefix: str, settings: Settings) -> bytes:
+    # Imported here, because few who start a server ask for it, and all of them wait for imports;
+    # and in this thread, because it takes what thousands of heartbeats do.
+    from .openapi import document
+
+    return document.render(router, prefix, settings)
 
 
 async def show_page(_request: web.Request) -> web.FileResponse:
     """``GET /docs``."""
     return _file(PAGE)
+
+
+async def show_way(_request: web.Request) -> web.Response:
+    """Lead from ``/docs/`` to the page, whose addresses are relative to where it stands."""
+    return web.Response(status=308, headers={hdrs.LOCATION: "../docs"})
 
 
 async def show_file(request: web.Request) -> web.FileResponse:
@@ -65,5 +76,5 @@ def _file(path: Path) -> web.FileResponse:
     return web.FileResponse(path, headers=pages.headers(path.suffix, img_src="'self' data:"))
 
 
-PAGES: Final = (show_page, show_file)
+PAGES: Final = (show_page, show_way, show_file, show_document)
 """What a browser asks for on its own, without a header of ours."""

@@ -77,7 +77,7 @@ def check_version(request: web.Request) -> None:
     """Refuse a protocol version that is not spoken here; raises UnsupportedProtocolVersion.
 
     Not from an orchestrator's probes, from Prometheus, or from a browser that opens a page: they
-    speak none.
+    speak none. Nor is one required where there is nothing that could be spoken to.
     """
     versions = request.headers.getall(VERSION_HEADER, [])
     unsupported = [version for version in versions if version not in SUPPORTED_VERSIONS]
@@ -85,6 +85,8 @@ def check_version(request: web.Request) -> None:
         return
     if unsupported:
         asked = f"protocol version {unsupported[0]!r} is not supported"
+    elif isinstance(request.match_info.http_exception, web.HTTPNotFound):
+        return
     elif request.app[NODE].settings.require_protocol_version:
         asked = f"the header {VERSION_HEADER} is required"
     else:

@@ -50,6 +50,7 @@ PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/", console.show_page),
     ("GET", "/console/{file:.+}", console.show_file),
     ("GET", "/docs", documentation.show_page),
+    ("GET", "/docs/", documentation.show_way),
     ("GET", "/docs/{file}", documentation.show_file),
     # The bare prefix of a sub-application. Elsewhere aiohttp reads it as "/", which comes first.
     ("GET", "", console.show_way),

@@ -16,8 +16,8 @@ from ..errors import AgentNotRegistered
 from .keys import NODE
 
 KERNEL_STALLS: Final = 2
-"""Stall timeouts after which the kernel gives up on a peer that takes nothing. It is there for those
-that are gone without a word: of one that is there and does not read, the server says so first."""
+"""Stall timeouts after which the kernel gives up on a peer that takes nothing. It is there for
+those that are gone without a word: of one that does not read, the server says so first."""
 
 LONGEST_USER_TIMEOUT: Final = 2_000_000
 """Seconds. TCP_USER_TIMEOUT is an int of milliseconds: 24.8 days."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urljoin
 
 from aiohttp import web
 
@@ -12,7 +15,7 @@ from cameleer_registry import NODE, Settings, create_app
 from cameleer_registry.web.documentation import FILES, PAGE
 
 from ..browser import browsing, looking
-from ..support import Served, running, serving
+from ..support import Served, running, serving, within
 
 POLICY = {
     "default-src": "'none'",
@@ -54,7 +57,7 @@ async def test_the_page_and_its_files(served: Served) -> None:
 
 async def test_a_file_that_is_not_there(served: Served) -> None:
     """404; the package that Swagger UI comes in has more files than these."""
-    for name in ("nix", "index.html", "..%2Finitializer.js", "swagger-ui-bundle.js.map", ""):
+    for name in ("nix", "index.html", "..%2Finitializer.js", "swagger-ui-bundle.js.map"):
         answer = await served.request("GET", f"//docs/{name}")
         assert (404, "not-found") == (answer.status, answer.code)
 
@@ -78,7 +81,43 @@ async def test_the_page_is_shown_where_the_version_is_required() -> None:
     async with serving(Settings(require_protocol_version=True)) as served:
         assert 200 == (await served.request("GET", "//docs")).status
         assert 200 == (await served.request("GET", "//docs/initializer.js")).status
-        assert 400 == (await served.request("GET", "/openapi.json")).status
+        assert 308 == (await served.request("GET", "//docs/")).status
+        assert 200 == (await served.request("GET", "/openapi.json")).status
+        assert 400 == (await served.request("GET", "/agents")).status
+
+
+async def test_a_slash_too_many_leads_to_the_page(served: Served) -> None:
+    """Relative to where it was asked for, under a prefix as well."""
+    async with mounted() as below:
+        for place in (served, below):
+            answer = await place.request("GET", f"/{place.prefix}/docs/")
+            assert (308, "../docs") == (answer.status, answer.headers["location"])
+            there = urljoin(f"{place.url}/docs/", answer.headers["location"])
+            assert f"{place.url}/docs" == there
+
+
+async def test_the_document_is_imported_and_made_beside_the_loop() -> None:
+    """Both take as long as thousands of heartbeats, and others should not wait for it."""
+    program = """
+import asyncio, sys, threading
+from aiohttp.test_utils import make_mocked_request
+from cameleer_registry import create_app
+from cameleer_registry.web import documentation
+
+class Watcher:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("cameleer_registry.web.openapi"):
+            threads.add(threading.current_thread() is threading.main_thread())
+
+threads = set()
+sys.meta_path.insert(0, Watcher())
+app = create_app()
+request = make_mocked_request("GET", "/api/v1/openapi.json", app=app)
+asyncio.run(documentation.show_document(request))
+assert threads == {False}, threads
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert 0 == await within(process.wait())
 
 
 async def test_the_api_is_read_and_tried_in_a_browser() -> None:

@@ -66,6 +66,17 @@ async def test_the_version_may_be_required() -> None:
             assert 200 == (await served.request("GET", path)).status
 
 
+async def test_no_version_is_required_of_what_does_not_exist() -> None:
+    """It is 404 to everybody; with another method, an address that exists is still one of ours."""
+    async with serving(Settings(require_protocol_version=True)) as served:
+        for path in ("//favicon.ico", "/agent", "//docs/nix.js"):
+            answer = await served.request("GET", path)
+            assert (404, "not-found") == (answer.status, answer.code)
+        assert 400 == (await served.request("PUT", "/agents")).status
+        answer = await served.request("GET", "/agent", headers={VERSION: "2"})
+        assert "unsupported-protocol-version" == answer.code
+
+
 CROSS_SITE: list[dict[str, str]] = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},

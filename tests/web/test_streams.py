@@ -15,9 +15,9 @@ from aiohttp import web
 from cameleer_registry import NODE, CommandType, Order, Settings, Target, create_app
 
 from ..support import (
-    begin_stream,
     Connection,
     Served,
+    begin_stream,
     connected,
     eventually,
     open_stream,

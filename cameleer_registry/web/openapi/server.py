@@ -14,6 +14,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="showDocument",
         tag="Server",
         summary="Show this document",
+        versioned=False,
         answers=(
             Answer(
                 status=200,
