@@ -39,6 +39,8 @@ HISTORY_BYTES: Final = 16 * 2**20
 FOLLOWERS: Final = 25
 """Followers written to before others get their turn."""
 
+ENDS: Final = (CloseReason.CLIENT_GONE, CloseReason.SLOW_CONSUMER, CloseReason.SHUTDOWN)
+"""Why somebody's following may end."""
 
 UNTOLD: Final = frozenset({events.HeartbeatReceived, events.CommandPushed})
 """Facts that are not looked at any further: there are more of them than of all others."""
@@ -55,6 +57,8 @@ class Feed:
             stall_timeout=settings.stream_stall_timeout,
             on_lost=self.close,
         )
+        # How many have ended, by why.
+        self.closed = dict.fromkeys(ENDS, 0)
         self._ring = Ring(started.wall // 1000, limit=HISTORY, limit_bytes=HISTORY_BYTES)
         self._shares = Shares(self._append)
         # Set while there is something to be told.
@@ -137,6 +141,7 @@ class Feed:
         """End a follower's stream; it may be gone already."""
         if not self.streams.close(follower.stream_id, reason):
             return
+        self.closed[reason] += 1
         if reason is CloseReason.SLOW_CONSUMER:
             log.warning("feed aborted, its reader does not keep up", stream_id=follower.stream_id)
         else:

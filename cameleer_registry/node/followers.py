@@ -95,7 +95,7 @@ class Follower(EventStream):
         if self._position < self._ring.newest:
             self._schedule()
         elif self._leaving:
-            self._streams.close(self.stream_id, CloseReason.SHUTDOWN)
+            self._streams.lose(self, CloseReason.SHUTDOWN)
 
     def leave(self) -> None:
         """End the stream as soon as it has been told everything."""

@@ -80,6 +80,7 @@ class NodeCollector(Collector):
         yield gauge("cameleer_build_info", "Which release this is.", {__version__: 1}, "version")
         yield from self._of_agents()
         yield from self._of_streams()
+        yield from self._of_feeds()
         yield from self._of_commands()
         yield from self._of_time()
 
@@ -138,6 +139,18 @@ class NodeCollector(Collector):
             "cameleer_stream_conflicts_total",
             "Times that two processes seemed to use one agent id.",
             meters.conflicts,
+        )
+
+    def _of_feeds(self) -> Iterator[Metric]:
+        feed = self._node.feed
+        yield gauge(
+            "cameleer_feeds_open", "Followers of the operators' event feed.", len(feed.streams)
+        )
+        yield counter(
+            "cameleer_feeds_closed_total",
+            "Followers of the operators' event feed that have ended, by reason.",
+            feed.closed,
+            "reason",
         )
 
     def _of_commands(self) -> Iterator[Metric]:

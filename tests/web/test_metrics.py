@@ -27,6 +27,7 @@ from cameleer_registry import (
     __version__,
     create_app,
 )
+from cameleer_registry.core.events import CloseReason
 from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.node.clock import Clock
 from cameleer_registry.web.routes import PAGES, ROUTES
@@ -36,6 +37,7 @@ from ..support import (
     Served,
     connected,
     eventually,
+    following,
     running,
     serving,
     streaming,
@@ -184,6 +186,23 @@ async def test_the_backlog_is_that_of_the_worst_stream() -> None:
             assert 1_000_000 < waiting["b"] == max(waiting.values())
             now = await scrape(served)
             assert waiting["b"] == now.value("cameleer_stream_backlog_max_bytes")
+
+
+async def test_followers_of_the_feed_are_counted(served: Served) -> None:
+    """While they follow, and when they end, by why."""
+    reasons = [(reason,) for reason in ("client-gone", "slow-consumer", "shutdown")]
+    before = await scrape(served)
+    assert dict.fromkeys(reasons, 0) == before.values("cameleer_feeds_closed_total", zeros=True)
+    async with following(served), following(served):
+        slow, _ = served.node.feed.streams
+        async with following(served):
+            assert 3 == (await scrape(served)).value("cameleer_feeds_open")
+        await eventually(lambda: len(served.node.feed.streams) == 2)
+        served.node.feed.streams.lose(slow, CloseReason.SLOW_CONSUMER)
+        await served.node.shut_down()
+    now = await scrape(served)
+    assert 0 == now.value("cameleer_feeds_open")
+    assert dict.fromkeys(reasons, 1) == now.values("cameleer_feeds_closed_total")
 
 
 # Requests
