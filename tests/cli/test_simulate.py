@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from cameleer_registry import Order, Target
+
 from ..processes import PROGRAM, environment
 from ..support import Served, eventually, within
 from ..terminal import INTERRUPT, terminal
@@ -45,6 +47,9 @@ async def test_without_a_terminal(served: Served) -> None:
     """A line with the figures every few seconds; it ends by a signal, and the agents stay."""
     async with simulating(served, "--agents", "3", "--groups", "2") as process:
         await connected(served, 3)
+        # Who has answered knows of its own stream, too.
+        command = await served.node.issue(Order(type="replay"), Target.all())
+        await within(served.node.wait(command.command_id, 20))
         process.send_signal(signal.SIGINT)
         out, err = await within(process.communicate())
     assert (130, b"") == (process.returncode, err.strip())
