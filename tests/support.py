@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -219,10 +220,15 @@ async def open_stream(
 async def following(
     served: Served, query: str = "", *, version: str = "1.1", last_event_id: str | int | None = None
 ) -> AsyncIterator[Connection]:
-    """Follow the operators' feed, from behind an event, and read its head and its opening."""
+    """Follow the operators' feed, from behind an event, and read its head and its opening.
+
+    That is over with the position, where the server says one.
+    """
     headers = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
     async with connected(served) as connection:
         await begin_stream(served, connection, f"/events{query}", version=version, headers=headers)
+        if not headers and not re.search("lastEventId=.", query) and version == "1.1":
+            assert "position" == (await connection.event())["event"]
         yield connection
 
 

@@ -28,6 +28,7 @@ class FeedType(StrEnum):
     COMMAND_ISSUED = "command-issued"
     DELIVERY_ACKNOWLEDGED = "delivery-acknowledged"
     DELIVERY_EXPIRED = "delivery-expired"
+    POSITION = "position"
     RESET = "reset"
 
 
@@ -158,6 +159,7 @@ DATA: Final[Mapping[str, type[FeedEvent]]] = {
     FeedType.COMMAND_ISSUED: CommandIssuedEvent,
     FeedType.DELIVERY_ACKNOWLEDGED: DeliveryAcknowledgedEvent,
     FeedType.DELIVERY_EXPIRED: DeliveryExpiredEvent,
+    FeedType.POSITION: FeedEvent,
     FeedType.RESET: ResetEvent,
 }
 """The model of each type's data."""

@@ -111,8 +111,9 @@ class Feed:
     ) -> Follower:
         """Make a connection follow the feed, from behind the event that its client saw last.
 
-        Without one it begins with what happens next. Where what the client missed cannot be told
-        any more, that is what it is told first. The headers of the response must have been
+        Without one it begins with what happens next, and is told its position first, so that it can
+        come back whatever happens. Where what the client missed cannot be told any more, that is
+        what it is told first. The headers of the response must have been
         written; ``chunked`` tells whether they announce chunks. Raises TooManyFeeds, and then
         leaves the connection alone.
         """
@@ -134,6 +135,8 @@ class Feed:
             oldest = self._ring.oldest
             reset = ResetEvent(at=time_of_day(now), reason=found, oldest_id=oldest)
             follower.tell(ring.encode(newest, News(FeedType.RESET, (), reset)))
+        elif last_event_id is None:
+            follower.tell(ring.position(newest, time_of_day(now)))
         follower.advance()
         return follower
 

@@ -17,7 +17,7 @@ from attrs import frozen
 from ..core.events import CloseReason
 from ..core.feed import FeedType
 from .frames import KEEPALIVE, Frame
-from .ring import Entry, Ring
+from .ring import Entry, Ring, position
 from .streams import EventStream, Streams
 
 PIECE: Final = 65_536
@@ -25,6 +25,13 @@ PIECE: Final = 65_536
 
 LOOKED_AT: Final = 1000
 """Events looked at for one piece: of those, few may be wanted."""
+
+
+PASSED_OVER: Final = 1000
+"""Unwanted events after which a follower is told its position: a tenth of those that are kept."""
+
+PASSED_OVER_BYTES: Final = 2**20
+"""Bytes of them after which it is told likewise: a sixteenth of what is kept."""
 
 
 @frozen(kw_only=True)
@@ -47,7 +54,16 @@ EVERYTHING: Final = Interest()
 class Follower(EventStream):
     """One connection that follows the feed."""
 
-    __slots__ = ("_behind", "_interest", "_leaving", "_position", "_ring", "_scheduled")
+    __slots__ = (
+        "_behind",
+        "_interest",
+        "_leaving",
+        "_passed_over",
+        "_passed_over_bytes",
+        "_position",
+        "_ring",
+        "_scheduled",
+    )
 
     # It is told as soon as anything waits. Not 0: asyncio's TLS transport pauses at the mark
     # itself, and would do so while nothing waits.
@@ -66,6 +82,8 @@ class Follower(EventStream):
         self._ring = ring
         self._position = position
         self._interest = interest
+        # What it did not want since it was told anything.
+        self._passed_over = self._passed_over_bytes = 0
         # True while something waits in this process for the reader to take it.
         self._behind = False
         # True while a turn to write the next piece has been asked for.
@@ -126,7 +144,11 @@ class Follower(EventStream):
             asyncio.get_running_loop().call_soon(self.advance)
 
     def _next_piece(self) -> bytes:
-        """Gather what is wanted of the next events, up to a piece, and move on past them."""
+        """Gather what is wanted of the next events, up to a piece, and move on past them.
+
+        Who wants few of them is told now and then how far that has gone: otherwise it would come
+        back with the id of an event that is forgotten, though it has missed nothing.
+        """
         contents, size, most = [], 0, min(PIECE, self._streams.max_backlog)
         last = min(self._ring.newest, self._position + LOOKED_AT)
         while self._position < last and size < most:
@@ -135,4 +157,11 @@ class Follower(EventStream):
             if self._interest.includes(entry):
                 contents.append(entry.content)
                 size += len(entry.content)
+                self._passed_over = self._passed_over_bytes = 0
+            else:
+                self._passed_over += 1
+                self._passed_over_bytes += len(entry.content)
+        if self._passed_over >= PASSED_OVER or self._passed_over_bytes >= PASSED_OVER_BYTES:
+            contents.append(position(entry.id, entry.at))
+            self._passed_over = self._passed_over_bytes = 0
         return b"".join(contents)

@@ -13,11 +13,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Collection
+from datetime import datetime
 
 from attrs import frozen
 
 from .. import wire
-from ..core.feed import FeedType, ResetReason
+from ..core.feed import FeedEvent, FeedType, ResetReason
 from . import frames
 from .news import News
 
@@ -29,12 +30,21 @@ class Entry:
     id: int
     type: FeedType
     groups: Collection[str]
+    at: datetime
     content: bytes
 
 
 def encode(event_id: int, news: News) -> bytes:
     """Return the lines by which an event is told."""
     return frames.lines(str(event_id), news.type, wire.encode_line(news.data))
+
+
+def position(event_id: int, at: datetime) -> bytes:
+    """Return the lines by which a client is told where it is, though nothing has happened.
+
+    An id alone would do by the standard, but some clients dispatch it as an event without data.
+    """
+    return encode(event_id, News(FeedType.POSITION, (), FeedEvent(at=at)))
 
 
 class Ring:
@@ -64,7 +74,8 @@ class Ring:
 
     def append(self, news: News) -> None:
         """Number an event and keep it, and forget what is over the limits."""
-        entry = Entry(self.newest + 1, news.type, news.groups, encode(self.newest + 1, news))
+        content = encode(self.newest + 1, news)
+        entry = Entry(self.newest + 1, news.type, news.groups, news.data.at, content)
         self.newest += 1
         self._entries.append(entry)
         self.size += len(entry.content)

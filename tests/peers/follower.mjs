@@ -17,4 +17,5 @@ for (const type of ["agent-registered", "reset", "message"]) {
     }
   });
 }
+source.addEventListener("position", () => console.log("position"));
 source.onopen = () => console.log("open");

@@ -118,10 +118,11 @@ async def test_httpx_sse_follows_the_feed_and_comes_back(served: Server) -> None
                 return list(await within(take(source.aiter_sse(), count)))
 
         opened = asyncio.Event()
-        following = asyncio.create_task(follow(100))
+        following = asyncio.create_task(follow(101))
         await within(opened.wait())
         await register_many(client, 150)
-        events = await following
+        position, *events = await following
+        assert ("position", int(events[0].id) - 1) == (position.event, int(position.id))
         events += await follow(50, **{"Last-Event-ID": events[-1].id})
         ids = [int(event.id) for event in events]
         assert list(range(ids[0], ids[0] + 150)) == ids
@@ -129,10 +130,11 @@ async def test_httpx_sse_follows_the_feed_and_comes_back(served: Server) -> None
         assert all("a" == event.json()["agentId"] for event in events)
 
 
+@pytest.mark.parametrize("before", [0, 30])
 async def test_node_eventsource_follows_the_feed_and_comes_back_by_itself(
-    served: Server, node_modules: Path
+    served: Server, node_modules: Path, before: int
 ) -> None:
-    """Its connection is cut; nothing is lost, and nothing comes twice."""
+    """Its connection is cut, perhaps before anything has happened; nothing is lost or repeated."""
     port = int(served.url.rsplit(":", 1)[1])
     connections: list[asyncio.StreamWriter] = []
 
@@ -160,14 +162,15 @@ async def test_node_eventsource_follows_the_feed_and_comes_back_by_itself(
 
         async with served.client() as client:
             assert b"open\n" == await within(follower.stdout.readline())
-            await register_many(client, 30)
-            events = await read(30)
+            assert b"position\n" == await within(follower.stdout.readline())
+            await register_many(client, before)
+            events = await read(before)
             for writer in connections:
                 writer.transport.abort()
             await register_many(client, 30)
             assert b"open\n" == await within(follower.stdout.readline())
-            await register_many(client, 30)
-            events += await read(60)
+            await register_many(client, 60 - before)
+            events += await read(90 - before)
         assert 0 == await within(follower.wait())
         for writer in connections:
             writer.transport.abort()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from cameleer_registry import NODE, Ack, CommandType, Node, Order, Settings, Target, create_app
 from cameleer_registry.node import feed as feed_module
+from cameleer_registry.node import followers
 from cameleer_registry.node.followers import PIECE, Follower
 
 from ..core.conversations import registration
@@ -25,6 +26,7 @@ from ..support import (
     Connection,
     EndOfStream,
     Served,
+    begin_stream,
     connected,
     eventually,
     following,
@@ -46,6 +48,13 @@ def happen(node: Node, count: int = 1, *, name: str = "a", group: str = "g") -> 
 
 async def ids(follower: Connection, count: int) -> list[int]:
     return [int((await follower.event())["id"]) for _ in range(count)]
+
+
+async def beyond_positions(follower: Connection) -> dict[str, Any]:
+    """Read up to and including the next event that tells of something."""
+    while (event := await follower.event())["event"] == "position":
+        pass
+    return event
 
 
 def newest(served: Served) -> int:
@@ -131,6 +140,7 @@ async def test_http_1_0_gets_a_plain_feed(served: Served) -> None:
     """Without chunks, to the end of the connection."""
     async with following(served, version="1.0") as follower:
         await within(follower.reader.readuntil(b": connected\n"))
+        assert b"event: position\n" in await within(follower.reader.readuntil(b"\n\n"))
         happen(served.node)
         assert b"id: %d\n" % newest(served) == await within(follower.reader.readline())
         await served.node.shut_down()
@@ -222,6 +232,59 @@ async def test_groups_that_cannot_be_are_refused(served: Served, query: str) -> 
 # Coming back
 
 
+@pytest.mark.parametrize("query", ["", "?types=agent-removed", "?group=x"])
+async def test_who_has_seen_nothing_yet_can_come_back(served: Served, query: str) -> None:
+    """The feed begins with its position, whatever the filters say, so nothing is missed."""
+    happen(served.node, 3)
+    last = newest(served)
+    async with connected(served) as connection:
+        await begin_stream(served, connection, f"/events{query}", version="1.1", headers="")
+        position = await connection.event()
+    assert ("position", last, {"at"}) == (
+        position["event"],
+        int(position["id"]),
+        position["data"].keys(),
+    )
+    happen(served.node, 2)
+    async with following(served, last_event_id=position["id"]) as follower:
+        assert [last + 1, last + 2] == await ids(follower, 2)
+
+
+async def test_a_position_before_anything_has_happened(served: Served) -> None:
+    """It is that before the first event."""
+    async with connected(served) as connection:
+        await begin_stream(served, connection, "/events", version="1.1", headers="")
+        seen = (await connection.event())["id"]
+    happen(served.node)
+    async with following(served, last_event_id=seen) as follower:
+        assert [int(seen) + 1] == await ids(follower, 1)
+
+
+@pytest.mark.parametrize("limit", ["PASSED_OVER", "PASSED_OVER_BYTES"])
+async def test_who_wants_little_is_told_how_far_the_feed_has_gone(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """So it comes back with an id that is still known, and hears of no history that was lost."""
+    monkeypatch.setattr(feed_module, "HISTORY", 150)
+    monkeypatch.setattr(followers, limit, 100 if limit == "PASSED_OVER" else 2000)
+    async with serving() as served:
+        async with following(served, "?types=agent-removed") as follower:
+            happen(served.node, 99 if limit == "PASSED_OVER" else 5)
+            served.node.remove("a")  # from here on it is counted anew
+            removed = await follower.event()
+            assert ("agent-removed", newest(served)) == (removed["event"], int(removed["id"]))
+            happen(served.node, 100)
+            position = await follower.event()
+            assert "position" == position["event"]
+            assert int(removed["id"]) + 10 <= int(position["id"]) <= newest(served)
+            assert position["data"]["at"] >= removed["data"]["at"]
+        happen(served.node, 60)
+        query = "?types=agent-removed"
+        async with following(served, query, last_event_id=position["id"]) as follower:
+            served.node.remove("a")
+            assert "agent-removed" == (await beyond_positions(follower))["event"]
+
+
 async def test_without_an_id_the_feed_begins_with_what_happens_next(served: Served) -> None:
     """And without a reset."""
     happen(served.node, 5)
@@ -264,7 +327,7 @@ async def test_what_is_filtered_out_is_so_when_it_was_missed_too(served: Served)
     async with following(served, "?types=agent-removed", last_event_id=seen) as follower:
         [stream] = served.node.feed.streams
         assert stream._position < newest(served), "all looked at in one turn"
-        assert [seen + 5001] == await ids(follower, 1)
+        assert seen + 5001 == int((await beyond_positions(follower))["id"])
 
 
 @pytest.mark.parametrize("seen", ["1", "0193-a-uuid", "-1", "9" * 400, str(10**18)])

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import evolve
 
 from ... import wire
-from ...core.feed import AgentStatusEvent, FeedType
+from ...core.feed import AgentStatusEvent, FeedEvent, FeedType
 from ...core.model import (
     Ack,
     Agent,
@@ -138,6 +138,9 @@ STREAM: Final = (
 )
 FEED: Final = (
     "retry: 3214\n: connected\n"
+    + frames.lines(
+        "1795448257000016", FeedType.POSITION, wire.encode_line(FeedEvent(at=_ISSUED))
+    ).decode()
     + frames.lines(
         "1795448257000017",
         FeedType.AGENT_STATUS,
