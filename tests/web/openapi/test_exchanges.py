@@ -18,6 +18,7 @@ from cameleer_registry.web.connections import PoliteRunner
 from ...support import (
     Answer,
     Served,
+    begin_stream,
     connected,
     eventually,
     following,
@@ -274,6 +275,9 @@ async def test_the_feed_and_its_events() -> None:
         await asked.served.issue("/agents/a")
         seen: set[str] = set()
         async with following(asked.served, last_event_id="0") as feed:
+            seen.add(check(described, await feed.event()))
+        async with connected(asked.served) as feed:
+            await begin_stream(asked.served, feed, "/events", version="1.1", headers="")
             seen.add(check(described, await feed.event()))
         async with asyncio.timeout(20), following(asked.served, last_event_id=first - 1) as feed:
             while seen != {*FeedType} - {FeedType.AGENT_REMOVED}:
