@@ -14,7 +14,7 @@ from cameleer_registry.core.rules import AgentId, GroupName, Label, Note
 from cameleer_registry.node import feed
 
 from ..support import Served, serving, streaming
-from .browser import Console, looking
+from .browser import NARROW, WIDE, Console, looking
 
 MANY = 10_000
 ROWS = ".agents .rows > .row"
@@ -305,3 +305,20 @@ async def test_names_are_text_whatever_they_look_like(served: Served, console: C
     await console.go("#/timeline")
     await expect(page.locator(".timeline .row").nth(1)).to_be_visible()
     assert 0 == await page.locator("main img, main script, dialog img").count()
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_long_names_of_capabilities_leave_room_for_values(
+    served: Served, browser: Browser, size: tuple[int, int]
+) -> None:
+    """They are broken, and nothing goes beyond the pane's edge."""
+    async with looking(browser, served.url, size) as console:
+        await served.register("a", capabilities={"long-name-" + "x" * 190: "its value"})
+        await console.open("#/agents/a")
+        value = console.page.locator(".capabilities dd")
+        await expect(value).to_have_text('"its value"')
+        box = await value.bounding_box()
+        assert box
+        assert box["width"] > 150
+        body = console.page.locator(".pane-body")
+        assert await body.evaluate("body => body.scrollWidth <= body.clientWidth")
