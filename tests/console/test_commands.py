@@ -80,6 +80,30 @@ async def test_a_command_to_an_agent(served: Served, console: Console) -> None:
     await expect(console.page.locator(".pane .numbers")).to_have_text("1 pending")
 
 
+async def test_numbers_are_shown_and_indented_without_loss(
+    served: Served, console: Console
+) -> None:
+    """In a payload, in what an agent says, in its capabilities, and while they are typed."""
+    page = console.page
+    await served.register("a", capabilities={"limit": [9007199254740993, 2.0]})
+    await console.open("#/agents/a")
+    await expect(page.locator(".capabilities dd")).to_have_text("[9007199254740993,2.0]")
+    dialog = await choose(console, "One agent")
+    await dialog.locator("textarea").fill('{"n":9007199254740993,"f":1.0}')
+    await dialog.get_by_role("button", name="Indent").click()
+    shown = '{\n  "n": 9007199254740993,\n  "f": 1.0\n}'
+    await expect(dialog.locator("textarea")).to_have_value(shown)
+    await dialog.get_by_role("button", name="Send", exact=True).click()
+    await page.locator(".pane summary").click()
+    await expect(page.locator(".pane pre")).to_have_text(shown)
+    [command] = (await served.request("GET", "/agents/a/commands")).json()
+    body = b'{"status":"SUCCESS","data":{"v":9007199254740993,"w":1.0}}'
+    path = f"/agents/a/commands/{command['commandId']}/ack"
+    assert 200 == (await served.request("POST", path, raw=body)).status
+    said = '{"v":9007199254740993,"w":1.0}'
+    await expect(page.locator(".per-agent .said-it")).to_have_text(said)
+
+
 async def test_a_command_to_all_asks_first(served: Served, console: Console) -> None:
     """Nothing goes out before it is confirmed."""
     page = console.page

@@ -121,6 +121,18 @@ async def test_the_checker_agrees_with_the_server(served: Served, console: Conso
         assert (202 if fault is None else 400) == answer.status, text
 
 
+async def test_numbers_are_shown_as_they_were_written(console: Console) -> None:
+    """However long, and whatever other number the browser would make of them; texts are texts."""
+    texts = [
+        '{"long":9007199254740993,"float":1.0,"short":-7,"exponent":1E+2,"minus":-0}',
+        '[18446744073709551615,0.10,1e-7,"1.0","\\"2.0",{"3.0":[4.0]}]',
+    ]
+    assert texts == await evaluate(console, "json.js", "a.map(t => m.written(m.parse(t)))", texts)
+    indented = "m.written(m.parse(a), 2)"
+    assert '{\n  "a": 1.0\n}' == await evaluate(console, "json.js", indented, '{"a":1.0}')
+    assert 15 == await evaluate(console, "json.js", "m.parse(a).n + 1", '{"n":14}')
+
+
 async def test_the_reader_of_streams(console: Console) -> None:
     """However the bytes are cut up, and whatever ends the lines."""
     code = """a.map(pieces => {

@@ -1,6 +1,7 @@
 // The registry's HTTP API, relative to the page: so it is found under any mount prefix.
 
 import { learn } from "./clock.js";
+import { parse } from "./json.js";
 
 /** Milliseconds after which a request is given up. */
 const PATIENCE = 20_000;
@@ -78,7 +79,7 @@ export async function problemOf(response) {
  */
 async function bodyOf(response) {
   try {
-    return await response.json();
+    return parse(await response.text());
   } catch {
     throw new Unreachable(); // it broke off
   }

@@ -1,5 +1,8 @@
-// Checking JSON as it is typed: the first fault, in words and with its place, the same in every
-// browser, and what the server would refuse as well.
+// JSON without loss: checked as it is typed, and shown as it was written.
+//
+// The check finds the first fault, in words and with its place, the same in every browser, and what
+// the server would refuse as well. The browser's own parser makes another number of many a one that
+// stands in a payload (9007199254740993, 1.0): such a number is kept as the text it was.
 
 /** @typedef {{message: string, line: number, column: number, offset: number}} Fault */
 
@@ -11,6 +14,32 @@ const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
 const SPACE = /[ \t\n\r]*/y;
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+
+/** What a number begins with that is kept as text: other for each page, so that nobody can name it. */
+const MARK = `number ${crypto.getRandomValues(new Uint32Array(4)).join("-")} `;
+
+const TEXT_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+const KEPT = new RegExp(`"${MARK}([^"]*)"`, "g");
+
+/**
+ * Parse JSON, with all of its numbers as they can be written again by `written`; raises SyntaxError.
+ * @param {string} text
+ * @returns {any}
+ */
+export function parse(text) {
+  const kept = text.replace(TEXT_OR_NUMBER, (found) =>
+    found.startsWith('"') || String(Number(found)) === found ? found : `"${MARK}${found}"`,
+  );
+  return JSON.parse(kept);
+}
+
+/**
+ * Write what `parse` has read, with every number as it was.
+ * @param {unknown} value
+ * @param {number} [indent]
+ */
+export const written = (value, indent) =>
+  JSON.stringify(value, null, indent).replace(KEPT, (_, number) => number);
 
 class Refusal extends Error {
   /** @param {string} message @param {number} offset */

@@ -5,6 +5,7 @@ import { ticking } from "../clock.js";
 import { fill, h, setAttribute, setText, show } from "../dom.js";
 import { moment, number, plain, remaining } from "../format.js";
 import { Grid } from "../grid.js";
+import { written } from "../json.js";
 import { Pane } from "./pane.js";
 import {
   Progress,
@@ -266,7 +267,7 @@ export class CommandPane {
       waiting && "What is pending expires in ",
       waiting && ticking(expiresAt, remaining),
     );
-    const payload = JSON.stringify(this.#command.payload, null, 2);
+    const payload = written(this.#command.payload, 2);
     fill(
       this.#facts,
       h(

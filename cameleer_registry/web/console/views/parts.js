@@ -3,6 +3,7 @@
 import { ticking } from "../clock.js";
 import { h } from "../dom.js";
 import { age, counted, moment, number, plain } from "../format.js";
+import { written } from "../json.js";
 import { to } from "../router.js";
 
 /** @typedef {import("../store.js").Command} Command */
@@ -168,7 +169,7 @@ export function afterPause(act) {
 }
 
 /** A JSON value on one line. @param {unknown} value */
-export const compact = (value) => plain(JSON.stringify(value));
+export const compact = (value) => plain(written(value));
 
 /** @param {number} count */
 export const agents = (count) => counted(count, "agent");

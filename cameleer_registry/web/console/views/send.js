@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { fill, h, setAttribute, setText, show } from "../dom.js";
 import { number } from "../format.js";
-import { faultOf } from "../json.js";
+import { faultOf, parse, written } from "../json.js";
 import { go, to } from "../router.js";
 import { confirm } from "./confirm.js";
 import { afterPause, agents, refusal } from "./parts.js";
@@ -209,10 +209,7 @@ export class SendDialog {
 
   #indent() {
     const { value } = this.#payload;
-    // Only where nothing is lost by it: the parser rounds long integers.
-    if (value.trim() && !faultOf(value) && !/\d{16}/.test(value)) {
-      this.#payload.value = JSON.stringify(JSON.parse(value), null, 2);
-    }
+    if (value.trim() && !faultOf(value)) this.#payload.value = written(parse(value), 2);
     this.#check();
     this.#payload.focus();
   }
