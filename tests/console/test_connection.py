@@ -43,6 +43,30 @@ async def test_the_server_is_restarted_under_it(browser: Browser) -> None:
                 await expect(page.locator(".timeline .row", has_text="old")).to_have_count(0)
 
 
+async def test_the_server_is_lost_while_a_command_is_written(browser: Browser) -> None:
+    """The form says why nothing can be sent, and keeps what was typed until it can."""
+    async with server() as first:
+        port = first.url.rsplit(":", 1)[1]
+        async with looking(browser, first.url) as console:
+            console.forgiven.append("net::ERR")
+            page = console.page
+            await console.open()
+            await page.get_by_role("button", name="Send command").click()
+            dialog = page.locator("dialog.send")
+            await dialog.get_by_label("All agents", exact=True).check()
+            await dialog.locator("textarea").fill('{"a": 1}')
+            send = dialog.get_by_role("button", name="Send", exact=True)
+            await expect(send).to_be_enabled()
+            await first.terminate(signal.SIGKILL)
+            said = dialog.get_by_text("The server does not answer.")
+            await expect(said).to_be_visible()
+            await expect(send).to_be_disabled()
+            async with server("--port", port):
+                await expect(said).to_be_hidden()
+                await expect(send).to_be_enabled()
+                await expect(dialog.locator("textarea")).to_have_value('{"a": 1}')
+
+
 async def test_nothing_is_missed_while_the_way_to_the_server_is_cut(
     served: Served, console: Console
 ) -> None:

@@ -29,6 +29,7 @@ let grids = 0;
  * @property {(item: T) => string} key
  * @property {(item: T) => string} [rowClass]
  * @property {(item: T) => void} [open] what Enter and a click on a row do
+ * @property {() => void} [close] what Escape does
  * @property {(key: string) => void} [sort]
  */
 
@@ -228,6 +229,7 @@ export class Grid {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
+    if (event.key === "Escape") this.#options.close?.();
     if (event.target !== this.element || event.altKey || event.ctrlKey || event.metaKey) return;
     const page = Math.max(1, Math.floor(this.element.clientHeight / this.#rowHeight) - 2);
     /** @type {Record<string, () => void>} */

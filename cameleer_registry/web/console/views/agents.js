@@ -118,9 +118,10 @@ export class AgentsView {
       key: (agent) => agent.agentId,
       rowClass: (agent) => agent.status.toLowerCase(),
       open: (agent) => go(to("agents", agent.agentId, this.#route?.query)),
+      close: () => this.#close(),
       sort: (key) => this.#sortBy(key),
     });
-    this.#pane = new AgentPane(store, send, () => go(to("agents", null, this.#route?.query)));
+    this.#pane = new AgentPane(store, send, () => this.#close());
     this.#aside = h(
       "aside.activity",
       { "aria-labelledby": "activity" },
@@ -167,6 +168,10 @@ export class AgentsView {
 
   hide() {
     this.#pane.show(null);
+  }
+
+  #close() {
+    if (this.#route?.id) go(to("agents", null, this.#route.query));
   }
 
   /** @param {import("../store.js").Change} change */

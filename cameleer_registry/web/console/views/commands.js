@@ -56,14 +56,16 @@ export class CommandsView {
    */
   constructor(store, say) {
     this.#store = store;
+    const close = () => go(to("commands"));
     this.#grid = new Grid({
       label: "Commands",
       kind: "commands",
       columns: COLUMNS,
       key: (command) => command.commandId,
       open: ({ commandId }) => go(to("commands", commandId)),
+      close,
     });
-    this.#pane = new CommandPane(store, say, () => go(to("commands")));
+    this.#pane = new CommandPane(store, say, close);
     const id = searchField("Open a command by its id", {
       keydown: ({ key }) => {
         if (key === "Enter" && id.value.trim()) go(to("commands", id.value.trim()));

@@ -23,6 +23,10 @@ const LEVELS = { agent: "One agent", group: "A group", all: "All agents" };
 /** Agents that are offered while an id is typed. */
 const OFFERED = 20;
 
+const LOST =
+  "The server does not answer. It is tried again by itself, and what is typed here stays; " +
+  "it can be sent as soon as the server is back.";
+
 export class SendDialog {
   #store;
   #level = radios("level", LEVELS);
@@ -57,6 +61,7 @@ export class SendDialog {
   #tell = afterPause(() => setText(this.#said, this.#fault.textContent || this.#reach.textContent));
   #tidy = h("button.quiet.small", { type: "button", click: () => this.#indent() }, "Indent");
   #problem = h("div");
+  #lost = h("p.refusal", { role: "status", hidden: true });
   #submit = /** @type {HTMLButtonElement} */ (h("button.primary", { type: "submit" }, "Send"));
   #dialog;
 
@@ -85,6 +90,7 @@ export class SendDialog {
         this.#fault,
       ),
       this.#problem,
+      this.#lost,
       this.#said,
       h(
         "div.buttons",
@@ -139,8 +145,10 @@ export class SendDialog {
       this.#fault,
       fault ? `Line ${fault.line}, column ${fault.column}: ${fault.message}` : "",
     );
-    const ready = possible && !fault && this.#store.connection.state === "live";
-    this.#submit.disabled = !ready;
+    const live = this.#store.connection.state === "live";
+    show(this.#lost, !live);
+    setText(this.#lost, live ? "" : LOST);
+    this.#submit.disabled = !possible || fault !== null || !live;
     setText(this.#submit, reached > 1 ? `Send to ${agents(reached)}` : "Send");
     this.#tell();
   }
