@@ -67,6 +67,31 @@ async def test_the_server_is_lost_while_a_command_is_written(browser: Browser) -
                 await expect(dialog.locator("textarea")).to_have_value('{"a": 1}')
 
 
+async def test_what_cannot_be_read_is_said_where_it_belongs(
+    served: Served, console: Console
+) -> None:
+    """A request fails while the feed stands: the pane says it, and can be told to read again."""
+    page = console.page
+    console.forgiven.append("net::ERR")
+    await served.register("a")
+    command = (await served.issue("/agents/a")).json()["commandId"]
+    await console.open()
+    alert, again = page.locator(".pane .refusal"), page.get_by_role("button", name="Try again")
+    for route, address, there in [
+        (f"#/commands/{command}", "**/api/v1/commands/**", ".pane .numbers"),
+        ("#/agents/a", "**/api/v1/agents/a", ".pane .facts dl"),
+    ]:
+        await page.route(address, lambda route: route.abort())
+        await console.go(route)
+        await expect(alert).to_contain_text("The server did not answer this request.")
+        await expect(again).to_be_visible()
+        await page.unroute(address)
+        if "commands" in route:  # an agent is looked up every two seconds anyway
+            await again.click()
+        await expect(page.locator(there).first).to_be_visible()
+        await expect(alert).to_have_count(0)
+
+
 async def test_nothing_is_missed_while_the_way_to_the_server_is_cut(
     served: Served, console: Console
 ) -> None:

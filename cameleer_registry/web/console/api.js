@@ -34,8 +34,10 @@ export class Problem extends Error {
 
 /** No answer: the server is down, or the way to it. */
 export class Unreachable extends Error {
-  constructor() {
-    super("The server does not answer. Nothing is known to have been done.");
+  /** @param {string} method */
+  constructor(method) {
+    const done = method === "GET" ? "" : " It may have been carried out all the same.";
+    super(`The server did not answer this request.${done}`);
     this.title = "No answer";
   }
 }
@@ -58,7 +60,7 @@ async function request(method, path, body) {
       signal: AbortSignal.timeout(PATIENCE),
     });
   } catch {
-    throw new Unreachable();
+    throw new Unreachable(method);
   }
   learn(response, sent);
   if (!response.ok) throw await problemOf(response);
@@ -75,13 +77,14 @@ export async function problemOf(response) {
 
 /**
  * @param {Response} response
+ * @param {string} [method] by which it was asked for
  * @returns {Promise<any>}
  */
-async function bodyOf(response) {
+async function bodyOf(response, method = "GET") {
   try {
     return parse(await response.text());
   } catch {
-    throw new Unreachable(); // it broke off
+    throw new Unreachable(method); // it broke off
   }
 }
 
@@ -148,7 +151,8 @@ export async function forget(id) {
  */
 export async function send(target, type, payload) {
   const body = `{"type":${JSON.stringify(type)},"payload":${payload}}`;
-  return bodyOf(await request("POST", `/agents${pathOf(target)}/commands`, body));
+  const path = `/agents${pathOf(target)}/commands`;
+  return bodyOf(await request("POST", path, body), "POST");
 }
 
 /** @param {Target} target */

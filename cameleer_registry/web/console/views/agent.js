@@ -6,7 +6,7 @@ import { counted, moment, plain } from "../format.js";
 import { to } from "../router.js";
 import { confirm } from "./confirm.js";
 import { Pane } from "./pane.js";
-import { ago, badge, compact, emptiness, fact, groupLink, refusal, stream } from "./parts.js";
+import { ago, badge, compact, emptiness, fact, groupLink, sayUnread, stream } from "./parts.js";
 
 /** Milliseconds between two looks at an agent that is shown: heartbeats are not on the feed. */
 const LOOK = 2000;
@@ -132,8 +132,7 @@ export class AgentPane {
 
   /** @param {Error} error */
   #failed(error) {
-    if (!(error instanceof api.Problem)) return; // the banner says that the server is lost
-    if (error.code === "agent-not-registered") {
+    if (error instanceof api.Problem && error.code === "agent-not-registered") {
       if (this.#id !== null) this.#store.removeAgent(this.#id);
       fill(
         this.#trouble,
@@ -146,7 +145,9 @@ export class AgentPane {
       fill(this.#facts);
       fill(this.#commands);
       show(this.#actions, false);
-    } else fill(this.#trouble, refusal(error));
+    } else if (!this.#agent || this.#store.connection.state === "live") {
+      sayUnread(this.#trouble, error, () => this.#readIn(0));
+    }
   }
 
   /** @param {any} agent */

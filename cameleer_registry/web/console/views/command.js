@@ -18,7 +18,7 @@ import {
   groupLink,
   outcome,
   outcomeText,
-  refusal,
+  sayUnread,
   verdict,
 } from "./parts.js";
 
@@ -180,21 +180,28 @@ export class CommandPane {
       if (id !== this.#id) return;
       this.#command = command;
       this.#deliveries = new Map(deliveries.map((one) => [one.agentId, read(one)]));
-      this.#store.putCommand(command, this.#failed());
+      this.#store.putCommand(command, this.#failures());
       const meanwhile = this.#meanwhile;
       this.#meanwhile = [];
       this.#apply(meanwhile);
       fill(this.#trouble);
       show(this.#body, true);
     } catch (error) {
-      if (id !== this.#id || this.#command || !(error instanceof api.Problem)) return;
-      const unknown = error.code === "command-not-found";
-      const why = "It was never sent, or is so old that the server has forgotten it.";
-      fill(this.#trouble, unknown ? emptiness("There is no such command", why) : refusal(error));
+      if (id === this.#id) this.#failed(/** @type {Error} */ (error));
     }
   }
 
-  #failed() {
+  /** @param {Error} error */
+  #failed(error) {
+    if (error instanceof api.Problem && error.code === "command-not-found") {
+      const why = "It was never sent, or is so old that the server has forgotten it.";
+      if (!this.#command) fill(this.#trouble, emptiness("There is no such command", why));
+    } else if (!this.#command || this.#store.connection.state === "live") {
+      sayUnread(this.#trouble, error, () => void this.#read());
+    } // else the banner says that the server is lost, and what was read stays
+  }
+
+  #failures() {
     let failed = 0;
     for (const { state } of this.#deliveries?.values() ?? []) if (state === "FAILURE") failed += 1;
     return failed;
@@ -230,7 +237,7 @@ export class CommandPane {
   }
 
   #draw() {
-    const command = { ...this.#known(), failed: this.#failed() };
+    const command = { ...this.#known(), failed: this.#failures() };
     const counts = outcome(command);
     this.#finished = command.status !== "PENDING";
     this.#pane.entitle(command.type);

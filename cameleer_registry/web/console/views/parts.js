@@ -1,7 +1,7 @@
 // Small things that several views show.
 
 import { ticking } from "../clock.js";
-import { h } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { age, counted, moment, number, plain } from "../format.js";
 import { written } from "../json.js";
 import { to } from "../router.js";
@@ -133,6 +133,21 @@ export function refusal(error) {
     h("p", null, plain(message)),
     faults.length > 0 && h("ul", null, ...faults),
   );
+}
+
+/**
+ * Say in a pane that something could not be read, with a way to read it again. What is said already
+ * is not said again.
+ * @param {HTMLElement} place
+ * @param {Error} error
+ * @param {() => void} again
+ */
+export function sayUnread(place, error, again) {
+  if (place.dataset.said === error.message && place.firstChild) return;
+  place.dataset.said = error.message;
+  const told = refusal(error);
+  told.append(h("button.quiet", { type: "button", click: again }, "Try again"));
+  fill(place, told);
 }
 
 /** A name and what it stands for, in a list of such. @param {string} name @param {...import("../dom.js").Child} value */
