@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from cameleer_registry import Registration, Settings
 from cameleer_registry.core.rules import AgentId, GroupName, Label, Note
@@ -17,6 +17,18 @@ from ..support import Served, serving, streaming
 from .browser import NARROW, WIDE, Console, looking
 
 MANY = 10_000
+WATCH = """() => {
+    window.versions = new Set();
+    const look = () => {
+        for (const cell of document.querySelectorAll(".agents .rows .of-version")) {
+            window.versions.add(cell.textContent);
+        }
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+"""Notes every version that the table shows from now on."""
+
 ROWS = ".agents .rows > .row"
 
 
@@ -325,3 +337,25 @@ async def test_long_names_of_capabilities_leave_room_for_values(
         assert box["width"] > 150
         body = console.page.locator(".pane-body")
         assert await body.evaluate("body => body.scrollWidth <= body.clientWidth")
+
+
+async def test_an_answer_that_the_feed_has_overtaken_is_read_again(
+    served: Served, console: Console
+) -> None:
+    """What is told while an answer is on its way is newer, and stays."""
+    page = console.page
+    await served.register("a", version="1.0")
+    await console.open()
+    row = page.locator(ROWS)
+
+    async def late(route: Route) -> None:
+        response = await route.fetch()
+        await served.register("a", version="2.0")
+        await expect(row).to_contain_text("2.0")
+        await page.evaluate(WATCH)
+        await route.fulfill(response=response)
+
+    await page.route("**/api/v1/agents/a", late, times=1)
+    await console.go("#/agents/a")
+    await expect(page.locator(".pane .facts dl")).to_contain_text("2.0")
+    assert ["2.0"] == await page.evaluate("[...window.versions]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, Locator, Route, expect
 
 from cameleer_registry import Settings
 
@@ -178,6 +178,55 @@ async def test_what_the_server_refuses_is_told_in_the_form(browser: Browser) -> 
         await dialog.get_by_role("button", name="Send", exact=True).click()
         await expect(dialog.get_by_role("alert")).to_contain_text("pending")
         await expect(dialog.locator("textarea")).to_have_value('{"a": 1}')
+
+
+async def test_failures_are_counted_once(served: Served, console: Console) -> None:
+    """By the pane that reads the deliveries and by the list that is told of them, alike."""
+    page = console.page
+    ids = [f"a{number}" for number in range(6)]
+    for agent_id in ids:
+        await served.register(agent_id)
+    command = (await served.issue("/agents")).json()["commandId"]
+    await console.open(f"#/commands/{command}")
+    numbers = page.locator(".pane .numbers")
+    outcome = page.locator(".commands .rows .progress")
+    for count, agent_id in enumerate(ids[:5], start=1):
+        await served.ack(agent_id, command, {"status": "FAILURE"})
+        left = f"{count} failed, {6 - count} pending"
+        await expect(numbers).to_have_text(left)
+        await expect(outcome).to_have_attribute("aria-valuetext", left)
+        if count == 2:  # what it has been told is read as well
+            await console.go("#/commands")
+            await console.go(f"#/commands/{command}")
+    await served.ack(ids[5], command, {"status": "SUCCESS"})
+    await expect(numbers).to_have_text("1 succeeded, 5 failed")
+    await expect(outcome).to_have_attribute("aria-valuetext", "1 succeeded, 5 failed")
+
+
+async def test_an_answer_that_the_feed_has_overtaken_changes_nothing(
+    served: Served, console: Console
+) -> None:
+    """The answer is on its way while the acknowledgements are told: they count."""
+    page = console.page
+    for agent_id in ("a", "b", "c"):
+        await served.register(agent_id)
+    await console.open()
+    command = (await served.issue("/agents")).json()["commandId"]
+
+    async def late(route: Route) -> None:
+        response = await route.fetch()
+        for agent_id in ("a", "b", "c"):
+            await served.ack(agent_id, command, {"status": "FAILURE"})
+        told = page.locator(".commands .rows .progress")
+        await expect(told).to_have_attribute("aria-valuenow", "3")
+        await route.fulfill(response=response)
+
+    await page.route(f"**/api/v1/commands/{command}", late)
+    await console.go(f"#/commands/{command}")
+    await expect(page.locator(".pane .numbers")).to_have_text("3 failed")
+    await expect(page.locator(".per-agent .failure")).to_have_count(3)
+    outcome = page.locator(".commands .rows .progress")
+    await expect(outcome).to_have_attribute("aria-valuetext", "3 failed")
 
 
 async def test_what_nobody_acknowledges_expires(browser: Browser) -> None:

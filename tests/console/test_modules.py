@@ -153,6 +153,44 @@ async def test_the_reader_of_streams(console: Console) -> None:
     assert [[[event], 2000]] * len(streams) == found
 
 
+async def test_what_is_told_twice_counts_once(console: Console) -> None:
+    """By the feed and by an answer, in whatever order; what is older changes nothing."""
+    code = """(() => {
+        const store = new m.Store();
+        const id = { commandId: "c" };
+        const seen = [];
+        const told = (PENDING, ACKNOWLEDGED, failedCount, names) => ({
+            id: 1,
+            type: "delivery-acknowledged",
+            data: {
+                ...id, agentIds: names, failures: names.map(agentId => ({ agentId })), failedCount,
+                status: PENDING ? "PENDING" : "ACKNOWLEDGED",
+                counts: { PENDING, ACKNOWLEDGED, EXPIRED: 0 }, at: "2026-01-01T00:00:00Z",
+            },
+        });
+        const read = (PENDING, ACKNOWLEDGED, failed) => store.putCommand({
+            ...id, skipped: [], status: "PENDING", counts: { PENDING, ACKNOWLEDGED, EXPIRED: 0 },
+        }, failed);
+        const note = () => {
+            const { status, counts, failed } = store.commands.get("c");
+            seen.push([status, counts.PENDING, failed]);
+        };
+        const one = told(2, 1, 1, ["a"]), two = told(1, 2, 2, ["b"]), last = told(0, 3, 3, ["c"]);
+        read(3, 0, 0); note();
+        store.apply(one); note();
+        read(1, 2, 2); note();
+        store.apply(two); note();
+        store.apply(one); note();
+        store.apply(last); store.apply(last); note();
+        read(1, 2, 2); note();
+        return seen;
+    })()"""
+    pending, done = ["PENDING", 1, 2], ["ACKNOWLEDGED", 0, 3]
+    first = [["PENDING", 3, 0], ["PENDING", 2, 1]]
+    expected = [*first, pending, pending, pending, done, done]
+    assert expected == await evaluate(console, "store.js", code)
+
+
 async def test_words_for_numbers(console: Console) -> None:
     """Shares never claim all or nothing wrongly; ages have one unit."""
     shares = [(0, 0), (0, 5), (1, 1000), (999, 1000), (5, 5), (1, 3)]

@@ -93,17 +93,14 @@ export class Store {
   }
 
   /**
-   * Take a command as the server has it now.
+   * Take a command as the server had it when it was asked. The feed may have told more meanwhile.
    * @param {any} answer
    * @param {number} [failed] where the deliveries have been counted
    */
-  putCommand(answer, failed) {
+  putCommand(answer, failed = 0) {
     const known = this.commands.get(answer.commandId);
-    this.#remember({
-      ...answer,
-      skippedCount: answer.skipped.length,
-      failed: failed ?? known?.failed ?? 0,
-    });
+    const read = { ...answer, skippedCount: answer.skipped.length, failed };
+    this.#remember(known ? { ...read, ...newer(known, read) } : read);
   }
 
   /**
@@ -193,8 +190,10 @@ export class Store {
   changed(data) {
     const command = this.commands.get(data.commandId);
     if (!command) return;
-    const failed = command.failed + (data.failures?.length ?? 0);
-    this.#remember({ ...command, status: data.status, counts: data.counts, failed });
+    const { status, counts, failedCount = 0 } = data;
+    const { PENDING } = command.counts;
+    if (counts.PENDING >= PENDING && failedCount <= command.failed) return; // told before
+    this.#remember({ ...command, ...newer(command, { status, counts, failed: failedCount }) });
   }
 
   /** @param {Command} command */
@@ -244,6 +243,20 @@ const FACTS = {
   "delivery-acknowledged": (store, data) => store.changed(data),
   "delivery-expired": (store, data) => store.changed(data),
 };
+
+/** @typedef {Pick<Command, "status" | "counts" | "failed">} Progress */
+
+/**
+ * Return how far a command has come, of two reports whose order is not known. What is settled stays
+ * settled: the one with less pending is newer, and of failures there are never fewer.
+ * @param {Progress} one
+ * @param {Progress} other
+ * @returns {Progress}
+ */
+function newer(one, other) {
+  const { status, counts } = other.counts.PENDING < one.counts.PENDING ? other : one;
+  return { status, counts, failed: Math.max(one.failed, other.failed) };
+}
 
 /**
  * Keep of a listed agent what the lists show: 10,000 of them stay in memory all day.

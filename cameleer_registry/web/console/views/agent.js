@@ -30,6 +30,8 @@ export class AgentPane {
   #drawn = "";
   #commandsDrawn = "";
   #conflictAt = /** @type {string | null} */ (null);
+  /** How often it was read: an answer counts unless another one was asked for after it. */
+  #asked = 0;
   #timer = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
 
   #facts = h("div.facts");
@@ -68,6 +70,7 @@ export class AgentPane {
   show(id) {
     if (id === this.#id) return;
     this.#id = id;
+    this.#asked += 1;
     clearTimeout(this.#timer);
     if (id === null) {
       this.#pane.close();
@@ -111,11 +114,15 @@ export class AgentPane {
   async #read() {
     const id = this.#id;
     if (id === null) return;
+    const asked = ++this.#asked;
+    const known = this.#store.agents.get(id);
+    const old = this.#commandsOld;
+    this.#commandsOld = false;
     try {
-      const old = this.#commandsOld;
-      this.#commandsOld = false;
       const [agent, commands] = await Promise.all([api.agent(id), old && api.commandsOfAgent(id)]);
-      if (id !== this.#id) return;
+      if (asked !== this.#asked) return this.#overtaken(old);
+      // The feed has told more meanwhile than this answer could know.
+      if (known !== this.#store.agents.get(id)) return this.#readAgain();
       this.#agent = agent;
       this.#store.putAgent(agent);
       fill(this.#trouble);
@@ -123,11 +130,22 @@ export class AgentPane {
       this.#drawFacts(agent);
       if (commands) this.#drawCommands(commands);
     } catch (error) {
-      if (id !== this.#id) return;
+      if (asked !== this.#asked) return this.#overtaken(old);
+      if (known !== this.#store.agents.get(id)) return this.#readAgain();
       this.#commandsOld = true;
       this.#failed(/** @type {Error} */ (error));
     }
     this.#readIn(LOOK * (0.9 + 0.2 * Math.random()));
+  }
+
+  /** @param {boolean} old whether the commands were read, too: the newer reading left them out */
+  #overtaken(old) {
+    this.#commandsOld ||= old;
+  }
+
+  #readAgain() {
+    this.#commandsOld = true;
+    this.#readIn(SETTLE);
   }
 
   /** @param {Error} error */
@@ -241,8 +259,9 @@ export class AgentPane {
       ],
       verb: "Forget agent",
       act: async () => {
+        const known = this.#store.agents.get(id);
         await api.forget(id);
-        this.#store.removeAgent(id);
+        if (known === this.#store.agents.get(id)) this.#store.removeAgent(id);
         location.hash = to("agents");
       },
     });

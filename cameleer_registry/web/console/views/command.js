@@ -58,8 +58,10 @@ export class CommandPane {
   #command = null;
   /** @type {Map<string, Delivery> | null} null until they are read */
   #deliveries = null;
-  /** @type {import("../feed.js").FeedEvent[]} what came while they were read */
-  #meanwhile = [];
+  /** @type {import("../feed.js").FeedEvent[] | null} what comes while they are read */
+  #meanwhile = null;
+  /** How often they were asked for: an answer counts unless another one was asked for after it. */
+  #asked = 0;
   #filter = "";
   #drawn = "";
   /** Whether nothing was pending when it was drawn last. */
@@ -128,8 +130,8 @@ export class CommandPane {
   show(id) {
     if (id === this.#id) return;
     this.#id = id;
-    this.#command = this.#deliveries = null;
-    this.#meanwhile = [];
+    this.#asked += 1;
+    this.#command = this.#deliveries = this.#meanwhile = null;
     this.#filter = "";
     this.#drawn = "";
     this.#finished = false;
@@ -154,10 +156,8 @@ export class CommandPane {
     const back = topics.has("connection") && this.#store.connection.state === "live";
     if (back && !this.#finished) void this.#read();
     if (!about.length) return;
-    if (this.#deliveries === null) {
-      this.#meanwhile.push(...about);
-      return;
-    }
+    this.#meanwhile?.push(...about);
+    if (this.#deliveries === null) return;
     const finished = this.#finished;
     this.#apply(about);
     // The feed tells what went wrong; what else agents said is read once, at the end.
@@ -175,19 +175,22 @@ export class CommandPane {
   async #read() {
     const id = this.#id;
     if (id === null) return;
+    const asked = ++this.#asked;
+    /** @type {import("../feed.js").FeedEvent[]} */
+    const meanwhile = [];
+    this.#meanwhile = meanwhile;
     try {
       const [command, deliveries] = await Promise.all([api.command(id), api.deliveries(id)]);
-      if (id !== this.#id) return;
+      if (asked !== this.#asked) return;
       this.#command = command;
       this.#deliveries = new Map(deliveries.map((one) => [one.agentId, read(one)]));
       this.#store.putCommand(command, this.#failures());
-      const meanwhile = this.#meanwhile;
-      this.#meanwhile = [];
+      this.#meanwhile = null;
       this.#apply(meanwhile);
       fill(this.#trouble);
       show(this.#body, true);
     } catch (error) {
-      if (id === this.#id) this.#failed(/** @type {Error} */ (error));
+      if (asked === this.#asked) this.#failed(/** @type {Error} */ (error));
     }
   }
 
@@ -212,12 +215,15 @@ export class CommandPane {
     const deliveries = this.#deliveries;
     if (!deliveries) return;
     for (const { type, data } of facts) {
+      if (data.counts) this.#store.changed(data); // which may not have known it when it was told
       if (type === "delivery-acknowledged") {
         const messages = new Map(
           data.failures.map((/** @type {any} */ one) => [one.agentId, one.message ?? ""]),
         );
         for (const agentId of data.agentIds) {
           const state = messages.has(agentId) ? "FAILURE" : "SUCCESS";
+          // What was read says more than what is told.
+          if (deliveries.get(agentId)?.state === state) continue;
           deliveries.set(agentId, { agentId, state, note: plain(messages.get(agentId) ?? "") });
         }
       } else if (type === "delivery-expired") {
