@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
+import pytest
 from aiohttp import web
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from cameleer_registry import NODE, Settings, create_app
+from cameleer_registry.node import feed
 
 from ..processes import server
-from ..support import Served, eventually, running, serving
+from ..support import Served, eventually, running, serving, within
 from .browser import Console, looking
 
 ROWS = ".agents .rows > .row"
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""What a browser does to a tab when another one is chosen, and when this one is chosen again."""
 
 
 async def test_the_server_is_restarted_under_it(browser: Browser) -> None:
@@ -132,6 +140,118 @@ async def test_a_connection_on_which_nothing_comes_is_replaced(
     await served.register("b")
     await expect(page.locator(ROWS)).to_have_count(2)
     await expect(page.locator(".banner")).to_be_hidden()
+
+
+async def test_silence_is_told_before_the_connection_is_replaced(
+    served: Served, console: Console
+) -> None:
+    """For how long nothing has come, as soon as a keepalive is missing; until something comes."""
+    page = console.page
+    await page.clock.install()
+    await console.open()
+    await page.clock.fast_forward(18_000)
+    word = page.locator(".connection")
+    await expect(word).to_contain_text("No sign for 1")
+    await served.register("a")
+    await expect(word).to_have_text("Connected")
+
+
+async def test_a_server_that_stands_still_is_lost_by_the_pace_of_its_keepalives(
+    browser: Browser,
+) -> None:
+    """Where they come often, a few seconds without one are long."""
+    async with (
+        server("--keepalive-interval", "0.3") as still,
+        looking(browser, still.url) as console,
+    ):
+        console.forgiven.append("net::ERR")
+        page = console.page
+        await page.clock.install()
+        await console.open()
+        async with still.client() as client, client.stream("GET", "/events") as events:
+            lines, comments = events.aiter_lines(), 0
+            while comments < 4:  # a greeting, and keepalives, which the page sees as well
+                comments += (await within(anext(lines))).startswith(":")
+        still.process.send_signal(signal.SIGSTOP)
+        try:
+            await page.clock.fast_forward(2200)
+            await expect(page.locator(".connection")).to_have_text(
+                re.compile("No sign for [2-5] s")
+            )
+            async with page.expect_request("**/api/v1/events"):
+                await page.clock.fast_forward(1100)
+            await page.clock.fast_forward(6100)
+            await expect(page.locator(".banner")).to_be_visible()
+        finally:
+            still.process.send_signal(signal.SIGCONT)
+        await expect(page.locator(".banner")).to_be_hidden()
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_request_without_an_answer_is_a_reason_to_look(
+    served: Served, console: Console, fails: bool
+) -> None:
+    """It failed, or is overdue: the feed's connection may be dead as well, and is replaced."""
+    page = console.page
+    console.forgiven.append("net::ERR")
+    await served.register("a")
+    await page.clock.install()
+    await console.open("#/agents/a")
+    await expect(page.locator(".pane .facts dl").first).to_be_visible()
+
+    async def answer(route: Route) -> None:
+        if fails:
+            await route.abort()
+
+    async with page.expect_request("**/api/v1/agents/a") as asked:
+        await page.route("**/api/v1/agents/a", answer)
+        await page.clock.fast_forward(11_000)
+    await asked.value
+    async with page.expect_request("**/api/v1/events"):
+        await page.clock.fast_forward(3_100)
+    await expect(page.locator("html")).to_have_attribute("data-connection", "live")
+
+
+async def test_a_tab_that_nobody_looks_at_holds_no_connection(
+    served: Served, console: Console
+) -> None:
+    """It goes on where it was when it is seen again, and reads no list for it."""
+    page = console.page
+    await served.register("a")
+    await page.clock.install()
+    await console.open()
+    lists: list[str] = []
+    page.on("request", lambda r: lists.append(r.url) if "agents?limit" in r.url else None)
+    await page.evaluate(HIDE, True)
+    await page.clock.fast_forward(4_000)
+    await expect(page.locator("html")).to_have_attribute("data-connection", "live")
+    await page.clock.fast_forward(1_100)
+    await eventually(lambda: not served.node.feed.streams)
+    await expect(page).to_have_title("Paused – Cameleer")
+    await served.register("b")
+    await page.evaluate(HIDE, False)
+    await expect(page).to_have_title("2 live – Cameleer")
+    await expect(page.locator(ROWS)).to_have_count(2)
+    await expect(page.locator(".connection")).to_have_text("Connected")
+    assert [] == lists
+
+
+async def test_the_past_is_gone_when_a_tab_is_seen_again(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More happened than the feed remembers: everything is read again."""
+    monkeypatch.setattr(feed, "HISTORY", 5)
+    async with serving() as served, looking(browser, served.url) as console:
+        page = console.page
+        await page.clock.install()
+        await console.open()
+        await page.evaluate(HIDE, True)
+        await page.clock.fast_forward(5_100)
+        await eventually(lambda: not served.node.feed.streams)
+        for number in range(30):
+            await served.register(f"a{number}")
+        await page.evaluate(HIDE, False)
+        await expect(page).to_have_title("30 live – Cameleer")
 
 
 async def test_the_server_is_not_there_yet(browser: Browser) -> None:

@@ -4,7 +4,10 @@ import { learn } from "./clock.js";
 import { parse } from "./json.js";
 
 /** Milliseconds after which a request is given up. */
-const PATIENCE = 20_000;
+const PATIENCE = 10_000;
+
+/** Milliseconds after which it is doubted whether the server is there. */
+const OVERDUE = 3000;
 
 /** Agents on a page of the list: a tenth of a second's work for either side. */
 const PAGE = 2000;
@@ -42,6 +45,16 @@ export class Unreachable extends Error {
   }
 }
 
+let doubt = (/** @type {number} */ _sent) => {};
+
+/**
+ * Be told when a request finds no answer, or not soon.
+ * @param {(sent: number) => void} listener takes when it left, in milliseconds since 1970
+ */
+export function whenInDoubt(listener) {
+  doubt = listener;
+}
+
 /**
  * Ask, and return the response; raises Problem and Unreachable.
  * @param {string} method
@@ -51,6 +64,7 @@ export class Unreachable extends Error {
  */
 async function request(method, path, body) {
   const sent = Date.now();
+  const overdue = setTimeout(() => doubt(sent), OVERDUE);
   let response;
   try {
     response = await fetch(typeof path === "string" ? address(path) : path, {
@@ -60,7 +74,10 @@ async function request(method, path, body) {
       signal: AbortSignal.timeout(PATIENCE),
     });
   } catch {
+    doubt(sent);
     throw new Unreachable(method);
+  } finally {
+    clearTimeout(overdue);
   }
   learn(response, sent);
   if (!response.ok) throw await problemOf(response);

@@ -4,12 +4,19 @@ import { HEADERS, address, problemOf } from "./api.js";
 import { learn } from "./clock.js";
 import { EventParser } from "./sse.js";
 
-/** Milliseconds without a byte after which a connection is replaced: three keepalives, as they
- * come by default. Where they come less often this costs a request, and loses nothing. */
-const SILENCE = 45_000;
+/** Milliseconds between two keepalives: as they come by default, and as is believed of any server.
+ * What the pace really is shows when two have come. */
+const PACE = { first: 15_000, least: 1000, most: 120_000 };
+
+/** Milliseconds of silence, by the pace, after which it is told, and the connection is replaced. */
+const noticed = (/** @type {number} */ pace) => pace * 1.1 + 1000;
+const given = (/** @type {number} */ pace) => pace * 1.2 + 2000;
 
 /** Milliseconds in which the server must begin to answer. */
-const PATIENCE = 10_000;
+const PATIENCE = 6000;
+
+/** Milliseconds for which a connection is not replaced because of a doubt. */
+const TRUSTED = 10_000;
 
 /** Milliseconds before the second attempt, and at most; and where the server named no time. */
 const BACKOFF = { first: 1000, most: 15_000, unnamed: 3000 };
@@ -21,6 +28,7 @@ const BACKOFF = { first: 1000, most: 15_000, unnamed: 3000 };
  * @property {(event: FeedEvent) => void} event
  * @property {() => void} open the feed stands: what happens from now on will be told
  * @property {(reason: string) => void} lost it broke, or could not be opened
+ * @property {(since: number | null) => void} silent nothing has come since then, or something has again
  */
 
 export class Feed {
@@ -29,6 +37,13 @@ export class Feed {
   #failures = 0;
   #wake = () => {};
   #cut = () => {};
+  #pace = PACE.first;
+  /** When something came last, and when the connection that stands was opened; 0 where none does. */
+  #heard = 0;
+  #standsSince = 0;
+  /** Ends the sleep; null while it is awake. */
+  #rise = /** @type {(() => void) | null} */ (null);
+  #slept = Promise.resolve();
 
   /** The last id that was seen; the next connection begins after it. */
   lastId = "";
@@ -41,11 +56,33 @@ export class Feed {
   /** Keep a connection open, for ever. */
   async run() {
     for (;;) {
+      await this.#slept;
       const reason = await this.#follow();
-      if (reason === null) continue; // silent: replaced at once, and nobody needs to know
+      if (reason === null) continue; // replaced at once, and nobody needs to know
       this.#listener.lost(reason);
       await this.#pause();
     }
+  }
+
+  /** Hold no connection until `rise` is called. */
+  sleep() {
+    if (this.#rise) return;
+    this.#slept = new Promise((resolve) => (this.#rise = resolve));
+    this.#cut();
+    this.#wake();
+  }
+
+  /** Go on where it was when it fell asleep. */
+  rise() {
+    this.#rise?.();
+    this.#rise = null;
+  }
+
+  /** A request that left then has found no answer: see whether the server is there at all.
+   * @param {number} sent in milliseconds since 1970 */
+  doubt(sent) {
+    const trusted = Date.now() - this.#standsSince < TRUSTED;
+    if (this.#standsSince && this.#heard < sent && !trusted) this.#cut();
   }
 
   /** Try again now, where it is waiting. */
@@ -60,19 +97,19 @@ export class Feed {
   }
 
   /**
-   * Hold one connection until it ends; return why, in words, or null where only silence ended it.
+   * Hold one connection until it ends; return why, in words, or null where it was ended from here.
    * @returns {Promise<string | null>}
    */
   async #follow() {
     const controller = new AbortController();
-    let silent = false;
-    const cut = () => {
-      silent = true;
+    let ended = false;
+    const end = () => {
+      ended = true;
       controller.abort();
     };
-    let opened = false;
-    let watchdog = setTimeout(cut, PATIENCE);
-    this.#cut = cut;
+    this.#cut = end;
+    let watchdog = setTimeout(() => controller.abort(), PATIENCE);
+    let notice = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
     try {
       const sent = Date.now();
       const response = await fetch(address("/events"), {
@@ -83,16 +120,27 @@ export class Feed {
       learn(response, sent);
       if (!response.ok || !response.body) return (await problemOf(response)).message;
       const parser = new EventParser();
+      const pace = new Pace();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
         const { value, done } = await reader.read();
         if (done) return "The server ended the connection.";
-        clearTimeout(watchdog);
-        watchdog = setTimeout(cut, SILENCE);
         const events = parser.push(value);
         this.#retry = parser.retry ?? this.#retry;
-        if (!opened) {
-          opened = true;
+        this.#pace = pace.after(parser.comments, this.#pace);
+        const heard = Date.now();
+        this.#heard = heard;
+        clearTimeout(watchdog);
+        clearTimeout(notice);
+        notice = setTimeout(() => this.#listener.silent(heard), noticed(this.#pace));
+        watchdog = setTimeout(() => {
+          // Perhaps they come less often: if the server is there, there is more patience next time.
+          this.#pace = Math.min(this.#pace * 2, PACE.most);
+          end();
+        }, given(this.#pace));
+        this.#listener.silent(null);
+        if (!this.#standsSince) {
+          this.#standsSince = heard;
           this.#failures = 0;
           this.#listener.open();
         }
@@ -102,9 +150,12 @@ export class Feed {
         }
       }
     } catch {
-      return silent && opened ? null : "The server does not answer.";
+      return ended ? null : "The server does not answer.";
     } finally {
+      this.#standsSince = 0;
+      this.#cut = () => {};
       clearTimeout(watchdog);
+      clearTimeout(notice);
       controller.abort();
     }
   }
@@ -133,5 +184,26 @@ export class Feed {
       };
     });
     this.#wake = () => {};
+  }
+}
+
+/** The time between two keepalives of one connection. */
+class Pace {
+  #comments = 0;
+  #last = 0;
+
+  /**
+   * @param {number} comments how many have come
+   * @param {number} known
+   * @returns {number} in milliseconds; no more than what was known, since some are left out
+   */
+  after(comments, known) {
+    if (comments === this.#comments) return known;
+    const now = Date.now();
+    const between = now - this.#last;
+    const first = this.#comments === 0;
+    this.#comments = comments;
+    this.#last = now;
+    return first ? known : Math.max(PACE.least, Math.min(between, known));
   }
 }

@@ -15,6 +15,9 @@ export class EventParser {
   /** What the server asked to wait before coming back, in milliseconds. */
   retry = /** @type {number | null} */ (null);
 
+  /** How many comments have come: keepalives, but for the first one. */
+  comments = 0;
+
   /**
    * Take a piece of the stream and return the events that it completes.
    * @param {string} piece
@@ -30,7 +33,10 @@ export class EventParser {
   /** @param {string} line @returns {ServerEvent | null} */
   #take(line) {
     if (line === "") return this.#dispatch();
-    if (line.startsWith(":")) return null;
+    if (line.startsWith(":")) {
+      this.comments += 1;
+      return null;
+    }
     const [name, value] = split(line);
     if (name === "id") this.#id = value;
     else if (name === "event") this.#type = value;

@@ -35,7 +35,14 @@ import { Timeline } from "./timeline.js";
  * @property {number} failed how many of those acknowledged did so with a failure, as far as is known
  */
 
-/** @typedef {{state: "connecting" | "live" | "lost", since: number, reason: string, loaded: boolean}} Connection */
+/**
+ * @typedef {object} Connection
+ * @property {"connecting" | "live" | "paused" | "lost"} state
+ * @property {number} since in milliseconds since 1970
+ * @property {string} reason
+ * @property {boolean} loaded whether the lists have been read
+ * @property {number | null} silent since when nothing has come, where that is noticeable
+ */
 
 /** @typedef {{topics: Set<string>, facts: import("./feed.js").FeedEvent[]}} Change */
 
@@ -57,7 +64,7 @@ export class Store {
   commands = new Map();
   timeline = new Timeline();
   /** @type {Connection} */
-  connection = { state: "connecting", since: Date.now(), reason: "", loaded: false };
+  connection = { state: "connecting", since: Date.now(), reason: "", loaded: false, silent: null };
 
   /** @type {((change: Change) => void)[]} */
   #listeners = [];

@@ -1,11 +1,15 @@
 // From the server into the store: the feed first, then the lists, then the feed on top of them. So
 // nothing is missed between the two, and what is told twice does no harm.
 
-import { allAgents } from "./api.js";
+import { allAgents, whenInDoubt } from "./api.js";
 import { Feed } from "./feed.js";
 
 /** Milliseconds before the lists are asked for again. */
 const AGAIN = 2000;
+
+/** Milliseconds for which a page that is hidden still holds its connection: a browser has six to one
+ * host, which all of its tabs share. */
+const HIDDEN = 5000;
 
 /** An id that no server knows: the answer to it is a reset, which says how far back it remembers. */
 const UNKNOWN = "0";
@@ -16,6 +20,7 @@ export class Sync {
   /** @type {import("./feed.js").FeedEvent[] | null} events that wait for the lists; null where none is awaited */
   #waiting = [];
   #reading = false;
+  #hiding = /** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined);
   #open = false;
 
   /** @param {import("./store.js").Store} store */
@@ -25,19 +30,45 @@ export class Sync {
       open: () => this.#opened(),
       lost: (reason) => this.#lost(reason),
       event: (event) => this.#take(event),
+      silent: (since) => this.#silent(since),
     });
   }
 
   start() {
     this.#feed.lastId = UNKNOWN;
     addEventListener("online", () => this.hurry());
-    document.addEventListener("visibilitychange", () => document.hidden || this.hurry());
+    document.addEventListener("visibilitychange", () => this.#seen());
+    this.#seen();
+    whenInDoubt((sent) => this.#feed.doubt(sent));
     void this.#feed.run();
   }
 
   /** Try to reach the server now. */
   hurry() {
     this.#feed.hurry();
+  }
+
+  /** Let go of the feed while nobody looks, and take it up again. */
+  #seen() {
+    clearTimeout(this.#hiding);
+    if (document.hidden) {
+      this.#hiding = setTimeout(() => {
+        this.#open = false;
+        this.#feed.sleep();
+        this.#store.setConnection({ state: "paused", reason: "It goes on when it is seen." });
+      }, HIDDEN);
+      return;
+    }
+    if (this.#store.connection.state === "paused") {
+      this.#store.setConnection({ state: "connecting", reason: "" });
+    }
+    this.#feed.rise();
+    this.hurry();
+  }
+
+  /** @param {number | null} since */
+  #silent(since) {
+    if (this.#store.connection.silent !== since) this.#store.setConnection({ silent: since });
   }
 
   #opened() {
@@ -86,8 +117,12 @@ export class Sync {
       this.#waiting = null;
       this.#stands();
     } catch (error) {
+      if (!this.#open) return; // it is read when the feed stands again
       this.#store.setConnection({ state: "lost", reason: /** @type {Error} */ (error).message });
-      setTimeout(() => this.#waiting && this.#readLists(), AGAIN * (0.5 + Math.random()));
+      setTimeout(
+        () => this.#open && this.#waiting && this.#readLists(),
+        AGAIN * (0.5 + Math.random()),
+      );
     } finally {
       this.#reading = false;
     }

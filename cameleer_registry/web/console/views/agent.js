@@ -113,7 +113,7 @@ export class AgentPane {
 
   async #read() {
     const id = this.#id;
-    if (id === null) return;
+    if (id === null || this.#store.connection.state === "paused") return;
     const asked = ++this.#asked;
     const known = this.#store.agents.get(id);
     const old = this.#commandsOld;

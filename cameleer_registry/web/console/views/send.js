@@ -145,9 +145,10 @@ export class SendDialog {
       this.#fault,
       fault ? `Line ${fault.line}, column ${fault.column}: ${fault.message}` : "",
     );
-    const live = this.#store.connection.state === "live";
+    const { state } = this.#store.connection;
+    const live = state === "live";
     show(this.#lost, !live);
-    setText(this.#lost, live ? "" : LOST);
+    setText(this.#lost, live ? "" : state === "lost" ? LOST : "Connecting to the server …");
     this.#submit.disabled = !possible || fault !== null || !live;
     setText(this.#submit, reached > 1 ? `Send to ${agents(reached)}` : "Send");
     this.#tell();

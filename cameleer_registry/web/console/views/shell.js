@@ -2,7 +2,7 @@
 
 import { startTicking, ticking } from "../clock.js";
 import { fill, h, setAttribute, setText, show } from "../dom.js";
-import { age, number, timeOfDay } from "../format.js";
+import { age, duration, number, timeOfDay } from "../format.js";
 import { VIEWS, to } from "../router.js";
 
 const THEMES = ["system", "light", "dark"];
@@ -14,7 +14,7 @@ const TITLES = /** @type {Record<string, string>} */ ({
   timeline: "Timeline",
 });
 
-const STATES = { connecting: "Connecting", live: "Connected", lost: "No server" };
+const STATES = { connecting: "Connecting", live: "Connected", paused: "Paused", lost: "No server" };
 
 export class Shell {
   #store;
@@ -75,7 +75,7 @@ export class Shell {
 
   /** @param {import("../store.js").Change} change */
   update({ topics }) {
-    if (topics.has("agents")) this.#title();
+    if (topics.has("agents") || topics.has("connection")) this.#title();
     if (topics.has("connection")) this.#connection();
   }
 
@@ -84,14 +84,18 @@ export class Shell {
     const parts = [`${number(LIVE)} live`];
     if (STALE) parts.push(`${number(STALE)} stale`);
     if (DEAD) parts.push(`${number(DEAD)} dead`);
-    const title = `${parts.join(" · ")} – Cameleer`;
+    // Numbers that do not follow the fleet any more are none to look at.
+    const paused = this.#store.connection.state === "paused";
+    const title = `${paused ? "Paused" : parts.join(" · ")} – Cameleer`;
     if (document.title !== title) document.title = title;
   }
 
   #connection() {
-    const { state, since, reason, loaded } = this.#store.connection;
+    const { state, since, reason, loaded, silent } = this.#store.connection;
     document.documentElement.dataset.connection = state;
-    setText(this.#word, STATES[state]);
+    if (state === "live" && silent !== null) fill(this.#word, noSign(silent));
+    else setText(this.#word, STATES[state]);
+    document.documentElement.toggleAttribute("data-silent", state === "live" && silent !== null);
     setAttribute(this.#state, "title", state === "live" ? "Changes appear by themselves" : reason);
     const before = this.#shown;
     this.#shown = state;
@@ -118,6 +122,10 @@ export class Shell {
     }
   }
 }
+
+/** @param {number} since in milliseconds since 1970, by this machine */
+const noSign = (since) =>
+  ticking(new Date(since).toISOString(), () => `No sign for ${duration(Date.now() - since)}`);
 
 function logo() {
   return h("img", { src: "console/icon.svg", alt: "", width: 24, height: 24 });
