@@ -1,0 +1,33 @@
+"""One module for each thing that is measured; each yields the rows of its part of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from ..figures import Row
+from ..scale import Scale
+from . import (
+    comeback,
+    fanout,
+    idle,
+    interference,
+    latency,
+    memory,
+    size,
+    start,
+    throughput,
+)
+
+MEASURES: Final[Mapping[str, Callable[[Scale], Iterator[Row]]]] = {
+    "fanout": fanout.measure,
+    "latency": latency.measure,
+    "memory": memory.measure,
+    "throughput": throughput.measure,
+    "interference": interference.measure,
+    "idle": idle.measure,
+    "size": size.measure,
+    "comeback": comeback.measure,
+    "start": start.measure,
+}
+"""By the names that ``--only`` takes, in the order of the table."""

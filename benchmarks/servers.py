@@ -1,0 +1,153 @@
+"""Servers in processes of their own: the product as users run it, and what it is compared with."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+Address = tuple[str, int]
+
+HERE: Final = Path(__file__).parent
+YARDSTICKS: Final = HERE / "yardsticks"
+READY: Final = b" listening on http://"
+STOPPING_SECONDS: Final = 10.0
+
+NCHAN_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+
+
+@frozen
+class Server:
+    """One that runs. Its figures are of all its processes."""
+
+    address: Address
+    pids: tuple[int, ...]
+
+    def cpu(self) -> float:
+        """Return the CPU seconds used so far."""
+        return sum(map(cpu_of, self.pids))
+
+    def resident(self) -> int:
+        """Return the bytes of memory it occupies."""
+        return sum(_kilobytes(pid, "VmRSS") * 1024 for pid in self.pids)
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds that a process has used so far, to the nanosecond."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) / 1e9 for thread in threads)
+
+
+def _kilobytes(pid: int, name: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise LookupError(name)
+
+
+@contextmanager
+def product(*flags: str, port: int = 0) -> Iterator[Server]:
+    """Run the registry with default settings, but for these flags."""
+    command = [sys.executable, "-m", "cameleer_registry", "--port", str(port), *flags]
+    with _announcing(command) as server:
+        yield server
+
+
+@contextmanager
+def bare_loop() -> Iterator[Server]:
+    """Run the loop that writes to every transport, and does nothing else."""
+    with _announcing([sys.executable, str(YARDSTICKS / "bare_loop.py")]) as server:
+        yield server
+
+
+@contextmanager
+def bare_aiohttp() -> Iterator[Server]:
+    """Run aiohttp handlers that answer, and do nothing else."""
+    with _announcing([sys.executable, str(YARDSTICKS / "bare_aiohttp.py")]) as server:
+        yield server
+
+
+@contextmanager
+def node() -> Iterator[Server]:
+    """Run Node's http module with a loop of response.write; there must be a Node."""
+    with _announcing(["node", str(YARDSTICKS / "node_http.mjs")]) as server:
+        yield server
+
+
+@contextmanager
+def nchan() -> Iterator[Server]:
+    """Run nginx with nchan, one worker; they must be installed (libnginx-mod-nchan)."""
+    with tempfile.TemporaryDirectory(prefix="nchan-") as directory:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address: Address = taken.getsockname()
+        configuration = (YARDSTICKS / "nchan.conf").read_text()
+        for name, value in (
+            ("@MODULE@", str(NCHAN_MODULE)),
+            ("@PORT@", str(address[1])),
+            ("@DIRECTORY@", directory),
+        ):
+            configuration = configuration.replace(name, value)
+        file = Path(directory, "nginx.conf")
+        file.write_text(configuration)
+        command = ["nginx", "-p", directory, "-c", str(file), "-e", f"{directory}/error.log"]
+        with _process(command) as process:
+            _wait_for(address)
+            # The worker does the work; its master only watches it.
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+            yield Server(address, tuple(map(int, children.split())))
+
+
+def has_nchan() -> bool:
+    """Tell whether nchan is installed."""
+    return NCHAN_MODULE.exists() and shutil.which("nginx") is not None
+
+
+def has_node() -> bool:
+    """Tell whether Node is installed."""
+    return shutil.which("node") is not None
+
+
+@contextmanager
+def _announcing(command: list[str]) -> Iterator[Server]:
+    """Run a server that prints where it listens on the first line of its standard output."""
+    with _process(command) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert READY in line, f"{command} has said {line!r} instead of where it listens"
+        host, _, port = line.split(READY)[1].strip().decode().rpartition(":")
+        yield Server((host, int(port)), (process.pid,))
+
+
+@contextmanager
+def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    # What it logs is made, but not kept.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOPPING_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_for(address: Address) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(address):
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"nobody listens on {address}")

@@ -1,0 +1,44 @@
+"""Taking turns: one side, then the other, again and again, so that noise hits all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+from .figures import Figures
+from .servers import Server
+
+
+@frozen
+class Side:
+    """One that takes part: its server, and what it does in a turn, which returns a figure."""
+
+    name: str
+    server: Server
+    act: Callable[[], float]
+
+
+@frozen
+class Outcome:
+    """What a side came to."""
+
+    figures: Figures
+    cpu: Figures
+    """CPU seconds of its server for each turn. These see less of who else uses the machine."""
+
+
+def take_turns(sides: Sequence[Side], turns: int) -> dict[str, Outcome]:
+    """Let each side have its turn after the others, so many times, and once before it counts."""
+    figures: dict[str, list[float]] = {side.name: [] for side in sides}
+    cpu: dict[str, list[float]] = {side.name: [] for side in sides}
+    for turn in range(turns + 1):
+        for side in sides:
+            before = side.server.cpu()
+            figure = side.act()
+            if turn:
+                figures[side.name].append(figure)
+                cpu[side.name].append(side.server.cpu() - before)
+    return {
+        side.name: Outcome(Figures(figures[side.name]), Figures(cpu[side.name])) for side in sides
+    }
