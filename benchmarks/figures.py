@@ -56,6 +56,8 @@ class Row:
     compared: Figures | None = None
     aim: Aim | None = None
     """None where it is told for information."""
+    cpu_ratio: float | None = None
+    """The ratio of the CPU seconds that the servers used for the same; None where not known."""
 
     @property
     def ratio(self) -> float | None:

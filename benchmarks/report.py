@@ -11,7 +11,7 @@ from .figures import Figures, Row
 
 RESULTS: Final = Path(__file__).parent / "results"
 
-_HEADINGS: Final = ("measure", "measured", "compared with", "ratio", "aim", "")
+_HEADINGS: Final = ("measure", "measured", "compared with", "ratio", "of CPU time", "aim", "")
 
 
 def as_table(rows: Sequence[Row]) -> str:
@@ -27,10 +27,10 @@ def as_json(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     compared = f"{row.yardstick}: {_shown(row.compared, row.unit)}" if row.compared else ""
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    ratio, of_cpu = ("" if of is None else f"{of:.2f}" for of in (row.ratio, row.cpu_ratio))
     aim = "" if row.aim is None else f"{'≥' if row.aim.at_least else '≤'} {row.aim.bound:g}"
     verdict = {None: "", True: "met", False: "**missed**"}[row.met]
-    return row.measure, _shown(row.product, row.unit), compared, ratio, aim, verdict
+    return row.measure, _shown(row.product, row.unit), compared, ratio, of_cpu, aim, verdict
 
 
 def _shown(figures: Figures, unit: str) -> str:
@@ -54,6 +54,7 @@ def _entry(row: Row) -> dict[str, Any]:
         "yardstick": row.yardstick,
         "compared": row.compared and _figures(row.compared),
         "ratio": row.ratio,
+        "cpu_ratio": row.cpu_ratio,
         "aim": row.aim and {"bound": row.aim.bound, "at_least": row.aim.at_least},
         "met": row.met,
     }

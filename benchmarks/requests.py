@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Final
@@ -93,6 +93,10 @@ class Caller:
         self._sock = socket.create_connection(address, PATIENCE)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def fileno(self) -> int:
+        """Return the number by which others wait for it."""
+        return self._sock.fileno()
+
     def send(self, request: bytes) -> None:
         """Send one."""
         self._sock.sendall(request)
@@ -168,20 +172,34 @@ def caller(address: Address) -> Iterator[Caller]:
         one.close()
 
 
-def paced(seconds: float, per_second: float, act: Callable[[], float]) -> list[float]:
-    """Do something every now and then, and return what it returned, for so many seconds.
+def paced(address: Address, request: bytes, *, seconds: float, per_second: float) -> list[float]:
+    """Send a request so many times a second, and return how long each took to be answered.
 
-    A turn that comes late because the one before it took long is not left out: what was due
-    meanwhile follows at once, or the worst moments would be seen the least.
+    It counts from the moment at which a request was due, and the next one is sent whether or not
+    it has been answered: else the worst moments would be seen the least.
     """
+    idle = [Caller(address) for _ in range(CONNECTIONS)]
     began = time.monotonic()
-    results: list[float] = []
-    while (due := began + len(results) / per_second) < began + seconds:
-        if (wait := due - time.monotonic()) > 0:
-            time.sleep(wait)
-        late = max(0.0, time.monotonic() - due) if results else 0.0
-        results.append(act() + (late if late > 1 / per_second else 0.0))
-    return results
+    underway: dict[Caller, float] = {}
+    took: list[float] = []
+    count = max(1, int(seconds * per_second))
+    sent = 0
+    while len(took) < count:
+        due = began + sent / per_second
+        wait = max(0.0, due - time.monotonic()) if sent < count and idle else PATIENCE
+        ready, _, _ = select.select(underway, (), (), wait)
+        for one in ready:
+            one.answer()
+            took.append(time.monotonic() - underway.pop(one))
+            idle.append(one)
+        if sent < count and idle and time.monotonic() >= due:
+            one = idle.pop()
+            one.send(request)
+            underway[one] = due
+            sent += 1
+    for one in idle:
+        one.close()
+    return took
 
 
 def _check(answer: bytes) -> None:

@@ -28,18 +28,24 @@ NCHAN_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
 @frozen
 class Server:
-    """One that runs. Its figures are of all its processes."""
+    """One that runs. Its figures are of its process, and of those that this has started."""
 
     address: Address
-    pids: tuple[int, ...]
+    pid: int
 
     def cpu(self) -> float:
         """Return the CPU seconds used so far."""
-        return sum(map(cpu_of, self.pids))
+        return sum(map(cpu_of, _family(self.pid)))
 
     def resident(self) -> int:
         """Return the bytes of memory it occupies."""
-        return sum(_kilobytes(pid, "VmRSS") * 1024 for pid in self.pids)
+        return sum(_kilobytes(pid, "VmRSS") * 1024 for pid in _family(self.pid))
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from _family(int(child))
 
 
 def cpu_of(pid: int) -> float:
@@ -102,9 +108,7 @@ def nchan() -> Iterator[Server]:
         command = ["nginx", "-p", directory, "-c", str(file), "-e", f"{directory}/error.log"]
         with _process(command) as process:
             _wait_for(address)
-            # The worker does the work; its master only watches it.
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-            yield Server(address, tuple(map(int, children.split())))
+            yield Server(address, process.pid)
 
 
 def has_nchan() -> bool:
@@ -125,7 +129,7 @@ def _announcing(command: list[str]) -> Iterator[Server]:
         line = process.stdout.readline()
         assert READY in line, f"{command} has said {line!r} instead of where it listens"
         host, _, port = line.split(READY)[1].strip().decode().rpartition(":")
-        yield Server((host, int(port)), (process.pid,))
+        yield Server((host, int(port)), process.pid)
 
 
 @contextmanager

@@ -12,11 +12,14 @@ from .servers import Server
 
 @frozen
 class Side:
-    """One that takes part: its server, and what it does in a turn, which returns a figure."""
+    """One that takes part: its server, and what it does in a turn."""
 
     name: str
     server: Server
     act: Callable[[], float]
+    """Returns the figure of the turn."""
+    after: Callable[[], None] = lambda: None
+    """What has to be done after a turn, and is no part of it."""
 
 
 @frozen
@@ -36,9 +39,11 @@ def take_turns(sides: Sequence[Side], turns: int) -> dict[str, Outcome]:
         for side in sides:
             before = side.server.cpu()
             figure = side.act()
+            used = side.server.cpu() - before
+            side.after()
             if turn:
                 figures[side.name].append(figure)
-                cpu[side.name].append(side.server.cpu() - before)
+                cpu[side.name].append(used)
     return {
         side.name: Outcome(Figures(figures[side.name]), Figures(cpu[side.name])) for side in sides
     }

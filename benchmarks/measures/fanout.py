@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
+from attrs import evolve
+
 from .. import agents, http, servers
 from ..agents import Connected
 from ..figures import Aim, Figures, Row
@@ -35,13 +37,17 @@ def measure(scale: Scale) -> Iterator[Row]:
 
 
 def _broadcasts(stack: ExitStack, size: int, rounds: int) -> Iterator[Row]:
+    issued: list[str] = []
     own_seconds: list[float] = []  # the bare loop's own, for each of its turns
     generator: list[float] = []  # the load generator's CPU for each of those, likewise
 
     def product(fleet: Connected, operator: Caller) -> float:
         seconds, answer = _seconds_to_last(fleet, operator, http.order())
-        agents.acknowledge(fleet.server, size, http.body_of(answer)["commandId"])
+        issued.append(http.body_of(answer)["commandId"])
         return seconds
+
+    def acknowledged(fleet: Connected) -> None:
+        agents.acknowledge(fleet.server, size, issued.pop())
 
     def bare_loop(fleet: Connected, operator: Caller) -> float:
         before = servers.cpu_of(fleet.streams.pid)
@@ -67,7 +73,10 @@ def _broadcasts(stack: ExitStack, size: int, rounds: int) -> Iterator[Row]:
         server = stack.enter_context(run())
         fleet = agents.connect(stack, server, size, registered=name == "product")
         operator = stack.enter_context(caller(server.address))
-        sides.append(Side(name, server, partial(act, fleet, operator)))
+        side = Side(name, server, partial(act, fleet, operator))
+        if name == "product":
+            side = evolve(side, after=partial(acknowledged, fleet))
+        sides.append(side)
     outcomes = take_turns(sides, rounds)
     what = f"one command to {size:,} agents, until the last has it"
     product_took = _milliseconds(outcomes["product"].figures)
@@ -80,6 +89,7 @@ def _broadcasts(stack: ExitStack, size: int, rounds: int) -> Iterator[Row]:
                 yardstick=name,
                 compared=_milliseconds(outcome.figures),
                 aim={"bare loop": LIMIT, "nchan": NO_SLOWER}.get(name),
+                cpu_ratio=outcomes["product"].cpu.median / outcome.cpu.median,
             )
     yield _headroom(size, outcomes["bare loop"], own_seconds[1:], generator[1:])
 

@@ -23,11 +23,10 @@ def measure(scale: Scale) -> Iterator[Row]:
         # Nobody acknowledges anything here, and it is all to be sent nevertheless.
         server = stack.enter_context(servers.product("--max-pending-per-agent", "1000000"))
         agents.connect(stack, server, scale.fleet)
-        probe = stack.enter_context(caller(server.address))
         heartbeat = http.heartbeat(next(http.agent_ids(1)))
 
         def times() -> list[float]:
-            return paced(scale.turn, PER_SECOND, lambda: probe.seconds_of(heartbeat))
+            return paced(server.address, heartbeat, seconds=scale.turn, per_second=PER_SECOND)
 
         quiet, busy = [], []
         times()

@@ -92,8 +92,9 @@ def _probe(server: Server, seconds: float) -> Iterator[list[float]]:
 
     def watch() -> None:
         heartbeat = http.heartbeat(next(http.agent_ids(1)))
-        with caller(server.address) as client:
-            longest.append(max(paced(seconds, PER_SECOND, lambda: client.seconds_of(heartbeat))))
+        longest.append(
+            max(paced(server.address, heartbeat, seconds=seconds, per_second=PER_SECOND))
+        )
 
     thread = threading.Thread(target=watch)
     thread.start()

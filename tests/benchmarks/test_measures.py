@@ -59,7 +59,7 @@ def test_a_row_in_the_table() -> None:
         aim=Aim(0.9, at_least=True),
     )
     expected = (
-        "| heartbeats | 12,346 /s (12,173–12,673) | bare aiohttp: 15,000 /s | 0.82 | ≥ 0.9 "
+        "| heartbeats | 12,346 /s (12,173–12,673) | bare aiohttp: 15,000 /s | 0.82 |  | ≥ 0.9 "
         "| **missed** |"
     )
     assert expected == report.as_table([row]).splitlines()[-1]
