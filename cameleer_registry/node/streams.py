@@ -3,8 +3,7 @@
 A stream takes its connection over from aiohttp, as an upgrade would: it becomes the transport's
 protocol. So it is told at once when the peer goes away, whoever runs the server, and when the
 kernel's buffer is full and when it drains; and it writes framed bytes straight to the transport,
-at the price of the system call. What the transport has to say is passed on to aiohttp, which
-keeps count of its connections.
+at the price of the system call. To aiohttp the connection is gone: see ``web/streams.py``.
 
 Nothing waits for a slow reader. Its backlog is bounded in bytes and in time, and past either
 bound its connection is aborted, since a close would wait for the buffer to drain, for ever.
@@ -13,13 +12,14 @@ bound its connection is aborted, since a close would wait for the buffer to drai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from fcntl import ioctl
 from itertools import islice, takewhile
 from termios import TIOCOUTQ
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from ..core.events import CloseReason
 from .frames import END, Frame, opening
@@ -51,10 +51,8 @@ class EventStream(asyncio.Protocol):
     """An event stream on one connection. What is written to it is for the kinds of it to say."""
 
     __slots__ = (
-        "_beneath",
         "_chunked",
         "_streams",
-        "closed",
         "stream_id",
         "transport",
         "written",
@@ -70,12 +68,8 @@ class EventStream(asyncio.Protocol):
         self.transport = transport
         self._streams = streams
         self._chunked = chunked
-        # aiohttp's protocol of this connection, which is passed what happens to it.
-        self._beneath = cast(asyncio.Protocol, transport.get_protocol())
         # Bytes written so far.
         self.written = 0
-        # Done when the connection is gone.
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         transport.set_write_buffer_limits(high=self.pause_above, low=0)
         transport.set_protocol(self)
         transport.resume_reading()  # it may have been paused for what the client sent after
@@ -118,18 +112,13 @@ class EventStream(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Begin to count the time for which the reader is behind."""
         self._streams.stalled(self)
-        self._beneath.pause_writing()
 
     def resume_writing(self) -> None:
         """Stop counting: the reader has caught up."""
         self._streams.recovered(self)
-        self._beneath.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave; the connection is gone."""
-        self._beneath.connection_lost(exc)
-        if not self.closed.done():
-            self.closed.set_result(None)
         self._streams.gone(self)
 
 
@@ -162,6 +151,8 @@ class Streams(Generic[S]):
         self._ending: dict[S, float] = {}
         # Streams whose connections exist, ended ones included.
         self._connections: set[S] = set()
+        # Set when the last of them is gone. None while nobody waits for that.
+        self._all_gone: asyncio.Event | None = None
 
     def __len__(self) -> int:
         """Return how many streams are open."""
@@ -204,9 +195,10 @@ class Streams(Generic[S]):
 
     async def drained(self, timeout: float) -> None:
         """Wait until every connection is gone; abort those that are not, ``timeout`` s later."""
-        closed = [stream.closed for stream in self._connections]
-        if closed:
-            await asyncio.wait(closed, timeout=timeout)
+        self._all_gone = asyncio.Event()
+        if self._connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_gone.wait(), timeout)
         for stream in list(self._connections):
             stream.abort()
         await asyncio.sleep(0)  # in which transports tell that they are gone
@@ -255,6 +247,8 @@ class Streams(Generic[S]):
     def gone(self, stream: S) -> None:
         """Forget a connection that is gone."""
         self._connections.discard(stream)
+        if self._all_gone is not None and not self._connections:
+            self._all_gone.set()
         self._stalled.pop(stream, None)
         self._ending.pop(stream, None)
         self.lose(stream, CloseReason.CLIENT_GONE)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from aiohttp import web
 
-from ..core.events import CloseReason
 from ..core.feed import FeedType
 from ..errors import TooManyFeeds
 from ..node.followers import Interest
@@ -18,7 +18,7 @@ LAST_EVENT_ID: Final = "Last-Event-ID"
 
 
 async def stream_feed(request: web.Request) -> web.StreamResponse:
-    """``GET /events``: held open until either side goes."""
+    """``GET /events``: open until either side goes."""
     feed = request.app[NODE].feed
     interest = Interest(
         types=query.members(request, "types", FeedType),
@@ -26,19 +26,14 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
     )
     feed.check_room()
     response, transport, chunked = await begin(request)
-    try:
-        follower = request.app[NODE].open_feed(
+    with contextlib.suppress(TooManyFeeds):  # others came while the headers were written
+        request.app[NODE].open_feed(
             transport,
             chunked=chunked,
             last_event_id=_last_event_id(request),
             interest=interest,
         )
-    except TooManyFeeds:  # others came while the headers were written
-        return response
-    try:
-        await follower.closed
-    finally:
-        feed.close(follower, CloseReason.CLIENT_GONE)
+        response.hand_over(request)
     return response
 
 

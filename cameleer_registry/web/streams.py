@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -10,7 +11,6 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
-from ..core.events import CloseReason
 from ..core.model import Target
 from ..errors import AgentNotRegistered
 from .keys import NODE
@@ -38,6 +38,8 @@ class EventStreamResponse(EventSourceResponse):
         # in HTTP/1.0 nothing else could end it.
         self.headers[hdrs.CONNECTION] = "close"
         self.force_close()
+        # True when the connection is a stream's, and no longer aiohttp's.
+        self._handed_over = False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write the headers; raises ConnectionResetError where the client is gone already."""
@@ -48,6 +50,22 @@ class EventStreamResponse(EventSourceResponse):
         writer = await super().prepare(request)
         self.stop_streaming()
         return writer
+
+    def hand_over(self, request: web.Request) -> None:
+        """Have aiohttp forget the connection, now that a stream has taken it over.
+
+        It would keep a request, a response, a parser and two tasks for as long as the stream is
+        open, which are 8 KiB. To aiohttp this looks like a client that is gone.
+        """
+        self._handed_over = True
+        protocol = request.protocol
+        protocol.transport = None  # or it would be closed
+        protocol.connection_lost(None)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """End the response, unless it is not aiohttp's to end any more."""
+        if not self._handed_over:
+            await super().write_eof(data)
 
     def enable_compression(self, *_: object, **__: object) -> None:
         """Do nothing: what is compressed is buffered, and an event is wanted now.
@@ -70,16 +88,11 @@ async def begin(request: web.Request) -> tuple[EventStreamResponse, asyncio.Tran
 
 
 async def stream_events(request: web.Request) -> web.StreamResponse:
-    """``GET /agents/{id}/events``: held open until a newer one comes, or either side goes."""
+    """``GET /agents/{id}/events``: open until a newer one comes, or either side goes."""
     node, agent_id = request.app[NODE], request.match_info["agent_id"]
     node.check_target(Target.agent(agent_id))
     response, transport, chunked = await begin(request)
-    try:
-        stream = node.open_stream(agent_id, transport, chunked=chunked)
-    except AgentNotRegistered:  # deleted while the headers were written
-        return response
-    try:
-        await stream.closed
-    finally:
-        node.close_stream(stream, CloseReason.CLIENT_GONE)
+    with contextlib.suppress(AgentNotRegistered):  # deleted while the headers were written
+        node.open_stream(agent_id, transport, chunked=chunked)
+        response.hand_over(request)
     return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import socket
@@ -12,6 +13,7 @@ from itertools import chain
 
 import pytest
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from cameleer_registry import NODE, CommandType, Order, Settings, Target, create_app
 from cameleer_registry.node.streams import EventStream
@@ -536,3 +538,20 @@ async def test_a_broadcast_goes_on_when_who_asked_for_it_has_gone() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert 1 == len({(await client.event())["id"] for client in clients})
+
+
+@pytest.mark.parametrize("cancelling", [False, True])
+async def test_nothing_of_aiohttp_is_kept_for_a_stream(cancelling: bool) -> None:
+    """No task waits for its end, and no connection of aiohttp, whatever its runner would cancel."""
+    async with serving(handler_cancellation=cancelling) as served, AsyncExitStack() as stack:
+        handlers = [one for one in gc.get_objects() if isinstance(one, RequestHandler)]
+        tasks = asyncio.all_tasks()
+        streams = []
+        for number in range(20):
+            await served.register(f"a{number}")
+            streams.append(await stack.enter_async_context(streaming(served, f"a{number}")))
+        await eventually(lambda: asyncio.all_tasks() == tasks)
+        gc.collect()
+        assert len(handlers) == sum(isinstance(one, RequestHandler) for one in gc.get_objects())
+        command = await served.node.issue(ORDER, Target.all())
+        assert {command.command_id} == {(await stream.event())["id"] for stream in streams}
