@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import select
 import socket
 import time
@@ -75,6 +76,10 @@ class Fleet:
     def beat(self, beat: Beat | None) -> int:
         """Begin to send heartbeats, or cease to; return how many were answered before."""
         return self._ask("beat", beat)  # type: ignore[no-any-return]
+
+    def stand_back(self) -> None:
+        """Let others have the processor first, where it is they who hold the stopwatch."""
+        self._ask("stand_back")
 
     def close(self) -> None:
         """Close all streams."""
@@ -197,6 +202,10 @@ class _Holder:
             self._heart.close()
         self._heart = _Heart(beat, self._epoll, self._address) if beat else None
         self._control.send(answered)
+
+    def _on_stand_back(self) -> None:
+        os.nice(10)
+        self._control.send(None)
 
     def _on_close(self) -> None:
         for sock in self._streams.values():

@@ -22,7 +22,7 @@ def measure(scale: Scale) -> Iterator[Row]:
     with ExitStack() as stack:
         # Nobody acknowledges anything here, and it is all to be sent nevertheless.
         server = stack.enter_context(servers.product("--max-pending-per-agent", "1000000"))
-        agents.connect(stack, server, scale.fleet)
+        agents.connect(stack, server, scale.fleet).streams.stand_back()
         heartbeat = http.heartbeat(next(http.agent_ids(1)))
 
         def times() -> list[float]:

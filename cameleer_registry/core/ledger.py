@@ -6,12 +6,16 @@ a number of deliveries, and of bytes, in all and then forgotten, the one that fi
 the others.
 
 Costs: an acknowledgement is O(1); issuing, expiring and forgetting cost the command's targets.
+
+A command is taken in with the list of its targets. The deliveries, a record for each, may be made
+later, batch by batch as it goes out: those of a broadcast to 10,000 would hold a loop for 5 ms.
+Nobody can tell, for whoever asks for one that is missing has all of them made first.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from attrs import define, field
 
@@ -53,8 +57,17 @@ class CommandRecord:
     connected_count: int
     skipped: tuple[str, ...]
     size: int  # bytes of the payload, and of the results so far
-    deliveries: dict[str, DeliveryRecord] = field(factory=dict)  # by agent id
+    agent_ids: tuple[str, ...]  # its targets
+    ledger: Ledger
+    made: dict[str, DeliveryRecord] = field(factory=dict)  # by agent id, in order of the targets
     counts: dict[DeliveryState, int] = field(factory=dict)  # as last told
+
+    @property
+    def deliveries(self) -> dict[str, DeliveryRecord]:
+        """All deliveries by agent id, in order of the targets."""
+        if len(self.made) < len(self.agent_ids):
+            self.ledger.complete()
+        return self.made
 
     @property
     def pending(self) -> int:
@@ -64,7 +77,7 @@ class CommandRecord:
     @property
     def weight(self) -> int:
         """What it counts against the history's limit: a command without targets is one, too."""
-        return max(1, len(self.deliveries))
+        return max(1, len(self.agent_ids))
 
     def is_due(self, now: Instant) -> bool:
         """Tell whether the deadline has passed; the deadline itself belongs to what follows."""
@@ -99,11 +112,13 @@ class Inbox:
 class Ledger:
     """All commands. One to a registry."""
 
-    def __init__(self, history: int, history_bytes: int) -> None:
+    def __init__(self, history: int, history_bytes: int, max_pending: int) -> None:
         # How many deliveries of finished commands are kept in all, and how many bytes of their
         # payloads and results.
         self.history = history
         self.history_bytes = history_bytes
+        # How many pending deliveries an agent may have.
+        self.max_pending = max_pending
         self.commands: dict[str, CommandRecord] = {}
         # Commands with something pending, in order of their deadlines.
         self._open: OrderedDict[str, CommandRecord] = OrderedDict()
@@ -111,8 +126,13 @@ class Ledger:
         self._finished: deque[CommandRecord] = deque()
         self.finished_weight = 0
         self.finished_size = 0
+        # Commands of which deliveries are still to be made, oldest first. They are made in this
+        # order, so that inboxes are in order.
+        self._incomplete: deque[CommandRecord] = deque()
         # Only agents that were ever sent something have an inbox.
-        self.inboxes: dict[str, Inbox] = {}
+        self._inboxes: dict[str, Inbox] = {}
+        # Agents that have as many pending deliveries as they may, as last told.
+        self._full: set[str] = set()
 
     # Finding
 
@@ -126,15 +146,29 @@ class Ledger:
     def find_delivery(self, command_id: str, agent_id: str) -> DeliveryRecord:
         """Return one agent's delivery of a command; raises CommandNotFound."""
         record = self.commands.get(command_id)
-        delivery = record and record.deliveries.get(agent_id)
+        # Most acknowledge what they were just sent, while it is still being sent to others.
+        delivery = record and (record.made.get(agent_id) or record.deliveries.get(agent_id))
         if not delivery:
             raise CommandNotFound(command_id, agent_id=agent_id)
         return delivery
 
-    def pending_of(self, agent_id: str) -> int:
-        """Return how many deliveries are pending for an agent."""
-        inbox = self.inboxes.get(agent_id)
-        return inbox.pending if inbox else 0
+    @property
+    def inboxes(self) -> dict[str, Inbox]:
+        """All inboxes, by the agents' ids."""
+        self.complete()
+        return self._inboxes
+
+    def full(self, now: Instant) -> Collection[str]:
+        """Return the agents that have as many pending deliveries as they may at this moment."""
+        self.complete()
+        if not self._full:
+            return ()
+        lapsed = self._lapsed(now)
+        return {
+            agent_id
+            for agent_id in self._full
+            if self._inboxes[agent_id].pending - lapsed[agent_id] >= self.max_pending
+        }
 
     def inbox(self, agent_id: str) -> Iterator[DeliveryRecord]:
         """Iterate over an agent's deliveries, newest first."""
@@ -148,7 +182,7 @@ class Ledger:
                 return
             yield record
 
-    def lapsed(self, now: Instant) -> Counter[str]:
+    def _lapsed(self, now: Instant) -> Counter[str]:
         """Count what is pending for each agent although its deadline has passed, untold."""
         return Counter(
             agent_id
@@ -175,23 +209,21 @@ class Ledger:
             connected_count=event.connected_count,
             skipped=event.skipped,
             size=event.size,
+            agent_ids=event.agent_ids,
+            ledger=self,
         )
         record.counts = dict.fromkeys(DeliveryState, 0)
         record.counts[DeliveryState.PENDING] = len(event.agent_ids)
         self.commands[event.command_id] = self._open[event.command_id] = record
-        for agent_id in event.agent_ids:
-            delivery = record.deliveries[agent_id] = DeliveryRecord(record, agent_id)
-            inbox = self.inboxes.get(agent_id)
-            if inbox is None:
-                inbox = self.inboxes[agent_id] = Inbox()
-            inbox.deliveries[event.command_id] = delivery
-            inbox.pending += 1
+        if event.agent_ids:
+            self._incomplete.append(record)
 
     def apply_pushed(self, event: events.CommandPushed) -> None:
         """Note that a command was written to streams."""
         if record := self.commands.get(event.command_id):
+            deliveries = self.deliveries_to(record, event.agent_ids)
             for agent_id in event.agent_ids:
-                record.deliveries[agent_id].delivered = event.at
+                deliveries[agent_id].delivered = event.at
 
     def apply_acknowledged(self, event: events.DeliveryAcknowledged) -> None:
         """Note an agent's answer."""
@@ -229,6 +261,39 @@ class Ledger:
     def apply_removed(self, event: events.AgentRemoved) -> None:
         """Drop an agent's inbox; the commands themselves keep its deliveries."""
         self.inboxes.pop(event.agent_id, None)
+        self._full.discard(event.agent_id)
+
+    # Making deliveries
+
+    def deliveries_to(
+        self, record: CommandRecord, agent_ids: Sequence[str]
+    ) -> dict[str, DeliveryRecord]:
+        """Return a command's deliveries by agent id: at least those to some of its targets."""
+        while not all(map(record.made.__contains__, agent_ids)):
+            self._make(self._incomplete[0], len(agent_ids))
+        return record.made
+
+    def complete(self) -> None:
+        """Make all deliveries that have not been made yet."""
+        while self._incomplete:
+            self._make(self._incomplete[0], len(self._incomplete[0].agent_ids))
+
+    def _make(self, record: CommandRecord, count: int) -> None:
+        """Make the next deliveries of the oldest command that lacks some."""
+        made, command_id, inboxes = record.made, record.command_id, self._inboxes
+        for agent_id in record.agent_ids[len(made) : len(made) + count]:
+            delivery = made[agent_id] = DeliveryRecord(record, agent_id)
+            inbox = inboxes.get(agent_id)
+            if inbox is None:
+                inbox = inboxes[agent_id] = Inbox()
+            inbox.deliveries[command_id] = delivery
+            inbox.pending += 1
+            if inbox.pending >= self.max_pending:
+                self._full.add(agent_id)
+        if len(made) == len(record.agent_ids):
+            self._incomplete.popleft()
+
+    # Moving them
 
     def _turn(self, delivery: DeliveryRecord, turn: Turn) -> None:
         """Move a delivery to the state that the table names."""
@@ -238,8 +303,10 @@ class Ledger:
         counts[before] -= 1
         counts[after] += 1
         left_pending = before is DeliveryState.PENDING and after is not before
-        if left_pending and (inbox := self.inboxes.get(delivery.agent_id)):
+        if left_pending and (inbox := self._inboxes.get(delivery.agent_id)):
             inbox.pending -= 1
+            if inbox.pending < self.max_pending:
+                self._full.discard(delivery.agent_id)
 
     def _forget(self, record: CommandRecord) -> None:
         self.finished_weight -= record.weight
@@ -247,6 +314,6 @@ class Ledger:
         del self.commands[record.command_id]
         for agent_id in record.deliveries:
             # An agent that was deleted and came back has a new inbox, without this command.
-            inbox = self.inboxes.get(agent_id)
+            inbox = self._inboxes.get(agent_id)
             if inbox and inbox.deliveries.pop(record.command_id, None) and not inbox.deliveries:
-                del self.inboxes[agent_id]
+                del self._inboxes[agent_id]

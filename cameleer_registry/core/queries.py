@@ -6,7 +6,7 @@ timer has run. What is called told is as it was last told, and costs next to not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from . import views
@@ -97,7 +97,7 @@ class Queries:
 
     def check_target(self, target: Target, *, now: Instant) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
-        self._roster.meant_by(target, now)
+        self._roster.check(target)
 
     def check_delivery(self, agent_id: str, command_id: str) -> None:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
@@ -116,16 +116,16 @@ class Queries:
         return views.command(self._ledger.find(command_id), now)
 
     def reachable(
-        self, command_id: str, agent_ids: Iterable[str], *, now: Instant
+        self, command_id: str, agent_ids: Sequence[str], *, now: Instant
     ) -> list[tuple[str, int]]:
-        """Return those of a command's targets that may still acknowledge it and hold a stream.
+        """Return which of some targets of a command hold a stream and may still acknowledge it.
 
         Each with the id of its stream. None of them where the command has been forgotten.
         """
         command = self._ledger.commands.get(command_id)
         if command is None or command.is_due(now):
             return []
-        agents, deliveries = self._roster.agents, command.deliveries
+        agents, deliveries = self._roster.agents, self._ledger.deliveries_to(command, agent_ids)
         return [
             (agent_id, agent.stream_id)
             for agent_id in agent_ids

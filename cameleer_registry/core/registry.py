@@ -7,7 +7,7 @@ anything stands in :mod:`~.queries`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, islice, takewhile
 from typing import Any, Final
 
@@ -62,7 +62,9 @@ class Registry(Queries):
 
     def __init__(self, limits: Limits) -> None:
         roster = Roster(Lease(limits.stale_after, limits.dead_after))
-        ledger = Ledger(limits.command_history, limits.command_history_bytes)
+        ledger = Ledger(
+            limits.command_history, limits.command_history_bytes, limits.max_pending_per_agent
+        )
         super().__init__(roster, ledger)
         self.limits = limits
         self._appliers: Mapping[type[Event], tuple[Callable[[Any], None], ...]] = {
@@ -180,27 +182,22 @@ class Registry(Queries):
         Raises AgentNotRegistered, GroupNotFound, and TooManyPending where the target is one agent
         that has too many commands pending; of a group or all, such agents are skipped.
         """
-        agent_ids, groups, connected, skipped = [], set(), 0, []
-        most = self.limits.max_pending_per_agent
-        lapsed = self._ledger.lapsed(now)
-        for record in self._roster.meant_by(target, now):
-            if self._ledger.pending_of(record.agent_id) - lapsed[record.agent_id] < most:
-                agent_ids.append(record.agent_id)
-                groups.add(record.registration.group)
-                connected += record.stream_id is not None
-            elif target.level is TargetLevel.AGENT:
-                raise TooManyPending(record.agent_id, most)
-            else:
-                skipped.append(record.agent_id)
+        # One pass for each question: a loop over thousands that asks all of them takes twice as
+        # long, and it cannot be cut into slices.
+        meant, full = self._roster.meant_by(target, now), self._ledger.full(now)
+        records = [record for record in meant if record.agent_id not in full] if full else meant
+        skipped = [record.agent_id for record in meant if record.agent_id in full] if full else []
+        if skipped and target.level is TargetLevel.AGENT:
+            raise TooManyPending(skipped[0], self.limits.max_pending_per_agent)
         issued = events.CommandIssued(
             at=now,
             command_id=command_id,
             order=order,
             target=target,
             expires=now.after(self.limits.command_ttl),
-            agent_ids=tuple(agent_ids),
-            groups=frozenset(groups),
-            connected_count=connected,
+            agent_ids=tuple([record.agent_id for record in records]),
+            groups=frozenset([record.registration.group for record in records]),
+            connected_count=len([1 for record in records if record.stream_id is not None]),
             skipped=tuple(sorted(skipped)),
             size=size,
         )
@@ -208,11 +205,11 @@ class Registry(Queries):
         told = self.sweep_commands(now=now, limit=None)
         facts = self._commit(issued)
         command = self._ledger.find(command_id)
-        if not agent_ids:
+        if not records:
             facts += self._commit(*_finish_if(command, settled=0, acknowledged=0, at=now))
         return command, told + facts
 
-    def pushed(self, command_id: str, agent_ids: Iterable[str], *, now: Instant) -> Events:
+    def pushed(self, command_id: str, agent_ids: Sequence[str], *, now: Instant) -> Events:
         """Note that a command's event was written to the streams of these agents."""
         return self._commit(
             events.CommandPushed(at=now, command_id=command_id, agent_ids=tuple(agent_ids))
@@ -252,7 +249,7 @@ class Registry(Queries):
         def within_limit(command: CommandRecord) -> bool:
             nonlocal looked_at
             more = limit is None or looked_at < limit
-            looked_at += len(command.deliveries)
+            looked_at += len(command.agent_ids)
             return more
 
         due = list(takewhile(within_limit, self._ledger.overdue(now)))

@@ -117,24 +117,35 @@ class Roster:
             case _:
                 return now.when_lease_was(self.lease.dead_at(record.heard.lease))
 
-    def live(self, now: Instant, group: GroupRecord | None = None) -> Iterator[AgentRecord]:
-        """Iterate over the agents that are LIVE at this moment, of one group or of all."""
-        told = self._told if group is None else group.members
-        oldest_live = now.lease - self.lease.stale_after
-        return (r for r in told[AgentStatus.LIVE].values() if r.heard.lease > oldest_live)
+    def check(self, target: Target) -> None:
+        """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
+        match target.level:
+            case TargetLevel.AGENT:
+                self.find(target.agent_id or "")
+            case TargetLevel.GROUP:
+                self.group(target.group or "")
 
-    def meant_by(self, target: Target, now: Instant) -> Iterable[AgentRecord]:
+    def meant_by(self, target: Target, now: Instant) -> list[AgentRecord]:
         """Return the agents that a target means at this moment.
 
-        Raises AgentNotRegistered or GroupNotFound, at once.
+        Raises AgentNotRegistered or GroupNotFound.
         """
         match target.level:
             case TargetLevel.AGENT:
                 return [self.find(target.agent_id or "")]
             case TargetLevel.GROUP:
-                return self.live(now, self.group(target.group or ""))
+                return self._live(now, [self.group(target.group or "")])
             case TargetLevel.ALL:
-                return self.live(now)
+                return self._live(now, self.groups.values())
+
+    def _live(self, now: Instant, groups: Iterable[GroupRecord]) -> list[AgentRecord]:
+        """Return the agents of some groups that are LIVE at this moment."""
+        told = chain.from_iterable(group.members[AgentStatus.LIVE].values() for group in groups)
+        due = self.next_due()
+        if due is None or due > now.lease:
+            return list(told)  # nobody's lease has run out, so none need be looked at
+        oldest_live = now.lease - self.lease.stale_after
+        return [record for record in told if record.heard.lease > oldest_live]
 
     def overdue(self, now: Instant) -> Iterator[AgentRecord]:
         """Iterate over the agents whose status has changed without having been told so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from ..core.events import CloseReason
 from .frames import KEEPALIVE, Frame
@@ -30,12 +31,15 @@ class AgentStream(EventStream):
 
         A reader that is too far behind loses its connection instead.
         """
-        if self.transport.is_closing():
+        transport = self.transport
+        if transport.is_closing():
             return False
-        if self.transport.get_write_buffer_size() > self._streams.max_backlog:
+        if transport.get_write_buffer_size() > self._streams.max_backlog:
             self._streams.lose(self, CloseReason.SLOW_CONSUMER)
             return False
-        self._write(frame)
+        content = frame.chunked if self._chunked else frame.plain
+        self.written += len(content)
+        transport.write(content)
         return True
 
     def keep_alive(self) -> None:
@@ -52,7 +56,11 @@ class AgentStreams(Streams[AgentStream]):
         self.add(stream)
         return stream
 
-    def push(self, stream_id: int, frame: Frame) -> bool:
-        """Write a frame to a stream; tell whether it was open, and was written to."""
-        stream = self._open.get(stream_id)
-        return stream is not None and stream.push(frame)
+    def push(self, frame: Frame, reachable: Iterable[tuple[str, int]]) -> list[str]:
+        """Write a frame to agents, each with the id of its stream; return to which it was."""
+        streams = self._open
+        return [
+            agent_id
+            for agent_id, stream_id in reachable
+            if (stream := streams.get(stream_id)) is not None and stream.push(frame)
+        ]

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 
 from attrs import define, field
 
 from .frames import Frame
 from .streams import BATCH
 
-Push = Callable[[str, list[str], Frame], None]
+Push = Callable[[str, tuple[str, ...], Frame], None]
 """Writes a command's frame to the streams of some agents: (command id, agent ids, frame)."""
 
 
@@ -26,9 +25,16 @@ class FanOut:
 
     command_id: str
     frame: Frame
-    agent_ids: deque[str]
+    agent_ids: tuple[str, ...]
+    # To how many of them it has been written.
+    written: int = 0
     # Done when all is written. None while nobody has to wait for it.
     done: asyncio.Future[None] | None = field(default=None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has been written to all."""
+        return self.written == len(self.agent_ids)
 
 
 class FanOuts:
@@ -44,12 +50,12 @@ class FanOuts:
 
     def add(self, command_id: str, agent_ids: tuple[str, ...], frame: Frame) -> FanOut:
         """Begin to write a command, or put it behind those that are being written."""
-        fan_out = FanOut(command_id, frame, deque(agent_ids))
+        fan_out = FanOut(command_id, frame, agent_ids)
         if not self._draining:
             self._write_all(fan_out)
         elif not self._queue:
             self._write_batch(fan_out)
-        if fan_out.agent_ids:
+        if not fan_out.complete:
             fan_out.done = asyncio.get_running_loop().create_future()
             self._queue.append(fan_out)
             self._waiting.set()
@@ -72,7 +78,7 @@ class FanOuts:
                 while self._queue:
                     fan_out = self._queue[0]
                     self._write_batch(fan_out)
-                    if not fan_out.agent_ids:
+                    if fan_out.complete:
                         self._settle(self._queue.popleft())
                     await asyncio.sleep(0)
                 self._waiting.clear()
@@ -88,12 +94,11 @@ class FanOuts:
             fan_out.done.set_result(None)
 
     def _write_all(self, fan_out: FanOut) -> None:
-        while fan_out.agent_ids:
+        while not fan_out.complete:
             self._write_batch(fan_out)
 
     def _write_batch(self, fan_out: FanOut) -> None:
-        batch = list(islice(fan_out.agent_ids, BATCH))
-        for _ in batch:
-            fan_out.agent_ids.popleft()
+        batch = fan_out.agent_ids[fan_out.written : fan_out.written + BATCH]
+        fan_out.written += len(batch)
         if batch:
             self._push(fan_out.command_id, batch, fan_out.frame)

@@ -280,7 +280,7 @@ class Node:
             command_id, order, target, now=now, size=len(frame.plain)
         )
         self.carry_out(facts)
-        fan_out = self._fan_outs.add(command_id, tuple(record.deliveries), frame)
+        fan_out = self._fan_outs.add(command_id, record.agent_ids, frame)
         await self._fan_outs.written(fan_out)
         return views.command(record, self.clock.now())
 
@@ -383,13 +383,10 @@ class Node:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _push(self, command_id: str, agent_ids: list[str], frame: frames.Frame) -> None:
+    def _push(self, command_id: str, agent_ids: tuple[str, ...], frame: frames.Frame) -> None:
         """Write a command to the streams of some of its targets."""
         now = self.clock.now()
         # It may have expired, or been forgotten, since it was issued.
         reachable = self.registry.reachable(command_id, agent_ids, now=now)
-        pushed = [
-            agent_id for agent_id, stream_id in reachable if self.streams.push(stream_id, frame)
-        ]
-        if pushed:
+        if pushed := self.streams.push(frame, reachable):
             self.carry_out(self.registry.pushed(command_id, pushed, now=now))

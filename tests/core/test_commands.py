@@ -67,15 +67,15 @@ def test_targets_are_those_that_are_live(talk: Talk) -> None:
     """A group and all mean LIVE agents, judged at that moment; an agent is meant whatever it is."""
     talk.register("dead", "g")
     talk.at(DEAD - STALE).register("stale", "g")
-    talk.at(DEAD).register("other", "h")
-    talk.register("live", "g")
+    talk.at(DEAD).register("live", "g")
+    talk.register("other", "h")
     talk.open("other", 1)
     talk.open("stale", 2)
     group, everyone = Target.of_group("g"), Target.all()
     assert [issued(talk, "c1", group, ("live",))] == talk.issue("c1", group)
     both = frozenset({"g", "h"})
     assert [
-        issued(talk, "c2", everyone, ("other", "live"), groups=both, connected=1)
+        issued(talk, "c2", everyone, ("live", "other"), groups=both, connected=1)
     ] == talk.issue("c2", everyone)
     for agent_id, connected in (("dead", 0), ("stale", 1), ("live", 0)):
         target = Target.agent(agent_id)

@@ -19,8 +19,9 @@ from cameleer_registry.core.model import (
     Target,
 )
 from cameleer_registry.core.views import time_of_day
+from cameleer_registry.errors import TooManyPending
 
-from .conversations import NS, TTL, Talk, deadline
+from .conversations import NS, TTL, Talk, Talking, deadline
 
 PENDING, ACKNOWLEDGED, EXPIRED = DeliveryState
 
@@ -135,3 +136,27 @@ def test_those_who_can_be_reached(talk: Talk) -> None:
     assert [("d", 9)] == reachable()
     talk.at(TTL)
     assert [] == reachable(), "not even where its end has not been told"
+
+
+def test_deliveries_that_are_made_as_a_command_goes_out(talking: Talking) -> None:
+    """Nobody can tell which have been made already, whatever he asks, or does, first."""
+    batches = (("a", "b"), ("c", "d"))
+    answers = []
+    for made in range(len(batches) + 1):
+        talk = talking(max_pending_per_agent=3)
+        for agent_id in "abcd":
+            talk.register(agent_id)
+        talk.issue("x", Target.all())
+        for batch in batches[:made]:
+            talk.registry.reachable("x", batch, now=talk.now)
+        assert len(talk.registry.command_record("x").made) == 2 * made
+        talk.issue("y", Target.agent("d"))
+        talk.issue("z", Target.of_group("g"))
+        talk.ack("a", "x")
+        with pytest.raises(TooManyPending):
+            talk.issue("more", Target.agent("d"))
+        inbox = [one.command_id for one in talk.registry.agent_deliveries("d", now=talk.now)]
+        assert ["z", "y", "x"] == inbox
+        talk.remove("c")
+        answers.append([list(talk.registry.deliveries(name, now=talk.now)) for name in "xyz"])
+    assert answers[0] == answers[1] == answers[2]
