@@ -203,6 +203,8 @@ async def test_a_request_without_an_answer_is_a_reason_to_look(
         if fails:
             await route.abort()
 
+    # From here on time stands still but where it is moved: no silence is long enough by itself.
+    await page.clock.pause_at(await page.evaluate("Date.now() / 1000 + 0.5"))
     async with page.expect_request("**/api/v1/agents/a") as asked:
         await page.route("**/api/v1/agents/a", answer)
         await page.clock.fast_forward(11_000)
