@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -134,18 +135,23 @@ def _announcing(command: list[str]) -> Iterator[Server]:
 
 @contextmanager
 def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    # What it logs is made, but not kept.
+    # What it logs is made, but not kept. It has a group of its own, so that what it has started
+    # ends with it: a `node` may be a wrapper that does not see to that.
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
     ) as process:
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGTERM)
             try:
-                process.wait(STOPPING_SECONDS)
+                process.communicate(timeout=STOPPING_SECONDS)  # to the end of all who could write
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _wait_for(address: Address) -> None:

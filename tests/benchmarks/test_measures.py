@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 
 import pytest
 
-from benchmarks import report
+from benchmarks import report, servers
 from benchmarks.figures import Aim, Figures, Row, percentile
 from benchmarks.measures import MEASURES
 from benchmarks.scale import TINY
@@ -21,6 +22,15 @@ def test_a_measure_runs_and_has_figures(name: str) -> None:
     figures = [of for row in rows for of in (row.product, row.compared) if of is not None]
     assert all(math.isfinite(sample) for of in figures for sample in of.samples)
     assert len(rows) == len(json.loads(report.as_json(rows, {}))["rows"])
+
+
+def test_a_yardstick_ends_with_all_that_it_has_started() -> None:
+    """The `node` of a Python environment is a program that starts another."""
+    with servers.node() as yardstick:
+        address = yardstick.address
+        socket.create_connection(address).close()
+    with socket.socket() as late, pytest.raises(ConnectionRefusedError):
+        late.connect(address)
 
 
 def test_a_row_is_judged_by_its_ratio() -> None:
