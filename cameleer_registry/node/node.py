@@ -36,13 +36,14 @@ from ..core.registry import Events, Limits, Registry
 from ..errors import CommandExpired
 from ..logs import get_logger
 from ..settings import Settings
-from . import frames, monitors, narrator
+from . import frames, monitors
 from .agent_streams import AgentStream, AgentStreams
 from .clock import TICK, Clock
 from .fanout import FanOuts
 from .feed import Feed
 from .followers import EVERYTHING, Follower, Interest
 from .meters import Meters
+from .narrator import Narrator
 from .streams import BATCH
 from .supervisor import Supervisor
 
@@ -84,12 +85,12 @@ class Node:
         self.feed = Feed(settings, started=self.clock.now())
         # What has happened so far, in numbers.
         self.meters = Meters()
-        # Those who tell of what has happened, each in its way.
-        self._tellers: tuple[Callable[[Event], None], ...] = (
-            self.meters.count,
-            self.feed.take,
-            narrator.tell,
-        )
+        self.narrator = Narrator()
+        # Those who tell of what has happened, each in its way, by what they tell of.
+        self._tellers: dict[type[Event], list[Callable[[Any], None]]] = {}
+        for tellers in (self.meters.tellers, self.feed.tellers, self.narrator.tellers):
+            for kind, tell in tellers.items():
+                self._tellers.setdefault(kind, []).append(tell)
         # True from the beginning of the shutdown on.
         self.shutting_down = False
         self._fan_outs = FanOuts(self._push)
@@ -115,6 +116,7 @@ class Node:
             self._supervisor.start(name, partial(run, self))
         self._supervisor.start("command fan-out", self._fan_outs.drain)
         self._supervisor.start("event feed", self.feed.tell)
+        self._supervisor.start("log sums", self.narrator.sum_up)
 
     async def shut_down(self) -> None:
         """Take no more streams, end those that are open, and let nobody wait any longer.
@@ -364,7 +366,7 @@ class Node:
             if (effect := self._effects.get(type(fact))) is not None:
                 effect(fact)
         for fact in facts:
-            for tell in self._tellers:
+            for tell in self._tellers.get(type(fact), ()):
                 try:
                     tell(fact)
                 except Exception:
