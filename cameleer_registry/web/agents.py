@@ -12,9 +12,10 @@ from yarl import URL
 from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Welcome
 from ..settings import Settings
 from . import query
+from .answers import Answer, json
 from .body import read_as
 from .keys import NODE
-from .responses import json, json_array
+from .lists import json_array
 
 SLICE: Final = 100
 """Agents that are looked up at a time."""
@@ -42,7 +43,7 @@ async def register(request: web.Request) -> web.Response:
 async def heartbeat(request: web.Request) -> web.Response:
     """``POST /agents/{id}/heartbeat``: 204; any body is ignored."""
     request.app[NODE].heartbeat(request.match_info["agent_id"])
-    return web.Response(status=204)
+    return Answer(status=204)
 
 
 async def show_agent(request: web.Request) -> web.Response:
@@ -53,7 +54,7 @@ async def show_agent(request: web.Request) -> web.Response:
 async def remove_agent(request: web.Request) -> web.Response:
     """``DELETE /agents/{id}``: 204."""
     request.app[NODE].remove(request.match_info["agent_id"])
-    return web.Response(status=204)
+    return Answer(status=204)
 
 
 async def list_agents(request: web.Request) -> web.StreamResponse:

@@ -8,9 +8,10 @@ from aiohttp import web
 
 from ..core.model import Ack, CommandStatus, DeliveryState, Order, Target
 from . import metrics, query
+from .answers import json
 from .body import read_as
 from .keys import NODE
-from .responses import json, json_array
+from .lists import json_array
 
 LOOK_AFTER_CLIENT: Final = 1.0
 """Seconds after which somebody who waits is looked after: aiohttp does not tell who has gone."""

@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from ..errors import Fault, InvalidRequest
 from ..logs import get_logger
-from .guard import complete
+from .answers import complete
 from .problems import problem
 
 log = get_logger(__name__)

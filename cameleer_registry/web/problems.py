@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from ..errors import MethodNotAllowed, NotFound, RegistryError
+from .answers import Answer
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -19,10 +20,10 @@ who were refused together do not come back together."""
 
 def problem(error: RegistryError) -> web.Response:
     """Return the response that tells of a refusal."""
-    response = web.Response(
-        status=error.status,
+    response = Answer(
         # What a client sent may be quoted in here, lone surrogates of an address included.
-        body=orjson.dumps(_printable(details(error))),
+        orjson.dumps(_printable(details(error))),
+        status=error.status,
         content_type=MEDIA_TYPE,
     )
     if error.status == web.HTTPServiceUnavailable.status_code:

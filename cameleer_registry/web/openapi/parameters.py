@@ -8,7 +8,7 @@ from typing import Any, Final
 from ...core import rules
 from ...core.feed import FeedType
 from ...core.model import AgentStatus, DeliveryState
-from ..guard import SUPPORTED_VERSIONS, VERSION_HEADER
+from ..answers import SUPPORTED_VERSIONS, VERSION_HEADER
 from ..problems import RETRY_AFTER
 from ..query import LARGEST_NUMBER, LONGEST_WAIT
 from .schemas import COMMAND_ID, IDENTIFIER

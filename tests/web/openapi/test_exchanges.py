@@ -12,7 +12,7 @@ from attrs import frozen
 
 from cameleer_registry import DeliveryState, Settings
 from cameleer_registry.core.feed import FeedType
-from cameleer_registry.web import guard
+from cameleer_registry.web import answers, guard
 from cameleer_registry.web.connections import PoliteRunner
 
 from ...support import (
@@ -136,7 +136,7 @@ async def one_too_many(asked: Exchange) -> Answer:
 REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "malformed-json": lambda asked: asked.ask(raw=b"{"),
     "invalid-request": invalid_request,
-    "unsupported-protocol-version": lambda asked: asked.ask(headers={guard.VERSION_HEADER: "2"}),
+    "unsupported-protocol-version": lambda asked: asked.ask(headers={answers.VERSION_HEADER: "2"}),
     "cross-site-request": lambda asked: asked.ask(headers={"Sec-Fetch-Site": "cross-site"}),
     "not-found": nothing,
     "agent-not-registered": nobody,

@@ -1,0 +1,68 @@
+"""Lists of any length, as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from .. import wire
+from .answers import JSON, Answer
+from .keys import NODE
+
+PIECE: Final = 65_536
+"""Bytes of a long list that are made and written before others get their turn."""
+
+
+async def json_array(
+    request: web.Request,
+    items: Iterator[Any],
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> web.StreamResponse:
+    """Answer with a list, written piece by piece where it is long.
+
+    So a list of any length takes no more memory than a piece and its largest item, and holds up
+    nobody while it is made. A reader that takes nothing for ``stream_stall_timeout`` is cut off.
+    """
+    piece, complete = _next_piece(items)
+    if complete:
+        body = b"[%b]" % piece
+        answer = Answer(body, content_type=JSON)
+        answer.headers.update(headers or {})
+        return answer
+    response = web.StreamResponse(headers=headers)
+    response.content_type = JSON
+    await response.prepare(request)
+    if request.method == hdrs.METH_HEAD:
+        return response
+    patience = request.app[NODE].settings.stream_stall_timeout
+    piece = b"[" + piece
+    try:
+        while not complete:
+            async with asyncio.timeout(patience):
+                await response.write(piece)
+            await asyncio.sleep(0)
+            piece, complete = _next_piece(items)
+            piece = b"," + piece if piece else b""
+        async with asyncio.timeout(patience):
+            await response.write(piece + b"]")
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the reader does not keep up") from None
+    return response
+
+
+def _next_piece(items: Iterator[Any]) -> tuple[bytes, bool]:
+    """Encode items until they fill a piece; tell whether these were the last."""
+    encoded, size = [], 0
+    for item in items:
+        encoded.append(wire.encode(item))
+        size += len(encoded[-1])
+        if size >= PIECE:
+            return b",".join(encoded), False
+    return b",".join(encoded), True
