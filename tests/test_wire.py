@@ -308,6 +308,25 @@ def test_brackets_in_strings_and_side_by_side_are_no_nesting() -> None:
     assert payload == wire.decode(raw, Order).payload
 
 
+def depth_of(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(depth_of, inner), default=0) if isinstance(value, dict | list) else 0
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.text('[]{}"\\:, n/', max_size=6) | st.none(),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text('[{"\\', max_size=3), inner)
+        ),
+    )
+)
+def test_nesting_is_that_of_the_value(value: Any) -> None:
+    """Whatever brackets, quotes and backslashes its strings hold."""
+    assert depth_of(value) == wire._depth_of(json.dumps(value).encode())
+
+
 def test_of_a_key_that_stands_twice_the_last_one_counts() -> None:
     """In models as in what is passed on, also where the first would be refused."""
     raw = b'{"type":null,"type":"replay","payload":{"a":1,"a":2}}'
