@@ -20,7 +20,7 @@ class Scale:
     """Connections that send a byte at a time, all at once."""
 
 
-SHORT: Final = Scale(examples=150, fuzz_runs=30_000, slow_connections=200)
+SHORT: Final = Scale(examples=150, fuzz_runs=20_000, slow_connections=200)
 LONG: Final = Scale(examples=10_000, fuzz_runs=2_000_000, slow_connections=2_000)
 
 IS_LONG: Final = os.environ.get("CAMELEER_SOAK") == "1"
