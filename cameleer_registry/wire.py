@@ -45,6 +45,9 @@ _LONG: Final = b"0" * 19
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 SMALLEST, LARGEST = -(2**63), 2**64 - 1
 FAULTS_NAMED: Final = 100
+VALUE: Final = 64
+"""Bytes that a value takes in memory beyond those it is written with: an empty list, or a list's
+place for it."""
 _MESSAGE_LENGTH: Final = 300
 
 
@@ -111,6 +114,15 @@ def encode_line(value: Any) -> bytes:
 _LINE_ENDS_OF_UNICODE: Final = tuple(
     (char.encode(), f"\\u{ord(char):04x}".encode()) for char in "\x85\u2028\u2029"
 )
+
+
+def footprint(document: bytes) -> int:
+    """Return about how many bytes of memory a document takes once it has been read.
+
+    A megabyte of empty arrays takes 22 of them, and one of arrays in arrays 33.
+    """
+    values = document.count(b",") + document.count(b"[") + document.count(b"{")
+    return len(document) + VALUE * values
 
 
 def timestamp(moment: datetime) -> str:

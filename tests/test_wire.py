@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -588,6 +589,27 @@ def test_a_line_has_no_line_ends_of_unicode() -> None:
     """They are escaped, and nothing else is."""
     assert wire.encode_line({"x\x85": "\u2028é\u2029"}) == '{"x\\u0085":"\\u2028é\\u2029"}'.encode()
     assert wire.encode({"x": "\u2028"}) == '{"x":"\u2028"}'.encode()
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["[]", "{}", "[[]]", "[" * 100 + "]" * 100, '{"":{}}', '"\u00e9"', "1.5", f'"{"a" * 999}"'],
+    ids=lambda unit: unit[:9],
+)
+def test_a_footprint_is_about_what_is_kept(unit: str) -> None:
+    """To within a factor of four: what is kept of a body may be many times as large."""
+    raw = (
+        b'{"type":"replay","payload":{"x":[%b]}}'
+        % ",".join([unit] * (200_000 // (len(unit) + 1))).encode()
+    )
+    tracemalloc.start()
+    try:
+        order = wire.decode(raw, Order)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert order.payload["x"]
+    assert kept / 2 < wire.footprint(raw) < kept * 4
 
 
 # Whatever comes
