@@ -178,8 +178,8 @@ class Settings:
     command_history_bytes: int = _setting(
         268_435_456,
         _between(0, _MANY),
-        "Bytes of payloads and results to remember with them, in all: 256 MiB, so that large "
-        "results do not fill the memory long before the deliveries are counted.",
+        "Bytes of payloads and results to remember with them, in all, about as they take memory: "
+        "256 MiB, so that large results do not fill it long before the deliveries are counted.",
     )
     max_stream_backlog: int = _setting(
         1_048_576,

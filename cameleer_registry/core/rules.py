@@ -7,7 +7,7 @@ boundary applies them to bodies; the models apply them to what a host applicatio
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NewType, TypeVar
 
 from attrs import Attribute
@@ -98,7 +98,17 @@ def labels(value: Any) -> tuple[Label, ...]:
     """Accept a sequence of names or route ids; a string is not taken apart into its letters."""
     if not isinstance(value, list | tuple):
         raise ValueError(f"expected an array, got {kind_of(value)}")
-    return tuple(map(label, value))
+    return tuple(value) if _are_labels(value) else tuple(map(label, value))
+
+
+def _are_labels(values: Sequence[Any]) -> bool:
+    """Tell at a glance that all are labels; one after the other takes a megabyte of them 70 ms."""
+    return (
+        {str}.issuperset(map(type, values))
+        and all(values)
+        and max(map(len, values), default=0) <= MAX_LABEL
+        and not CONTROL.search("".join(values))
+    )
 
 
 def json_object(value: Any) -> Mapping[str, Any]:

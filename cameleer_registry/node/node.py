@@ -279,7 +279,7 @@ class Node:
             )
         )
         record, facts = self.registry.issue(
-            command_id, order, target, now=now, size=len(frame.plain)
+            command_id, order, target, now=now, size=wire.footprint(frame.plain)
         )
         self.carry_out(facts)
         fan_out = self._fan_outs.add(command_id, record.agent_ids, frame)
@@ -292,7 +292,7 @@ class Node:
         Raises AgentNotRegistered, CommandNotFound, CommandExpired after the deadline, and
         TypeError where its data is nothing that JSON can express.
         """
-        now, size = self.clock.now(), len(wire.encode(ack))
+        now, size = self.clock.now(), wire.footprint(wire.encode(ack))
         delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)
         self.carry_out(facts)
         if delivery.state_at(now) is DeliveryState.EXPIRED:

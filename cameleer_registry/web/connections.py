@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError
 from aiohttp.web_protocol import RequestHandler
 
 from ..errors import Fault, InvalidRequest
@@ -37,6 +37,8 @@ class PoliteConnection(RequestHandler):
         if not isinstance(exc, HttpProcessingError) or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         reason = " ".join(exc.message.split())
+        if isinstance(exc, InvalidURLError):  # which may say no more than the address
+            reason = f"bad address: {reason}"
         log.debug("no HTTP request", reason=reason[:200])
         response = problem(InvalidRequest([Fault("request", reason)]))
         complete(response)

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from ..errors import (
     CrossSiteRequest,
+    Fault,
     InternalError,
+    InvalidRequest,
     RegistryError,
     UnsupportedProtocolVersion,
 )
@@ -43,6 +45,8 @@ def add_to(app: web.Application) -> None:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check a request, have it handled, and turn every refusal into a problem."""
         arrived(request)
+        if reason := no_http(request):
+            return refuse_connection(request, reason)
         try:
             check_version(request, required=version_required)
             check_site(request, public_url)
@@ -64,6 +68,28 @@ def add_to(app: web.Application) -> None:
 
 def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
+
+
+def no_http(request: web.Request) -> str | None:
+    """Return why a request that aiohttp has let through is none, or None where it is one.
+
+    Of HTTP/0.9 and 2.0 its parser reads a head as it reads that of 1.1, and an empty
+    Transfer-Encoding it reads as if there were none (RFC 9112, sections 2.3 and 6.3).
+    """
+    if request._message.version not in (HttpVersion11, HttpVersion10):
+        return "only HTTP/1.1 and HTTP/1.0 are spoken here"
+    if request.headers.get(hdrs.TRANSFER_ENCODING) == "":
+        return "Transfer-Encoding is empty"
+    return None
+
+
+def refuse_connection(request: web.Request, reason: str) -> web.Response:
+    """Refuse what is no HTTP request, and whatever follows on its connection."""
+    # aiohttp answers in the version of the request, which it keeps as soon as anybody has asked.
+    request._version = HttpVersion11
+    response = problem(InvalidRequest([Fault("request", reason)]))
+    response.force_close()
+    return response
 
 
 def check_version(request: web.Request, *, required: bool) -> None:

@@ -235,6 +235,14 @@ def answering(response: Any) -> web.Application:
         ({"status": 404, "text": '{"type": "about:blank", "title": "", "detail": ""}'}, "404"),
         ({"status": 400, "text": '{"type": "urn:cameleer:problem:x"}'}, "400"),
         ({"status": 400, "text": "[]"}, "400"),
+        (
+            {
+                "status": 400,
+                "text": '{"type": "urn:cameleer:problem:x", "title": "", "detail": %s}'
+                % ("[" * 1000 + "]" * 1000),
+            },
+            "400",
+        ),
     ],
 )
 async def test_something_else_answers(response: dict[str, Any], complaint: str) -> None:
@@ -247,17 +255,20 @@ async def test_something_else_answers(response: dict[str, Any], complaint: str) 
     assert "\n" not in str(caught.value)
 
 
-async def test_a_problem_of_tomorrow() -> None:
-    """It is told in its own words, with what is known of it."""
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("7", 7), ("-1", 0), ("inf", None), ("nan", None), ("soon", None)]
+)
+async def test_a_problem_of_tomorrow(said: str, seconds: float | None) -> None:
+    """It is told in its own words, with what is known of it; nobody waits for ever."""
     body = {"type": "urn:cameleer:problem:tea", "title": "Tea", "detail": "no coffee"}
-    answer = web.Response(status=418, body=json.dumps(body), headers={"Retry-After": "7"})
+    answer = web.Response(status=418, body=json.dumps(body), headers={"Retry-After": said})
     async with running(answering(answer)) as (host, port):
         operator = Operator(f"http://{host}:{port}")
         async with operator:
             with pytest.raises(RegistryError, match="no coffee") as caught:
                 await operator.agents()
     error = caught.value
-    assert ("tea", 418, 7.0) == (error.code, error.status, error.retry_after)
+    assert ("tea", 418, seconds) == (error.code, error.status, error.retry_after)
     assert MethodNotAllowed is not type(error)
 
 
