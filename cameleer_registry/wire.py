@@ -125,9 +125,18 @@ def footprint(document: bytes) -> int:
     return len(document) + VALUE * values
 
 
+def footprint_of(ack: model.Ack) -> int:
+    """Return the same for an answer; raises TypeError where it is nothing that JSON can express."""
+    if ack.message is None and ack.data is None:
+        return 0
+    return footprint(encode(ack))
+
+
 def timestamp(moment: datetime) -> str:
     """Write a moment as RFC 3339 in UTC with milliseconds: ``2026-11-23T08:15:30.123Z``."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 # Parsing
@@ -277,7 +286,7 @@ def _structure_tuple(converter: OrjsonConverter, shape: Any) -> Callable[[Any, A
     """Accept arrays only: cattrs would also take a string apart into its letters."""
     element = get_args(shape)[0]
     if element is rules.Label and not converter.detailed_validation:
-        return lambda value, _: rules.labels(value)
+        return lambda value, of: tuple(_structure_array(value, of))  # the models check the labels
 
     def hook(value: Any, of: Any) -> Any:
         return tuple(_structure_each(converter, _structure_array(value, of), element))
@@ -352,8 +361,7 @@ def _make_converter(
             if attribute.name == "capabilities":
                 hook = partial(_structure_capabilities, converter)
             elif shape in requests and _is_optional(attribute.type):
-                inner = get_args(attribute.type)[0]
-                hook = partial(_structure_as, converter, inner)
+                hook = converter.get_structure_hook(get_args(attribute.type)[0])
             fields[attribute.name] = override(rename=wire_name(attribute), struct_hook=hook)
         structure_fields: Callable[[Any, Any], Any] = make_dict_structure_fn(
             shape, converter, _cattrs_forbid_extra_keys=False, **fields
@@ -366,7 +374,9 @@ def _make_converter(
 
     def unstructure_model(shape: type) -> Callable[[Any], dict[str, Any]]:
         fields: dict[str, Any] = {
-            attribute.name: override(rename=wire_name(attribute))
+            attribute.name: override(
+                rename=wire_name(attribute), unstruct_hook=_same if attribute.type is Any else None
+            )
             for attribute in attrs.fields(attrs.resolve_types(shape))
         }
         return make_dict_unstructure_fn(
@@ -385,7 +395,9 @@ def _make_converter(
         (rules.Label, rules.label),
         (rules.Note, rules.note),
     ):
-        converter.register_structure_hook_func(partial(_is_equal, new_type), _by_rule(rule))
+        # The models check it, too, and where that fails the detailed converter says why.
+        checked = rule if detailed else rules.text
+        converter.register_structure_hook_func(partial(_is_equal, new_type), _by_rule(checked))
     for enum in (
         model.AgentStatus,
         model.DeliveryState,
@@ -407,10 +419,6 @@ def _make_converter(
 
 def _by_rule(rule: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda value, _: rule(value)
-
-
-def _structure_as(converter: OrjsonConverter, shape: Any, value: Any, _: Any) -> Any:
-    return converter.structure(value, shape)
 
 
 def _is_equal(expected: Any, shape: Any) -> bool:

@@ -155,10 +155,14 @@ class Node:
         Raises AtCapacity, and TypeError where something in it is nothing that JSON can express.
         """
         wire.encode(registration)
-        now = self.clock.now()
+        resumed = self.enter(registration)
+        return self.agent(registration.agent_id), resumed
+
+    def enter(self, registration: Registration) -> bool:
+        """Do the same with a registration that has come as JSON; tell whether it was known."""
         resumed = registration.agent_id in self.registry
-        self.carry_out(self.registry.register(registration, now=now))
-        return self.registry.agent(registration.agent_id, now=now), resumed
+        self.carry_out(self.registry.register(registration, now=self.clock.now()))
+        return resumed
 
     def heartbeat(self, agent_id: str) -> None:
         """Renew an agent's lease; raises AgentNotRegistered."""
@@ -292,7 +296,7 @@ class Node:
         Raises AgentNotRegistered, CommandNotFound, CommandExpired after the deadline, and
         TypeError where its data is nothing that JSON can express.
         """
-        now, size = self.clock.now(), wire.footprint(wire.encode(ack))
+        now, size = self.clock.now(), wire.footprint_of(ack)
         delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)
         self.carry_out(facts)
         if delivery.state_at(now) is DeliveryState.EXPIRED:

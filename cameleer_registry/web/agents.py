@@ -28,12 +28,12 @@ async def register(request: web.Request) -> web.Response:
     """``POST /agents/register``: 201 for a new agent, 200 for a known one."""
     registration = await read_as(request, Registration)
     node = request.app[NODE]
-    agent, resumed = node.register(registration)
+    resumed = node.enter(registration)
     welcome = Welcome(
-        agent_id=agent.agent_id,
-        status=agent.status,
+        agent_id=registration.agent_id,
+        status=AgentStatus.LIVE,
         resumed=resumed,
-        sse_endpoint=_stream_address(request, agent.agent_id),
+        sse_endpoint=_stream_address(request, registration.agent_id),
         server_public_key=None,
         config=_config(node.settings),
     )
