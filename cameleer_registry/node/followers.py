@@ -156,11 +156,11 @@ class Follower(EventStream):
             entry = self._ring[self._position]
             if self._interest.includes(entry):
                 contents.append(entry.content)
-                size += len(entry.content)
+                size += entry.size
                 self._passed_over = self._passed_over_bytes = 0
             else:
                 self._passed_over += 1
-                self._passed_over_bytes += len(entry.content)
+                self._passed_over_bytes += entry.size
         if self._passed_over >= PASSED_OVER or self._passed_over_bytes >= PASSED_OVER_BYTES:
             contents.append(position(entry.id, entry.at))
             self._passed_over = self._passed_over_bytes = 0
