@@ -186,7 +186,7 @@ class Settings:
         _between(1, _MANY),
         "Keys of requests to remember, each for an hour at most, so that a command that is asked "
         "for again is not issued again; the oldest are forgotten first. By default almost three "
-        "a second, in 13 MB.",
+        "a second, in 14 MB.",
     )
     max_stream_backlog: int = _setting(
         1_048_576,
