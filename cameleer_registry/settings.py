@@ -181,6 +181,13 @@ class Settings:
         "Bytes of payloads and results to remember with them, in all, about as they take memory: "
         "256 MiB, so that large results do not fill it long before the deliveries are counted.",
     )
+    idempotency_keys: int = _setting(
+        10_000,
+        _between(1, _MANY),
+        "Keys of requests to remember, each for an hour at most, so that a command that is asked "
+        "for again is not issued again; the oldest are forgotten first. By default almost three "
+        "a second, in 14 MB.",
+    )
     max_stream_backlog: int = _setting(
         1_048_576,
         _between(1024, 2**30),

@@ -91,6 +91,14 @@ def encode(value: Any) -> bytes:
     return orjson.dumps(_fast.unstructure(value))
 
 
+def encode_sorted(value: Any) -> bytes:
+    """Return the same with the keys of all objects in order: equal for equal values.
+
+    Raises TypeError where a value is nothing that JSON can express.
+    """
+    return orjson.dumps(_fast.unstructure(value), option=orjson.OPT_SORT_KEYS)
+
+
 def encode_request(value: Any) -> bytes:
     """Return the JSON of what a client sends, in which what has its default is left out.
 

@@ -1,4 +1,4 @@
-"""What options take: a duration, a number, a JSON object."""
+"""What options take: a duration, a number, a key, a JSON object."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .. import wire
+from ..core import rules
 from ..core.model import JsonObject
 from ..errors import RegistryError
 from ..settings import duration
@@ -41,6 +42,19 @@ class Number(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value!r} is not a number", param, ctx)
         return number
+
+
+class Key(click.ParamType[str]):
+    """A key that tells a repeated request from another one."""
+
+    name = "key"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the key."""
+        try:
+            return rules.idempotency_key(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Payload(click.ParamType[JsonObject]):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
+from functools import partial
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
@@ -36,7 +37,13 @@ HEADERS: Final = {
     hdrs.ACCEPT: "application/json",
 }
 
+KEY_HEADER: Final = "Idempotency-Key"
+
 Query = Iterable[tuple[str, str]]
+
+
+class Broken(ServerUnreachable):
+    """The connection was there and broke before the answer: what was asked for may be done."""
 
 
 class Connection:
@@ -80,13 +87,24 @@ class Connection:
         body: Any = None,
         query: Query = (),
         timeout: float = TIMEOUT,
+        key: str | None = None,
     ) -> T:
         """Send a request and return the answer as a ``shape``: a model, or ``list[model]``.
 
-        ``path`` holds the parts of the address below ``/api/v1``. Raises RegistryError where the
-        server refuses, and ServerUnreachable.
+        ``path`` holds the parts of the address below ``/api/v1``. With a ``key`` the server can
+        tell the request when it is repeated: that is done once, at once, where the connection
+        breaks. Raises RegistryError where the server refuses, and ServerUnreachable.
         """
-        raw, _ = await self.send(method, *path, body=body, query=query, timeout=timeout)
+        headers = {} if key is None else {KEY_HEADER: _quoted(key)}
+        asked = partial(
+            self.send, method, *path, body=body, query=query, timeout=timeout, headers=headers
+        )
+        try:
+            raw, _ = await asked()
+        except Broken:
+            if key is None:
+                raise
+            raw, _ = await asked()
         return self.read(raw, shape)
 
     def read(self, raw: bytes, shape: type[T]) -> T:
@@ -103,6 +121,7 @@ class Connection:
         body: Any = None,
         query: Query = (),
         timeout: float = TIMEOUT,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[bytes, Mapping[str, str]]:
         """Send a request and return the body and the headers of the answer; raises likewise."""
         address = "/".join((f"{self.url}/api/v1", *(quote(part, safe="") for part in path)))
@@ -116,7 +135,7 @@ class Connection:
                     method,
                     URL(address, encoded=True).with_query(list(query)),
                     data=None if body is None else wire.encode_request(body),
-                    headers=HEADERS,
+                    headers={**HEADERS, **headers},
                     timeout=limits,
                     allow_redirects=False,
                 ) as response,
@@ -163,4 +182,10 @@ class Connection:
             raise ServerUnreachable(f"cannot reach {self.url}: {reason}") from None
         except (aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
-            raise ServerUnreachable(f"cannot reach {self.url}: {reason}") from None
+            raise Broken(f"cannot reach {self.url}: {reason}") from None
+
+
+def _quoted(text: str) -> str:
+    """Return a String of RFC 9651: the key is told from what it might look like without quotes."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -22,6 +22,7 @@ from attrs import define, field
 from ..errors import CommandNotFound
 from . import events
 from .commands import TRANSITIONS, Turn, status_of
+from .idempotency import Idempotency, Keys
 from .instant import Instant
 from .model import Ack, CommandStatus, DeliveryState, Order, Target
 
@@ -59,6 +60,7 @@ class CommandRecord:
     size: int  # bytes of the payload, and of the results so far
     agent_ids: tuple[str, ...]  # its targets
     ledger: Ledger
+    idempotency: Idempotency | None  # None where nobody can ask for it again
     made: dict[str, DeliveryRecord] = field(factory=dict)  # by agent id, in order of the targets
     counts: dict[DeliveryState, int] = field(factory=dict)  # as last told
 
@@ -68,6 +70,11 @@ class CommandRecord:
         if len(self.made) < len(self.agent_ids):
             self.ledger.complete()
         return self.made
+
+    @property
+    def target_count(self) -> int:
+        """The number of its targets, also where these are not kept any more."""
+        return sum(self.counts.values())
 
     @property
     def pending(self) -> int:
@@ -112,7 +119,9 @@ class Inbox:
 class Ledger:
     """All commands. One to a registry."""
 
-    def __init__(self, history: int, history_bytes: int, max_pending: int) -> None:
+    def __init__(
+        self, history: int, history_bytes: int, max_pending: int, idempotency_keys: int
+    ) -> None:
         # How many deliveries of finished commands are kept in all, and how many bytes of their
         # payloads and results.
         self.history = history
@@ -120,6 +129,8 @@ class Ledger:
         # How many pending deliveries an agent may have.
         self.max_pending = max_pending
         self.commands: dict[str, CommandRecord] = {}
+        # Under which keys some of them, and some that are forgotten, were issued.
+        self.keys = Keys(idempotency_keys)
         # Commands with something pending, in order of their deadlines.
         self._open: OrderedDict[str, CommandRecord] = OrderedDict()
         # The others, in the order in which they finished, and what they come to together.
@@ -211,12 +222,14 @@ class Ledger:
             size=event.size,
             agent_ids=event.agent_ids,
             ledger=self,
+            idempotency=event.idempotency,
         )
         record.counts = dict.fromkeys(DeliveryState, 0)
         record.counts[DeliveryState.PENDING] = len(event.agent_ids)
         self.commands[event.command_id] = self._open[event.command_id] = record
         if event.agent_ids:
             self._incomplete.append(record)
+        self.keys.add(record)
 
     def apply_pushed(self, event: events.CommandPushed) -> None:
         """Note that a command was written to streams."""
@@ -312,6 +325,7 @@ class Ledger:
         self.finished_weight -= record.weight
         self.finished_size -= record.size
         del self.commands[record.command_id]
+        self.keys.forgotten(record)
         for agent_id in record.deliveries:
             # An agent that was deleted and came back has a new inbox, without this command.
             inbox = self._inboxes.get(agent_id)

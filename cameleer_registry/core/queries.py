@@ -99,6 +99,10 @@ class Queries:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
         self._roster.check(target)
 
+    def knows_key(self, key: str) -> bool:
+        """Tell whether a command was issued under a key, so far as is remembered."""
+        return key in self._ledger.keys
+
     def check_delivery(self, agent_id: str, command_id: str) -> None:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
         self._roster.find(agent_id)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, islice, takewhile
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import ge, gt
 
 from ..errors import AtCapacity, TooManyPending
 from . import events
 from .commands import status_of
 from .events import CloseReason, Event, ExpiryReason
+from .idempotency import Idempotency
 from .instant import NANOSECONDS, Instant
 from .ledger import CommandRecord, DeliveryRecord, Ledger
 from .lifecycle import Lease
@@ -55,6 +56,7 @@ class Limits:
     max_pending_per_agent: int = field(default=100, validator=ge(1))
     command_history: int = field(default=100_000, validator=ge(0))
     command_history_bytes: int = field(default=2**28, validator=ge(0))
+    idempotency_keys: int = field(default=10_000, validator=ge(1))
 
 
 class Registry(Queries):
@@ -63,7 +65,10 @@ class Registry(Queries):
     def __init__(self, limits: Limits) -> None:
         roster = Roster(Lease(limits.stale_after, limits.dead_after))
         ledger = Ledger(
-            limits.command_history, limits.command_history_bytes, limits.max_pending_per_agent
+            limits.command_history,
+            limits.command_history_bytes,
+            limits.max_pending_per_agent,
+            limits.idempotency_keys,
         )
         super().__init__(roster, ledger)
         self.limits = limits
@@ -175,15 +180,31 @@ class Registry(Queries):
     # Commands
 
     def issue(
-        self, command_id: str, order: Order, target: Target, *, now: Instant, size: int = 0
+        self,
+        command_id: str,
+        order: Order,
+        target: Target,
+        *,
+        now: Instant,
+        size: int = 0,
+        idempotency: Idempotency | None = None,
     ) -> tuple[CommandRecord, Events]:
         """Issue a command to the agents that ``target`` means at this moment.
 
         ``size`` is what the payload counts against ``command_history_bytes``. Returns a handle on
-        the command, too, which outlives its being forgotten.
-        Raises AgentNotRegistered, GroupNotFound, and TooManyPending where the target is one agent
-        that has too many commands pending; of a group or all, such agents are skipped.
+        the command, too, which outlives its being forgotten. Where the same was asked for before
+        under the same key, it is one on that command, whatever has become of it or of its
+        targets, and there are no facts.
+        Raises AgentNotRegistered, GroupNotFound, TooManyPending where the target is one agent
+        that has too many commands pending (of a group or all, such agents are skipped), and
+        IdempotencyKeyReused where something else was asked for under that key.
         """
+        if idempotency is not None:
+            before = self._ledger.keys.find(idempotency, now)
+            if before is not None:
+                # With a command that has been forgotten its payload has, which was this one.
+                kept = before.command_id in self._ledger.commands
+                return before if kept else evolve(before, order=order), ()
         # One pass for each question: a loop over thousands that asks all of them takes twice as
         # long, and it cannot be cut into slices.
         meant, full = self._roster.meant_by(target, now), self._ledger.full(now)
@@ -202,6 +223,7 @@ class Registry(Queries):
             connected_count=len([1 for record in records if record.stream_id is not None]),
             skipped=tuple(sorted(skipped)),
             size=size,
+            idempotency=idempotency,
         )
         # Nothing can be refused any more. What has expired is told first, to be in order.
         told = self.sweep_commands(now=now, limit=None)

@@ -24,6 +24,9 @@ Label = NewType("Label", str)
 Note = NewType("Note", str)
 """At most 256 characters, any but control characters: a version or an instance id."""
 
+IdempotencyKey = NewType("IdempotencyKey", str)
+"""1–255 printable characters of ASCII, as Stripe and others have it."""
+
 T = TypeVar("T")
 
 RESERVED_AGENT_IDS: Final = frozenset({"register", "commands", "groups"})
@@ -31,6 +34,7 @@ RESERVED_AGENT_IDS: Final = frozenset({"register", "commands", "groups"})
 
 MAX_IDENTIFIER: Final = 128
 MAX_LABEL: Final = 256
+MAX_KEY: Final = 255
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
@@ -74,6 +78,17 @@ def note(value: Any) -> Note:
             f"control characters are not allowed (U+{ord(found[0]):04X} at {found.start()})"
         )
     return Note(value)
+
+
+def idempotency_key(value: Any) -> IdempotencyKey:
+    """Accept a key that tells a repeated request from another one."""
+    if not 1 <= len(text(value)) <= MAX_KEY:
+        raise ValueError(f"expected 1 to {MAX_KEY} characters, got {len(value)}")
+    if found := re.search(r"[^ -~]", value):
+        raise ValueError(
+            f"expected printable ASCII only, got U+{ord(found[0]):04X} at {found.start()}"
+        )
+    return IdempotencyKey(value)
 
 
 def kind_of(value: Any) -> str:

@@ -65,6 +65,8 @@ class Meters:
         self.streams_closed = dict.fromkeys(CloseReason, 0)
         # How often two processes seemed to use one agent id.
         self.conflicts = 0
+        # How often a command was asked for again, under the key by which it had been issued.
+        self.commands_repeated = dict.fromkeys(CommandType, 0)
         self.commands_issued = dict.fromkeys(CommandType, 0)
         self.commands_finished: dict[tuple[CommandType, CommandStatus], int] = {
             (kind, status): 0

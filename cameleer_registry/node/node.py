@@ -15,8 +15,9 @@ from typing import Any, Final
 import uuid_utils
 
 from .. import wire
-from ..core import events, views
+from ..core import events, rules, views
 from ..core.events import CloseReason, Event
+from ..core.idempotency import Idempotency
 from ..core.instant import NANOSECONDS, nanoseconds
 from ..core.model import (
     Ack,
@@ -41,6 +42,7 @@ from .agent_streams import AgentStream, AgentStreams
 from .clock import TICK, Clock
 from .fanout import FanOuts
 from .feed import Feed
+from .fingerprints import fingerprint
 from .followers import EVERYTHING, Follower, Interest
 from .meters import Meters
 from .narrator import Narrator
@@ -74,6 +76,7 @@ class Node:
                 max_pending_per_agent=settings.max_pending_per_agent,
                 command_history=settings.command_history,
                 command_history_bytes=settings.command_history_bytes,
+                idempotency_keys=settings.idempotency_keys,
             )
         )
         self.streams = AgentStreams(
@@ -264,13 +267,26 @@ class Node:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
         self.registry.check_delivery(agent_id, command_id)
 
-    async def issue(self, order: Order, target: Target) -> Command:
+    def knows_key(self, key: str) -> bool:
+        """Tell whether a command was issued under a key, so far as is remembered."""
+        return self.registry.knows_key(key)
+
+    async def issue(
+        self, order: Order, target: Target, *, idempotency_key: str | None = None
+    ) -> Command:
         """Issue a command and write it to its targets' open streams; then show it.
 
-        Once issued it is written to all, also where the caller is cancelled meanwhile.
-        Raises AgentNotRegistered, GroupNotFound, TooManyPending, and TypeError where the payload
-        is nothing that JSON can express.
+        Once issued it is written to all, also where the caller is cancelled meanwhile. Where it
+        was asked for before under the same key, within an hour and so far as is remembered, it is
+        not issued again but shown as it is by now, also where its targets, or it, are gone.
+        Raises AgentNotRegistered, GroupNotFound, TooManyPending, IdempotencyKeyReused where
+        something else was asked for under that key, TypeError where the payload is nothing that
+        JSON can express, and ValueError where the key is none.
         """
+        idempotency = None
+        if idempotency_key is not None:
+            key = rules.idempotency_key(idempotency_key)
+            idempotency = Idempotency(key, fingerprint(order, target))
         now, command_id = self.clock.now(), str(uuid_utils.uuid7())
         # Encoded once and before anything has changed, for all streams.
         frame = frames.event(
@@ -283,8 +299,18 @@ class Node:
             )
         )
         record, facts = self.registry.issue(
-            command_id, order, target, now=now, size=wire.footprint(frame.plain)
+            command_id,
+            order,
+            target,
+            now=now,
+            size=wire.footprint(frame.plain),
+            idempotency=idempotency,
         )
+        if record.command_id != command_id:
+            log.info("command asked for again", command_id=record.command_id)
+            self.meters.commands_repeated[record.order.type] += 1
+            await self._fan_outs.written_to_all(record.command_id)
+            return views.command(record, self.clock.now())
         self.carry_out(facts)
         fan_out = self._fan_outs.add(command_id, record.agent_ids, frame)
         await self._fan_outs.written(fan_out)

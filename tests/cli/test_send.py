@@ -90,6 +90,17 @@ async def test_sending(args: list[str], targets: list[str], served: Served) -> N
     assert set() == command_ids
 
 
+async def test_sending_again(served: Served) -> None:
+    """With the same key it is the same command, and another one with it is refused."""
+    args = ["--agent", "a", "--idempotency-key", "rollout 7"]
+    first, again = [await sending(served, "replay", *args) for _ in range(2)]
+    assert (0, first) == (again[0], again)
+    assert 1 == len(served.node.agent_deliveries("a"))
+    status, out, err = await sending(served, "deep-trace", *args)
+    assert (3, "") == (status, out)
+    assert "under the key 'rollout 7' another command was asked for" in err
+
+
 async def test_sending_as_json(served: Served) -> None:
     """The command as the server answered."""
     status, out, err = await sending(served, "replay", "--agent", "a", "--json")
@@ -159,6 +170,8 @@ def test_a_payload_that_is_none(
         (["replay", "--all", "--agent", "a", "--yes"], "say one of"),
         (["reboot", "--all"], "'reboot' is not one of 'config-update', 'deep-trace', 'replay'"),
         (["replay", "--agent", "a", "--wait", "soon"], "expected seconds, or a duration"),
+        (["replay", "--agent", "a", "--idempotency-key", ""], "expected 1 to 255 characters"),
+        (["replay", "--agent", "a", "--idempotency-key", "clé"], "printable ASCII only"),
         (["replay", "--all"], "--all needs --yes where nobody can be asked"),
         (["replay", "--all", "--json"], "--all needs --yes where nobody can be asked"),
     ],

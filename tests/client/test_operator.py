@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,7 @@ from cameleer_registry import (
     CommandStatus,
     DeliveryState,
     GroupNotFound,
+    IdempotencyKeyReused,
     InvalidRequest,
     MethodNotAllowed,
     Outcome,
@@ -35,7 +37,7 @@ from cameleer_registry import (
 from cameleer_registry.client import Operator
 from cameleer_registry.client import operator as module
 
-from ..support import Served, eventually, running, serving, within
+from ..support import Served, connected, eventually, running, serving, within
 
 
 @pytest.fixture
@@ -329,3 +331,62 @@ async def test_connections_are_shared(served: Served, operator: Operator) -> Non
     before = asyncio.all_tasks()
     await operator.__aexit__(None, None, None)
     await eventually(lambda: asyncio.all_tasks() <= before)
+
+
+async def test_a_command_is_sent_again_where_the_connection_breaks(
+    served: Served, operator: Operator
+) -> None:
+    """Once, and is issued once; each call is a command of its own."""
+    await served.register("a")
+    async with breaking(served, times=1) as (url, keys), Operator(url) as other:
+        first = await other.send("replay", Target.agent("a"))
+        second = await other.send("replay", Target.agent("a"))
+    issued = [delivery.command_id for delivery in served.node.agent_deliveries("a")]
+    assert [second.command_id, first.command_id] == issued
+    assert keys[0] == keys[1] != keys[2]
+    assert 3 == len(keys)
+
+
+async def test_a_command_is_not_sent_again_and_again(served: Served) -> None:
+    """Whoever sends it does not know what became of it, and can ask under the same key."""
+    await served.register("a")
+    async with breaking(served, times=2) as (url, keys), Operator(url) as other:
+        with pytest.raises(ServerUnreachable):
+            await other.send("replay", Target.agent("a"), idempotency_key='"mine" \\')
+        again = await other.send("replay", Target.agent("a"), idempotency_key='"mine" \\')
+    [delivery] = served.node.agent_deliveries("a")
+    assert again.command_id == delivery.command_id
+    assert [r'"\"mine\" \\"'] * 3 == keys
+
+
+async def test_a_key_that_is_used_for_another_command(served: Served, operator: Operator) -> None:
+    """It is refused as by the server; and one that is none is not sent."""
+    await served.register("a")
+    await operator.send("replay", Target.agent("a"), idempotency_key="k")
+    with pytest.raises(IdempotencyKeyReused, match="'k'"):
+        await operator.send("deep-trace", Target.agent("a"), idempotency_key="k")
+    with pytest.raises(ValueError, match="1 to 255"):
+        await operator.send("replay", Target.agent("a"), idempotency_key="")
+
+
+@asynccontextmanager
+async def breaking(served: Served, *, times: int) -> AsyncIterator[tuple[str, list[str]]]:
+    """Stand before a server, and lose its answer so many times; collect the keys on the way."""
+    keys: list[str] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if line)
+        keys.append(fields["Idempotency-Key"])
+        body = await reader.readexactly(int(fields["Content-Length"]))
+        async with connected(served) as connection:
+            connection.writer.write(head + body)
+            answer = await connection.answer("POST")
+        if len(keys) > times:
+            writer.write(answer.head + answer.body)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", keys

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from cameleer_registry.core import commands, lifecycle
+from cameleer_registry.core import commands, idempotency, lifecycle, views
 from cameleer_registry.core import roster as roster_module
 from cameleer_registry.core.commands import Turn, status_of
 from cameleer_registry.core.events import (
@@ -49,6 +49,7 @@ def check(registry: Registry, now: Instant) -> None:
     _check_commands(registry, now)
     _check_history(registry)
     _check_inboxes(registry)
+    _check_keys(registry)
 
 
 def _check_indexes(registry: Registry) -> None:
@@ -197,6 +198,27 @@ def _check_inboxes(registry: Registry) -> None:
                 assert command.command_id in ledger.inboxes[agent_id].deliveries
 
 
+def _check_keys(registry: Registry) -> None:
+    """Keys are within their limits, and lead to the commands that were issued under them."""
+    keys, ledger = registry._ledger.keys, registry._ledger
+    issued = list(keys._commands.values())
+    assert len(issued) <= registry.limits.idempotency_keys
+    assert keys.skipped == sum(len(command.skipped) for command in issued)
+    assert keys.skipped <= idempotency.SKIPPED_REMEMBERED or len(issued) == 1
+    moments = [command.created.steady for command in issued]
+    assert moments == sorted(moments)
+    assert not moments or moments[-1] - moments[0] < idempotency.REMEMBERED
+    for key, command in keys._commands.items():
+        assert command.idempotency is not None
+        assert key == command.idempotency.key
+        known = ledger.commands.get(command.command_id)
+        if known is None:  # nothing is kept of it that could be large
+            assert (0, {}, {}) == (len(command.agent_ids), command.made, command.order.payload)
+            assert not command.pending
+        else:
+            assert known is command
+
+
 def check_facts(facts: Iterable[Event]) -> None:
     """Fail where facts lead an agent or a delivery anywhere but through the tables."""
     agents: dict[str, AgentStatus] = {}
@@ -263,5 +285,9 @@ def snapshot(registry: Registry, now: Instant) -> dict[str, Any]:
         "vacated": list(roster._vacated),
         "open": list(ledger._open),
         "finished": [command.command_id for command in ledger._finished],
+        "keys": [
+            (command.idempotency, views.command(command, now))
+            for command in ledger.keys._commands.values()
+        ],
         "pending": {agent_id: inbox.pending for agent_id, inbox in ledger.inboxes.items()},
     }

@@ -1,4 +1,4 @@
-"""How much is tried: little where somebody waits for it, more where nobody does."""
+"""How much the tests of faults try: little in CI, much where CAMELEER_SOAK=1 asks for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 
-@frozen
+@frozen(kw_only=True)
 class Scale:
     """Numbers that decide how long the tests take, and what they can find."""
 
@@ -18,10 +18,16 @@ class Scale:
     """Inputs that atheris makes for each target."""
     slow_connections: int
     """Connections that send a byte at a time, all at once."""
+    schedules: int
+    """Orders of steps that a race may have where all are tried."""
+    draws: int
+    """Orders of one that has more: so many from the beginning, and as many by chance."""
 
 
-SHORT: Final = Scale(examples=150, fuzz_runs=20_000, slow_connections=200)
-LONG: Final = Scale(examples=10_000, fuzz_runs=2_000_000, slow_connections=2_000)
+SHORT: Final = Scale(examples=150, fuzz_runs=20_000, slow_connections=200, schedules=500, draws=500)
+LONG: Final = Scale(
+    examples=10_000, fuzz_runs=2_000_000, slow_connections=2_000, schedules=20_000, draws=5_000
+)
 
 IS_LONG: Final = os.environ.get("CAMELEER_SOAK") == "1"
 SCALE: Final = LONG if IS_LONG else SHORT

@@ -128,6 +128,14 @@ async def too_late(asked: Exchange) -> Answer:
     return await asked.ask()
 
 
+async def reused(asked: Exchange) -> Answer:
+    """Under a key under which something else was asked for."""
+    key = {"Idempotency-Key": "k"}
+    body = {"type": "deep-trace"}
+    await asked.served.request("POST", "/agents/commands", body, headers=key)
+    return await asked.ask(headers=key)
+
+
 async def one_too_many(asked: Exchange) -> Answer:
     async with following(asked.served):
         return await asked.ask()
@@ -147,6 +155,7 @@ REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "command-expired": too_late,
     "body-too-large": lambda asked: asked.ask(body={"message": "x" * 1000}),
     "unsupported-content-encoding": lambda asked: asked.ask(headers={"Content-Encoding": "gzip"}),
+    "idempotency-key-reused": reused,
     "too-many-pending": lambda asked: asked.ask(),
     "internal-error": internal_error,
     "at-capacity": lambda asked: asked.ask(),
