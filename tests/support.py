@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from aiohttp import web
 from attrs import define, field
 
 from cameleer_registry import NODE, Node, Settings, create_app
+from cameleer_registry.core.events import Event
 from cameleer_registry.node.clock import Clock
 
 
@@ -284,3 +285,9 @@ def virtual_clock() -> Clock:
         return round(loop.time() * 1_000_000_000)
 
     return Clock(steady=steady, wall=lambda: 1_795_000_000_000_000_000 + steady())
+
+
+def hear(node: Node, listener: Callable[[Event], None]) -> None:
+    """Have somebody told of every fact, before all others."""
+    for kind in node.registry._appliers:
+        node._tellers.setdefault(kind, []).insert(0, listener)

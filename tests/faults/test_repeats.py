@@ -19,7 +19,7 @@ from cameleer_registry.core.model import CommandType, Order, Target
 from cameleer_registry.core.registry import Limits, Registry
 from cameleer_registry.node.streams import BATCH
 
-from ..support import EndOfStream, Served, connected, serving, streaming
+from ..support import EndOfStream, Served, connected, hear, serving, streaming
 
 BODY: Final = json.dumps({"type": "replay", "payload": {"exchange": "e-1"}}).encode()
 
@@ -45,7 +45,7 @@ async def served() -> AsyncIterator[Served]:
 async def test_wherever_the_connection_breaks(served: Served, record_property: Record) -> None:
     """After each byte of the request, and before each byte of the answer, as often as it does."""
     issued: list[Event] = []
-    served.node._tellers += (issued.append,)
+    hear(served.node, issued.append)
     async with connected(served) as connection:
         connection.writer.write(request("0"))
         answer = await connection.answer("POST")

@@ -29,7 +29,7 @@ from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.node.frames import END
 
 from ..core.invariants import check, check_facts, check_replay
-from ..support import virtual_clock
+from ..support import hear, virtual_clock
 from .schedules import OP
 
 TTL: Final = 0.25
@@ -121,6 +121,12 @@ class Body:
         self._raw = raw
         self._slow = slow
 
+    def is_eof(self) -> bool:
+        return not self._slow
+
+    def read_nowait(self) -> bytes:
+        return self._raw
+
     async def readany(self) -> bytes:
         if self._slow and self._raw:
             await asyncio.sleep(0)
@@ -148,7 +154,7 @@ class World:
         """Make a world with agents of group ``g``, and with the tasks of its node that are free."""
         node = Node(Settings(command_ttl=TTL, **settings), clock=virtual_clock())
         world = cls(node)
-        node._tellers = (world._hear, *node._tellers)
+        hear(node, world._hear)
         application()._state[NODE] = node
         supervisor = node._supervisor
         start = supervisor.start
