@@ -183,7 +183,7 @@ export async function send(target, type, payload, key) {
   return bodyOf(await request("POST", path, body, key), "POST", key);
 }
 
-/** Return a new key. Not `randomUUID`, which browsers have for https only. */
+/** Return a new key. Not `randomUUID`, which browsers have over TLS only. */
 export const newKey = () =>
   Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) =>
     part.toString(16).padStart(8, "0"),
