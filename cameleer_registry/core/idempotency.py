@@ -88,7 +88,7 @@ class Keys:
         key = record.idempotency.key if record.idempotency else None
         if key is not None and self._commands.get(key) is record:
             self._commands[key] = evolve(
-                record, order=Order(type=record.order.type), agent_ids=(), made={}, size=0
+                record, order=Order(type=record.order.type), targets={}, delivered={}, size=0
             )
 
     def _drop_oldest(self) -> None:

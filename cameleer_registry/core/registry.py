@@ -251,18 +251,21 @@ class Registry(Queries):
         Raises AgentNotRegistered and CommandNotFound.
         """
         self._roster.find(agent_id)
-        delivery = self._ledger.find_delivery(command_id, agent_id)
+        command = self._ledger.find_target(command_id, agent_id)
+        delivery = command.delivery(agent_id)
         match delivery.state_at(now):
             case DeliveryState.PENDING:
                 acknowledged = events.DeliveryAcknowledged(
                     at=now, agent_id=agent_id, command_id=command_id, result=ack, size=size
                 )
-                end = _finish_if(delivery.command, settled=1, acknowledged=1, at=now)
-                return delivery, self._commit(acknowledged, *end)
+                end = _finish_if(command, settled=1, acknowledged=1, at=now)
+                facts = self._commit(acknowledged, *end)
+                return command.delivery(agent_id), facts
             case DeliveryState.EXPIRED:
                 told = self.sweep_commands(now=now, limit=None)
                 late = events.LateAckReceived(at=now, agent_id=agent_id, command_id=command_id)
-                return delivery, told + self._commit(late)
+                facts = told + self._commit(late)
+                return command.delivery(agent_id), facts
             case DeliveryState.ACKNOWLEDGED:
                 return delivery, ()
 
@@ -273,7 +276,7 @@ class Registry(Queries):
         def within_limit(command: CommandRecord) -> bool:
             nonlocal looked_at
             more = limit is None or looked_at < limit
-            looked_at += len(command.agent_ids)
+            looked_at += len(command.targets)
             return more
 
         due = list(takewhile(within_limit, self._ledger.overdue(now)))
@@ -322,12 +325,7 @@ def _member(record: AgentRecord) -> dict[str, Any]:
 
 def _deadline(command: CommandRecord) -> list[Event]:
     """Return what follows from a command's deadline having passed."""
-    pending = tuple(
-        agent_id
-        for agent_id, delivery in command.deliveries.items()
-        if delivery.state is DeliveryState.PENDING
-    )
-    return _expiry(command, pending, ExpiryReason.DEADLINE, command.expires)
+    return _expiry(command, command.untold(), ExpiryReason.DEADLINE, command.expires)
 
 
 def _expiry(

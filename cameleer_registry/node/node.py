@@ -419,6 +419,6 @@ class Node:
         """Write a command to the streams of some of its targets."""
         now = self.clock.now()
         # It may have expired, or been forgotten, since it was issued.
-        reachable = self.registry.reachable(command_id, agent_ids, now=now)
-        if pushed := self.streams.push(frame, reachable):
+        awaited = self.registry.awaited(command_id, agent_ids, now=now)
+        if pushed := self.streams.push(frame, awaited):
             self.carry_out(self.registry.pushed(command_id, pushed, now=now))

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from cameleer_registry.core import ledger
 from cameleer_registry.core.events import CloseReason, CommandIssued, StreamClosed, StreamOpened
 from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.model import (
@@ -33,6 +34,7 @@ from cameleer_registry.errors import (
     TooManyPending,
 )
 
+from . import invariants
 from .conversations import DEAD, HOUR, NS, ORDER, STALE, TTL, Talk, limits
 from .invariants import check, check_facts, check_replay
 from .simple_model import ModelAgent, ModelCommand, ModelKey
@@ -57,6 +59,7 @@ class Conversations(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
         own = limits(
             max_agents=MAX_AGENTS,
             max_pending_per_agent=MAX_PENDING,
@@ -74,9 +77,11 @@ class Conversations(RuleBasedStateMachine):
     def now(self) -> Instant:
         return self.talk.now
 
-    @initialize(group=GROUPS)
-    def begin_with_somebody(self, group: str) -> None:
-        """An empty registry is soon understood."""
+    @initialize(group=GROUPS, many=st.sampled_from([1, 2, ledger.MANY]))
+    def begin_with_somebody(self, group: str, many: int) -> None:
+        """An empty registry is soon understood. Commands to many are kept in a way of their own."""
+        self.patch.setattr(ledger, "MANY", many)
+        self.patch.setattr(invariants, "MANY", many)
         self.register("a", "g")
         self.register("b", group)
 
@@ -380,8 +385,11 @@ class Conversations(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The facts of the whole conversation can happen, and lead to an equal registry."""
-        check_facts(self.talk.facts)
-        check_replay(self.talk.registry, self.talk.facts, self.now)
+        try:
+            check_facts(self.talk.facts)
+            check_replay(self.talk.registry, self.talk.facts, self.now)
+        finally:
+            self.patch.undo()
 
 
 # Derandomized: a run says something about the code and nothing about luck.

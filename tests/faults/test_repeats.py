@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -17,6 +17,7 @@ from cameleer_registry.core.idempotency import Idempotency
 from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.model import CommandType, Order, Target
 from cameleer_registry.core.registry import Limits, Registry
+from cameleer_registry.node.frames import Frame
 from cameleer_registry.node.streams import BATCH
 
 from ..support import EndOfStream, Served, connected, hear, serving, streaming
@@ -130,12 +131,12 @@ async def test_shutdown_between_two_batches_of_a_broadcast(before: int) -> None:
         }
         push, batches, ending = node.streams.push, 0, []
 
-        def pushing(frame: object, reachable: object) -> list[str]:
+        def pushing(frame: Frame, agent_ids: Iterable[str]) -> list[str]:
             nonlocal batches
             if batches == before:
                 ending.append(asyncio.create_task(node.shut_down()))
             batches += 1
-            return push(frame, reachable)  # type: ignore[arg-type]
+            return push(frame, agent_ids)
 
         node.streams.push = pushing  # type: ignore[method-assign]
         answer = await served.issue("/agents")

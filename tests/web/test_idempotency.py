@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from cameleer_registry import CommandType, Settings
+from cameleer_registry.node.frames import Frame
 from cameleer_registry.node.streams import BATCH
 
 from ..support import Answer, Served, connected, eventually, serving, streaming
@@ -172,9 +174,9 @@ async def test_it_is_asked_for_again_while_it_is_on_its_way(served: Served) -> N
     key, seen = "k", []
     push = node.streams.push
 
-    def watched(frame: Any, reachable: Any) -> list[str]:
+    def watched(frame: Frame, agent_ids: Iterable[str]) -> list[str]:
         seen.append(len(served.node.registry._ledger.keys._commands))
-        return push(frame, reachable)
+        return push(frame, agent_ids)
 
     node.streams.push = watched  # type: ignore[method-assign]
     first, again = await asyncio.gather(*(issue(served, key, "/agents", ORDER) for _ in range(2)))
