@@ -1,4 +1,4 @@
-"""Clients that send a byte now and then, or none: each connection is closed in a time that is known.
+"""Clients that send a byte now and then, or none: each is disconnected in a time that is known.
 
 On virtual time, over real sockets. What is slow here never stops by itself.
 """
@@ -16,8 +16,8 @@ import pytest
 from cameleer_registry import Settings
 from cameleer_registry.serving import IDLE_TIMEOUT
 
-from ..support import Connection, Served, connected, streaming, virtual_clock
-from .hostile import Answer, answers_in, attacked
+from ..support import Answer, Connection, Served, connected, streaming, virtual_clock
+from .hostile import answers_in, attacked
 from .scale import SCALE
 
 virtual_time = pytest.mark.looptime(start=1000)
