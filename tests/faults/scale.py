@@ -21,7 +21,7 @@ class Scale:
 
 
 SHORT: Final = Scale(examples=150, fuzz_runs=20_000, slow_connections=200)
-LONG: Final = Scale(examples=2_000, fuzz_runs=2_000_000, slow_connections=400)
+LONG: Final = Scale(examples=1_000, fuzz_runs=1_000_000, slow_connections=400)
 
 IS_LONG: Final = os.environ.get("CAMELEER_SOAK") == "1"
 SCALE: Final = LONG if IS_LONG else SHORT

@@ -33,6 +33,8 @@ EXAMPLES: Final = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+pytestmark = pytest.mark.timeout(600 if IS_LONG else 120)
+
 METHODS: Final = ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "QUERY")
 TEMPLATES: Final = sorted({path for _, path, _ in ROUTES + PAGES})
 
