@@ -26,7 +26,7 @@ class Scale:
 
 SHORT: Final = Scale(examples=150, fuzz_runs=20_000, slow_connections=200, schedules=500, draws=500)
 LONG: Final = Scale(
-    examples=10_000, fuzz_runs=2_000_000, slow_connections=2_000, schedules=20_000, draws=5_000
+    examples=1_000, fuzz_runs=1_000_000, slow_connections=400, schedules=20_000, draws=5_000
 )
 
 IS_LONG: Final = os.environ.get("CAMELEER_SOAK") == "1"

@@ -1,7 +1,7 @@
 """Bodies that are small to send and large to read: each is answered, and nobody else has to wait.
 
-How long a body holds up everybody else is printed, as the longest wait of a heartbeat meanwhile, and
-so is how much the process has grown. The first is not asserted: it tells of the machine as well.
+How long a body holds up everybody else is printed, as the longest wait of a heartbeat meanwhile,
+and so is how much the process has grown. The first is not asserted: it tells of the machine, too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clients that send a byte now and then, or none: each connection is closed in a time that is known.
+"""Clients that send a byte now and then, or none: each is disconnected in a time that is known.
 
 On virtual time, over real sockets. What is slow here never stops by itself.
 """
