@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from cameleer_registry.core.rules import AgentId, GroupName, Label, Note
 from cameleer_registry.node.followers import PIECE, Follower
 from cameleer_registry.node.streams import EventStream
 
+from ..processes import Server, server
 from ..support import eventually, serving, within
 from .leaks import leaves_nothing
 from .others import others
@@ -208,3 +210,27 @@ async def test_long_lists_that_nobody_reads_are_cut_off(tell: Tell) -> None:
                 await eventually(lambda: not answering())
 
         await leaves_nothing(served, fault, times=3, tell=tell)
+
+
+def descriptors(process: Server) -> int:
+    return len(os.listdir(f"/proc/{process.process.pid}/fd"))
+
+
+async def test_answers_that_nobody_reads_are_cut_off(tell: Tell) -> None:
+    """Also those that are not written piece by piece: the kernel gives their readers up."""
+    async with server("--port", "0", "--stream-stall-timeout", "0.2") as process:
+        address = "127.0.0.1", int(process.url.rsplit(":", 1)[1])
+        async with process.client() as client:
+            body = {"agentId": "a", "group": "g", "capabilities": {"x": "y" * 900_000}}
+            assert 201 == (await client.post("/agents/register", json=body)).status_code
+        before = descriptors(process)
+        with ExitStack() as stack:
+            for _ in range(SCALE.stalled_readers):
+                # More than the kernel has room for, so that the rest waits in the process.
+                sock = await asked(address, "/api/v1/agents/a", times=8)
+                stack.enter_context(sock)
+                await within(asyncio.get_running_loop().sock_recv(sock, 1))
+            tell("descriptors before", before)
+            await eventually(lambda: descriptors(process) <= before)
+        tell("descriptors after", descriptors(process))
+        assert 0 == await process.terminate()
