@@ -53,8 +53,8 @@ class Others:
     @staticmethod
     def compare(without: float, with_fault: float, tell: Callable[[str, object], None]) -> None:
         """Show how long commands took to others, without somebody unlucky and with."""
-        tell("p99 of others without the fault, ms", round(1000 * without, 1))
-        tell("p99 of others with the fault, ms", round(1000 * with_fault, 1))
+        tell("worst p99 of others without the fault, ms", round(1000 * without, 1))
+        tell("worst p99 of others with the fault, ms", round(1000 * with_fault, 1))
 
 
 @asynccontextmanager
