@@ -203,8 +203,8 @@ class Settings:
     stream_stall_timeout: float = _setting(
         30.0,
         duration,
-        "A stream whose reader takes nothing for so long is aborted; one whose peer is gone "
-        "without a word, after twice as long.",
+        "A stream whose reader takes nothing for so long is aborted; any other answer, and a "
+        "connection whose peer is gone without a word, after twice as long.",
     )
     body_timeout: float = _setting(
         30.0,

@@ -86,10 +86,14 @@ class Feed:
             await asyncio.sleep(MOMENT)
             self._shares.tell_all()
             self._waiting.clear()
-            for count, follower in enumerate(self.streams, start=1):
-                follower.advance()
-                if count % FOLLOWERS == 0:
-                    await asyncio.sleep(0)
+            await self._advance_all()
+
+    async def _advance_all(self) -> None:
+        # Not within tell(), which would hold on to the last of them until something happens again.
+        for count, follower in enumerate(self.streams, start=1):
+            follower.advance()
+            if count % FOLLOWERS == 0:
+                await asyncio.sleep(0)
 
     # Those who follow
 

@@ -150,10 +150,9 @@ def _stream_opened(fact: events.StreamOpened) -> None:
 
 
 def _stream_closed(fact: events.StreamClosed) -> None:
+    # Taken over by a newer one is as usual as the rest: too often is a conflict, which is told.
     ids = {"agent_id": fact.agent_id, "stream_id": fact.stream_id}
     match fact.reason:
-        case events.CloseReason.REPLACED:
-            log.info("stream taken over by a newer one", **ids)
         case events.CloseReason.SLOW_CONSUMER:
             log.warning("stream aborted, its reader does not keep up", **ids)
         case reason:

@@ -22,11 +22,45 @@ class Scale:
     """Orders of steps that a race may have where all are tried."""
     draws: int
     """Orders of one that has more: so many from the beginning, and as many by chance."""
+    openings: int
+    """Streams opened and closed at once, under a heap that is watched."""
+    openings_of_process: int
+    """The same, against a server in a process of its own."""
+    takeovers: int
+    """Times that two processes take one id from each other, as quickly as they can."""
+    stalled_readers: int
+    """Readers that stop reading, at once."""
+    resets: int
+    """Connections that are reset in the middle of a request."""
+    half_open: int
+    """Peers that vanish without a word, at once."""
 
 
-SHORT: Final = Scale(examples=150, fuzz_runs=20_000, slow_connections=200, schedules=500, draws=500)
+SHORT: Final = Scale(
+    examples=150,
+    fuzz_runs=20_000,
+    slow_connections=200,
+    schedules=500,
+    draws=500,
+    openings=500,
+    openings_of_process=10_000,
+    takeovers=500,
+    stalled_readers=20,
+    resets=300,
+    half_open=5,
+)
 LONG: Final = Scale(
-    examples=1_000, fuzz_runs=1_000_000, slow_connections=400, schedules=20_000, draws=5_000
+    examples=1_000,
+    fuzz_runs=1_000_000,
+    slow_connections=400,
+    schedules=20_000,
+    draws=5_000,
+    openings=10_000,
+    openings_of_process=50_000,
+    takeovers=5_000,
+    stalled_readers=60,
+    resets=5_000,
+    half_open=50,
 )
 
 IS_LONG: Final = os.environ.get("CAMELEER_SOAK") == "1"
