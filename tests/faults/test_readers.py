@@ -109,7 +109,7 @@ def with_small_buffers(streams: Iterable[EventStream]) -> None:
 
 def is_told(follower: Follower) -> bool:
     """Tell whether a follower has been written all that it can be."""
-    return follower._behind or follower._position == follower._ring.newest
+    return follower.behind or follower._position == follower._ring.newest
 
 
 @pytest.mark.parametrize("bound", ["events", "time"])
@@ -130,7 +130,7 @@ async def test_followers_that_stop_reading_are_aborted_and_leave_nothing(
                     stack.enter_context(sock)
                 await eventually(lambda: len(node.feed.streams) == SCALE.stalled_readers)
                 with_small_buffers(node.feed.streams)
-                while not all(follower._behind for follower in node.feed.streams):
+                while not all(follower.behind for follower in node.feed.streams):
                     for _ in range(20):
                         node.register(EVENTFUL)
                     await eventually(lambda: all(map(is_told, node.feed.streams)))
