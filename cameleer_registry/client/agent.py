@@ -55,7 +55,7 @@ class Agent:
 
     What a handler returns is the data of its acknowledgement, and what it raises makes it a
     FAILURE with that message; it may also return an :class:`~cameleer_registry.Ack`. A handler that
-    is a plain function runs in a thread; one that is ``async`` must not block, like any other.
+    is a plain function runs in a thread of its own; one that is ``async`` must not block.
 
     ``capabilities`` is an object of name to JSON value, or names; by default, the types that have
     handlers. ``catch_up`` fetches what is pending each time the stream has been opened: then a

@@ -20,12 +20,13 @@ from .. import wire
 from ..core.model import Ack, CommandEvent, CommandType, Outcome
 from ..logs import get_logger
 from .server_clock import ServerClock
+from .threads import in_thread
 
 log = get_logger(__name__)
 
 Handler = Callable[[CommandEvent], Any]
 """Carries a command out; what it returns, or what it returns can be awaited for, is the data of
-the acknowledgement. A plain function runs in a thread."""
+the acknowledgement. A plain function runs in a thread of its own."""
 
 SendAck = Callable[[str, Ack, datetime], Coroutine[Any, Any, None]]
 
@@ -166,7 +167,7 @@ def _is_cancelled() -> bool:
 async def _call(handler: Handler, command: CommandEvent) -> Any:
     if inspect.iscoroutinefunction(handler):
         return await handler(command)
-    returned = await asyncio.to_thread(handler, command)
+    returned = await in_thread(handler, command)
     return await returned if inspect.isawaitable(returned) else returned
 
 

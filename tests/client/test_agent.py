@@ -31,11 +31,11 @@ from .support import VirtualServerClock, connected, echoing, proxy, running_agen
 ORDER = Order(type="config-update")
 
 
-async def issue(served: Served, seconds: float = 20, **payload: Any) -> Any:
+async def issue(served: Served, type: str = "config-update", **payload: Any) -> Any:
     """Send a command to the agent, wait for its end, and return the delivery."""
-    order = Order(type="config-update", payload=payload)
+    order = Order(type=type, payload=payload)
     command = await served.node.issue(order, Target.agent("a"))
-    await within(served.node.wait(command.command_id, seconds), seconds + 5)
+    await within(served.node.wait(command.command_id, 20), 25)
     [delivery] = served.node.deliveries(command.command_id)
     return delivery
 
@@ -128,11 +128,15 @@ async def test_a_handler_that_fails(served: Served, raised: BaseException, messa
     async def fail(_command: CommandEvent) -> None:
         raise raised
 
+    @agent.on("replay")
+    def fail_in_a_thread(_command: CommandEvent) -> None:
+        raise raised
+
     async with running_agent(agent):
         await connected(served)
-        for _ in range(2):
+        for kind in ("config-update", "replay", "config-update"):
             expected = Ack(status=Outcome.FAILURE, message=message)
-            assert expected == (await issue(served)).result
+            assert expected == (await issue(served, type=kind)).result
 
 
 @pytest.mark.parametrize(
@@ -204,6 +208,27 @@ async def test_a_plain_function_runs_in_a_thread(served: Served) -> None:
         await connected(served)
         assert Ack(data="done") == (await issue(served)).result
     assert threading.main_thread() not in threads
+
+
+async def test_plain_functions_hold_up_nothing_but_themselves(served: Served) -> None:
+    """As many block as may at a time; what else needs a thread, like looking up a host, has one."""
+    number = 40  # more than asyncio has threads, unless there are many processors
+    agent = Agent(served.url, agent_id="a", group="g", max_concurrent=number)
+    all_there, goes_on = threading.Barrier(number + 1), threading.Event()
+
+    @agent.on("config-update")
+    def block(_command: CommandEvent) -> None:
+        all_there.wait(20)
+        goes_on.wait(20)
+
+    async with running_agent(agent):
+        await connected(served)
+        commands = [await served.node.issue(ORDER, Target.agent("a")) for _ in range(number)]
+        await within(asyncio.to_thread(all_there.wait, 20))
+        await within(asyncio.to_thread(goes_on.set))
+        for command in commands:
+            done = await within(served.node.wait(command.command_id, 20))
+            assert CommandStatus.ACKNOWLEDGED is done.status
 
 
 async def test_declaring_anew(served: Served) -> None:
