@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Final
@@ -36,6 +37,9 @@ pending than that has been set to."""
 
 LAST_WORDS: Final = 2.0
 """Seconds in which the commands that are cut off by the end can still be answered for."""
+
+LONGEST_MESSAGE: Final = 8000
+"""Characters of an exception's message: less than a server takes, and more than people read."""
 
 
 class _Phase(Enum):
@@ -154,9 +158,17 @@ class Inbox:
 
 
 def _told(error: Exception) -> str:
-    message = str(error)
-    # A KeyError says no more than the key.
-    return message if message and not isinstance(error, KeyError) else repr(error)
+    """Return what an exception says, however it is made."""
+    # A KeyError says no more than the key. And either may fail: it is the program's own code.
+    for said in (repr,) if isinstance(error, KeyError) else (str, repr):
+        with suppress(Exception):
+            if message := said(error):
+                # A lone surrogate stands for a byte of a file's name that is no UTF-8.
+                message = message.encode("utf-8", "backslashreplace").decode()
+                return (
+                    message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
+                )
+    return type(error).__name__
 
 
 def _is_cancelled() -> bool:

@@ -111,12 +111,24 @@ async def test_a_registration_that_is_refused_for_good(monkeypatch: pytest.Monke
         assert [] == served.node.agents()
 
 
+class Speechless(Exception):
+    """One of whose making something went wrong."""
+
+    def __repr__(self) -> str:
+        raise AttributeError("reason")
+
+    __str__ = __repr__
+
+
 @pytest.mark.parametrize(
     ("raised", "message"),
     [
         (ValueError("no such revision"), "no such revision"),
         (KeyError("revision"), "KeyError('revision')"),
         (RuntimeError(), "RuntimeError()"),
+        (ValueError("caf\udce9"), "caf\\udce9"),
+        (ValueError("long" * 2001), "long" * 2000 + "…"),
+        (Speechless(), "Speechless"),
         (asyncio.CancelledError(), "the handler was cancelled"),
     ],
 )
