@@ -202,8 +202,13 @@ class Agent:
         finally:
             for duty in duties:
                 duty.cancel()
-            await asyncio.gather(*duties, return_exceptions=True)
-            await inbox.close(grace)
+            try:
+                await asyncio.gather(*duties, return_exceptions=True)
+            except asyncio.CancelledError:
+                grace = 0.0
+                raise
+            finally:
+                await inbox.close(grace)
 
     def _declared(self) -> Registration:
         if self._declares_handlers:

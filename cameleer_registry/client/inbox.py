@@ -92,6 +92,17 @@ class Inbox:
 
         What has not begun stays pending: the agent's next process can catch up on it.
         """
+        try:
+            await self._wind_up(grace)
+        except asyncio.CancelledError:  # whoever ends the agent will not wait for that
+            log.warning("the end was cut short", unanswered=len(self._under_way))
+            raise
+        finally:
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _wind_up(self, grace: float) -> None:
         for task in self._in(_Phase.WAITING):
             task.cancel()
             log.warning("command left pending by the end", **_ids(self._under_way[task].command))
@@ -103,9 +114,7 @@ class Inbox:
             self._refuse(command, "cut off by the end of the agent")
         await self._answered(LAST_WORDS)
         for task in self._in(_Phase.ANSWERING):
-            task.cancel()
             log.warning("command left without an answer", **_ids(self._under_way[task].command))
-        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def _in(self, phase: _Phase) -> list[asyncio.Task[None]]:
         return [task for task, work in self._under_way.items() if work.phase is phase]

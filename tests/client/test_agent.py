@@ -598,6 +598,31 @@ async def test_nothing_is_left_when_it_has_ended(served: Served) -> None:
     await eventually(lambda: asyncio.all_tasks() <= before)
 
 
+@pytest.mark.parametrize("ticks", range(4))
+async def test_cancelled_twice(served: Served, ticks: int) -> None:
+    """Whoever does not wait for its end is left with nothing that goes on either."""
+    agent, begun = Agent(served.url, agent_id="a", group="g"), asyncio.Event()
+
+    @agent.on("config-update")
+    async def never_end(_command: CommandEvent) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(agent.run())
+    await connected(served)
+    await served.node.issue(ORDER, Target.agent("a"))
+    await within(begun.wait())
+    task.cancel()
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await within(task)
+    commands = [task for task in asyncio.all_tasks() - before if "command" in task.get_name()]
+    assert [] == commands
+
+
 async def test_the_log_names_the_agent(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     """In each line, and says nothing of a life without trouble but its milestones."""
     caplog.set_level(logging.INFO, logger="cameleer_registry.client")
