@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any, Final
 
 import aiohttp
@@ -43,5 +44,6 @@ def _described(response: aiohttp.ClientResponse) -> str:
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     value: Any = response.headers.get(hdrs.RETRY_AFTER)
     with contextlib.suppress(TypeError, ValueError):  # absent, or a date, which ours never sends
-        return max(0.0, float(value))
+        if math.isfinite(seconds := float(value)):
+            return max(0.0, seconds)
     return None

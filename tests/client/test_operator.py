@@ -16,6 +16,7 @@ from cameleer_registry import (
     NODE,
     Ack,
     AgentNotRegistered,
+    AtCapacity,
     AgentStatus,
     CommandNotFound,
     CommandStatus,
@@ -245,6 +246,17 @@ async def test_something_else_answers(response: dict[str, Any], complaint: str) 
             with pytest.raises(UnexpectedAnswer, match=complaint) as caught:
                 await operator.agents()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("said", ["soon", "inf", "nan", "1e999", "Wed, 21 Oct 2026 07:28:00 GMT"])
+async def test_a_retry_after_that_is_no_time(said: str) -> None:
+    """It is as if nothing had been said."""
+    body = {"type": "urn:cameleer:problem:at-capacity", "title": "Full", "detail": "full"}
+    answer = web.Response(status=503, body=json.dumps(body), headers={"Retry-After": said})
+    async with running(answering(answer)) as (host, port), Operator(f"http://{host}:{port}") as it:
+        with pytest.raises(AtCapacity) as caught:
+            await it.agents()
+    assert None is caught.value.retry_after
 
 
 async def test_a_problem_of_tomorrow() -> None:
