@@ -231,8 +231,8 @@ class Agent:
     async def _listen(self, membership: Membership, inbox: Inbox) -> None:
         """Open the stream, and take what comes until it ends.
 
-        Raises ServerUnreachable or RegistryError where it could not be opened, or the server ended
-        it soon.
+        Raises ServerUnreachable or RegistryError where it could not be opened, broke in less time
+        than is waited for it, or the server ended it soon.
         """
         welcome = await membership.registered()
         try:
@@ -247,6 +247,8 @@ class Agent:
         try:
             await self._take(stream, inbox)
         except ServerUnreachable as error:
+            if loop.time() - opened < self._retry:
+                raise
             self._log.warning("stream lost", reason=str(error))
         else:
             if loop.time() - opened < LASTING:

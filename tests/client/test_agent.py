@@ -7,6 +7,7 @@ import logging
 import random
 import signal
 import threading
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -421,6 +422,28 @@ async def test_it_waits_as_long_as_the_server_said(monkeypatch: pytest.MonkeyPat
             assert not agent.connected
             await asyncio.sleep(42)
             assert agent.connected
+
+
+@virtual_time
+async def test_streams_that_break_at_once() -> None:
+    """They are opened ever more rarely, as where they cannot be opened at all."""
+    async with serving(clock=virtual_clock()) as served, proxy(served) as network:
+        agent, _ = echoing(network.url, clock=VirtualServerClock())
+        opened = []
+        async with running_agent(agent):
+            for _ in range(20):
+                while not agent.connected:  # noqa: ASYNC110 - nothing tells when it is
+                    await asyncio.sleep(0.5)
+                opened.append(asyncio.get_running_loop().time())
+                network.cut()
+                await eventually(lambda: not agent.connected)
+            pauses = [later - earlier for earlier, later in pairwise(opened)]
+            assert 15 < sum(pauses[8:]) / len(pauses[8:]) <= 61
+            await asyncio.sleep(120)
+            assert agent.connected
+            network.cut()
+            await eventually(lambda: not agent.connected)
+            await connected(served, seconds=11)
 
 
 @virtual_time
