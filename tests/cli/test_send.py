@@ -127,7 +127,7 @@ async def test_payloads(
         ('{"a": 1,\n "b" 2}', "line 2 column 6"),
         ("[1]", "expected an object, got an array"),
         ("null", "expected an object, got null"),
-        ("", "the body is missing"),
+        ("", "expected an object, got nothing"),
         ('{"a": 18446744073709551616}', "$.a: integers must fit into 64 bits"),
         ('{"a": NaN}', "line 1 column 7"),
         ("@none.json", "cannot read none.json: No such file or directory"),
