@@ -597,12 +597,17 @@ async def test_sigterm_is_for_all_agents_of_a_process(served: Served) -> None:
 async def test_stopping_what_does_not_end(served: Served) -> None:
     """It is cut off after its grace and answered as a failure; what has not begun stays pending."""
     agent = Agent(served.url, agent_id="a", group="g", max_concurrent=1, grace=0.05)
-    agent.on("config-update")(lambda _command: asyncio.Event().wait())
+    begun = asyncio.Event()
+
+    @agent.on("config-update")
+    async def never_end(_command: CommandEvent) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
     task = asyncio.create_task(agent.run())
     await connected(served)
     commands = [await served.node.issue(ORDER, Target.agent("a")) for _ in range(2)]
-    await eventually(lambda: served.node.command(commands[1].command_id).connected_count)
-    await asyncio.sleep(0.1)
+    await within(begun.wait())
     agent.stop()
     await within(task)
     [cut_off], [left] = (served.node.deliveries(command.command_id) for command in commands)
