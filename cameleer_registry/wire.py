@@ -12,6 +12,7 @@ fault.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -104,7 +105,25 @@ def encode_request(value: Any) -> bytes:
 
     Raises TypeError where a value is nothing that JSON can express.
     """
-    return orjson.dumps(_sending.unstructure(value))
+    unstructured = _sending.unstructure(value)
+    raw = orjson.dumps(unstructured)
+    # orjson writes the numbers that JSON does not have as null, which would change them unseen.
+    if b"null" in raw and not all(map(math.isfinite, _floats_in(unstructured))):
+        raise TypeError("NaN and Infinity are not JSON serializable")
+    return raw
+
+
+def _floats_in(value: Any) -> Iterator[float]:
+    """Return the floats in what has been written as JSON, and so is no deeper than that takes."""
+    match value:
+        case float():
+            yield value
+        case dict():
+            for inner in value.values():
+                yield from _floats_in(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from _floats_in(inner)
 
 
 def encode_line(value: Any) -> bytes:
@@ -419,6 +438,8 @@ def _make_converter(
     converter.register_structure_hook_factory(attrs.has, structure_model)
     converter.register_unstructure_hook_factory(attrs.has, unstructure_model)
     converter.register_unstructure_hook(datetime, timestamp)
+    if sending:  # where cattrs would write them in base 85, as no reader expects
+        converter.register_unstructure_hook(bytes, _refuse_bytes)
     # JSON is passed on as it came; cattrs would rebuild it piece by piece.
     converter.register_unstructure_hook_func(partial(_is_equal, model.JsonObject), _same)
     converter.register_unstructure_hook_func(_is_plain_tuple, _same)
@@ -447,6 +468,10 @@ def _is_optional(shape: Any) -> bool:
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _refuse_bytes(_: bytes) -> Any:
+    raise TypeError("Type is not JSON serializable: bytes")
 
 
 _fast: Final = _make_converter(requests=REQUESTS)

@@ -565,6 +565,28 @@ def test_what_a_client_sends_is_what_the_server_takes(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (float("nan"), "NaN and Infinity"),
+        ({"ratios": [None, {"x": (1.5, float("-inf"))}]}, "NaN and Infinity"),
+        (b"x", "bytes"),
+        ({"image": [b"x"]}, "bytes"),
+        (object(), "object"),
+        (2**64, "64-bit"),
+        ("\udce9", "UTF-8"),
+    ],
+)
+def test_what_json_cannot_express_is_not_sent(data: Any, complaint: str) -> None:
+    """Rather than changed unseen."""
+    with pytest.raises(TypeError, match=complaint):
+        wire.encode_request(Ack(data=data))
+
+
+def test_null_is_sent() -> None:
+    assert b'{"data":{"x":[null,1.5]}}' == wire.encode_request(Ack(data={"x": [None, 1.5]}))
+
+
+@pytest.mark.parametrize(
     ("moment", "text"),
     [
         (AT, AT_TEXT),

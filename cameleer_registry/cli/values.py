@@ -74,6 +74,8 @@ class Payload(click.ParamType[JsonObject]):
                 where, raw = f"{value[1:]}: ", Path(value[1:]).read_bytes()
             else:
                 raw = value.encode("utf-8", "surrogateescape")
+            if not raw.strip():
+                self.fail(f"{where}expected an object, got nothing", param, ctx)
             return wire.decode_object(raw)
         except RegistryError as error:
             self.fail(f"{where}{error}", param, ctx)

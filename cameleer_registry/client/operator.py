@@ -95,7 +95,7 @@ class Operator:
 
     async def delete(self, agent_id: str) -> None:
         """Have an agent forgotten; raises AgentNotRegistered. One that runs registers again."""
-        await self._connection.send("DELETE", "agents", _known(agent_id))
+        await self._connection.tell("DELETE", "agents", _known(agent_id))
 
     async def send(
         self,

@@ -18,6 +18,7 @@ from cameleer_registry import (
     Ack,
     AgentNotRegistered,
     AgentStatus,
+    AtCapacity,
     CommandNotFound,
     CommandStatus,
     DeliveryState,
@@ -181,10 +182,39 @@ async def test_nobody_listens() -> None:
     assert "cannot reach http://127.0.0.1:1: Connection refused" == str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:8081", "ftp://x", "", "//x", "http://"])
-def test_an_address_that_is_none(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://somebody:secret@127.0.0.1:1/", "http://127.0.0.1:1: Connection refused"),
+        (" http://127.0.0.1:1/a b//\n", "http://127.0.0.1:1/a%20b: Connection refused"),
+        ("http://a..b", "http://a..b: encoding with 'idna' codec failed"),
+    ],
+)
+async def test_how_an_address_is_told(url: str, told: str) -> None:
+    """Without the password in it, which is none of a log's business."""
+    async with Operator(url) as operator:
+        with pytest.raises(ServerUnreachable) as caught:
+            await operator.agents()
+    assert str(caught.value).startswith(f"cannot reach {told}")
+
+
+async def test_no_tls(served: Served) -> None:
+    """It is not told by a number that means something else elsewhere."""
+    async with Operator(served.url.replace("http:", "https:")) as operator:
+        with pytest.raises(ServerUnreachable, match=r": TLS: [a-z ]+$"):
+            await operator.agents()
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        *((url, "such as") for url in ("localhost:8081", "ftp://x", "", "//x", "http://")),
+        *((url, "without a query") for url in ("http://x/?y=1", "http://x?", "http://x/#y")),
+    ],
+)
+def test_an_address_that_is_none(url: str, complaint: str) -> None:
     """It is refused at once."""
-    with pytest.raises(ValueError, match="expected an address such as"):
+    with pytest.raises(ValueError, match=f"expected an address {complaint}"):
         Operator(url)
 
 
@@ -255,6 +285,27 @@ async def test_something_else_answers(response: dict[str, Any], complaint: str) 
             with pytest.raises(UnexpectedAnswer, match=complaint) as caught:
                 await operator.agents()
     assert "\n" not in str(caught.value)
+
+
+async def test_something_else_deletes_nothing() -> None:
+    """A page of a proxy, say, which it sends for every address, is no answer."""
+    async with (
+        running(answering(web.Response(text="<h1>Welcome</h1>"))) as (host, port),
+        Operator(f"http://{host}:{port}") as operator,
+    ):
+        with pytest.raises(UnexpectedAnswer, match="no registry's"):
+            await operator.delete("a")
+
+
+@pytest.mark.parametrize("said", ["soon", "inf", "nan", "1e999", "Wed, 21 Oct 2026 07:28:00 GMT"])
+async def test_a_retry_after_that_is_no_time(said: str) -> None:
+    """It is as if nothing had been said."""
+    body = {"type": "urn:cameleer:problem:at-capacity", "title": "Full", "detail": "full"}
+    answer = web.Response(status=503, body=json.dumps(body), headers={"Retry-After": said})
+    async with running(answering(answer)) as (host, port), Operator(f"http://{host}:{port}") as it:
+        with pytest.raises(AtCapacity) as caught:
+            await it.agents()
+    assert None is caught.value.retry_after
 
 
 @pytest.mark.parametrize(
