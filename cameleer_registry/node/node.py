@@ -38,7 +38,7 @@ from ..logs import get_logger
 from ..settings import Settings
 from . import frames, monitors, narrator
 from .agent_streams import AgentStream, AgentStreams
-from .clock import TICK, Clock
+from .clock import TICK, TICKS_OF_A_LEASE, Clock
 from .fanout import FanOuts
 from .feed import Feed
 from .followers import EVERYTHING, Follower, Interest
@@ -62,8 +62,7 @@ class Node:
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         stale_after = nanoseconds(settings.stale_after)
         self.settings = settings
-        # A quarter, so that leases which are short, as in tests, are not outrun by the ticks.
-        self.clock = clock or Clock(tick=min(TICK, stale_after // 4))
+        self.clock = clock or Clock(tick=min(TICK, stale_after // TICKS_OF_A_LEASE))
         self.registry = Registry(
             Limits(
                 stale_after=stale_after,

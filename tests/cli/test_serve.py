@@ -16,7 +16,7 @@ import pytest
 from cameleer_registry import Settings, __version__
 from cameleer_registry.settings import environment_variable_of, flag_of
 
-from ..processes import Server, run, server
+from ..processes import run, server
 from ..support import Connection, within
 
 
@@ -284,25 +284,3 @@ async def test_the_end_is_told_to_whoever_asks() -> None:
                 pass
         assert (503, ["shutting down"]) == (answer.status_code, answer.json()["reasons"])
         assert 0 == await within(served.process.wait())
-
-
-async def test_a_stopped_process_declares_nobody_stale() -> None:
-    """Stopped for longer than a lease, it goes on as if nothing had been."""
-    settings = ("--heartbeat-interval", "0.5", "--stale-after", "1", "--dead-after", "1")
-    async with server("--port", "0", *settings) as served, served.client() as client:
-        await client.post("/agents/register", json={"agentId": "a", "group": "g"})
-        before = (await client.get("/agents/a")).json()
-        await stop_and_continue(served, seconds=1.6)
-        for _ in range(3):
-            assert 204 == (await client.post("/agents/a/heartbeat")).status_code
-            after = (await client.get("/agents/a")).json()
-            assert ("LIVE", before["statusChangedAt"]) == (
-                after["status"],
-                after["statusChangedAt"],
-            )
-
-
-async def stop_and_continue(served: Server, *, seconds: float) -> None:
-    served.process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(seconds)
-    served.process.send_signal(signal.SIGCONT)

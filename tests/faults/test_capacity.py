@@ -35,6 +35,7 @@ from cameleer_registry.node.clock import Clock
 from ..exposition import scrape
 from ..processes import Server, server
 from ..support import Served, eventually, serving, streaming, within
+from .figures import tell
 from .scale import SCALE
 
 SECOND = 1_000_000_000
@@ -307,10 +308,3 @@ async def visit(served: Served, numbers: range) -> None:
         if number % 50 == 0:
             await scrape(served)
     await eventually(lambda: not served.node.streams._connections)
-
-
-def tell(record_property: Any, **figures: Any) -> None:
-    """Note what was seen, in the report and, with -s, on the terminal."""
-    for name, value in figures.items():
-        record_property(name, value)
-    print(", ".join(f"{name} {value:,}" for name, value in figures.items()))
