@@ -263,12 +263,16 @@ async def serving(
 
 @asynccontextmanager
 async def running(
-    app: web.Application, *, runs: type[web.AppRunner] = web.AppRunner, **runner: Any
+    app: web.Application,
+    *,
+    runs: type[web.AppRunner] = web.AppRunner,
+    port: int = 0,
+    **runner: Any,
 ) -> AsyncIterator[tuple[str, int]]:
-    """Run any application on a free port."""
+    """Run any application, on a free port where none is named."""
     app_runner = runs(app, access_log=None, shutdown_timeout=1.0, **runner)
     await app_runner.setup()
-    site = web.TCPSite(app_runner, "127.0.0.1", 0, backlog=4096)
+    site = web.TCPSite(app_runner, "127.0.0.1", port, backlog=4096)
     await site.start()
     try:
         yield "127.0.0.1", site.port

@@ -40,7 +40,7 @@ async def persist(
     call: Callable[[], Awaitable[T]],
     *,
     least: Callable[[], float],
-    most: float = LONGEST,
+    most: Callable[[], float] = lambda: LONGEST,
     again: Callable[[BaseException], bool] = is_passing,
     told: Callable[[BaseException, float], None],
     seconds_left: Callable[[], float] = lambda: math.inf,
@@ -60,7 +60,8 @@ async def persist(
         if (said := getattr(_error(state), "retry_after", None)) is not None:
             return float(said)
         first = least()
-        return wait_random_exponential(multiplier=2 * first, min=first, max=max(first, most))(state)
+        last = max(2 * first, most())  # with room for chance
+        return wait_random_exponential(multiplier=2 * first, min=first, max=last)(state)
 
     def stop(state: RetryCallState) -> bool:
         return state.upcoming_sleep >= seconds_left()

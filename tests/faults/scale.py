@@ -29,13 +29,13 @@ class Scale:
 
 
 SHORT: Final = Scale(
-    commands=30_000,
-    agents=24_000,
+    commands=22_000,
+    agents=14_000,
     refusals=2_000,
     visits=200,
     history=5_000,
     streams=5_000,
-    fleet=200,
+    fleet=100,
 )
 LONG: Final = Scale(
     commands=1_000_000,
