@@ -144,6 +144,11 @@ class Node:
         shutting_down = ["shutting down"] if self.shutting_down else []
         return shutting_down + [f"{name} keeps failing" for name in self._supervisor.failing]
 
+    @property
+    def task_restarts(self) -> Mapping[str, int]:
+        """How often each guarded task has been started again."""
+        return self._supervisor.restarts
+
     # Agents
 
     def register(self, registration: Registration) -> tuple[Agent, bool]:

@@ -20,10 +20,15 @@ from attrs import define, field
 from cameleer_registry import Settings
 from cameleer_registry.client import fleet as fleet_module
 from cameleer_registry.client.fleet import Fleet
+from cameleer_registry.core.feed import FeedType
 from cameleer_registry.descriptors import raise_limit
+from cameleer_registry.node import monitors
+from cameleer_registry.node.fanout import FanOuts
+from cameleer_registry.node.feed import Feed
 
+from ..exposition import scrape
 from ..processes import Server, free_port, server
-from ..support import eventually, serving, virtual_clock, within
+from ..support import eventually, following, serving, streaming, virtual_clock, within
 from .figures import tell
 from .scale import SCALE
 
@@ -227,3 +232,67 @@ async def open_streams(connect: Callable[[], Awaitable[Reader]], count: int) -> 
         batch = range(start, min(count, start + 100))
         readers += await asyncio.gather(*map(join, batch))
     return readers
+
+
+# Tasks that fail
+
+TASKS: list[tuple[str, Any, str]] = [
+    ("heartbeat monitor", monitors, "heartbeat_monitor"),
+    ("command expiry", monitors, "command_expiry"),
+    ("stream keeper", monitors, "stream_keeper"),
+    ("event loop monitor", monitors, "loop_monitor"),
+    ("command fan-out", FanOuts, "drain"),
+    ("event feed", Feed, "tell"),
+]
+
+
+@virtual_time
+@pytest.mark.parametrize(("name", "owner", "attribute"), TASKS, ids=[task[0] for task in TASKS])
+async def test_a_task_that_is_made_to_fail(
+    name: str,
+    owner: Any,
+    attribute: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is started again, and reported in the log, by /readyz and as a metric; then it works.
+
+    Meanwhile requests are served as ever, because none needs it.
+    """
+    run, failures = getattr(owner, attribute), 0
+
+    async def fails_at_first(itself: Any) -> None:
+        nonlocal failures
+        if failures < 5:
+            failures += 1
+            raise LookupError("made to fail")
+        await run(itself)
+
+    monkeypatch.setattr(owner, attribute, fails_at_first)
+    async with serving(clock=virtual_clock()) as served, following(served) as feed:
+        ids = [f"a{number:02}" for number in range(60)]
+        for agent_id in ids:
+            await served.register(agent_id)
+        async with streaming(served, "a59") as stream:
+            await asyncio.sleep(3)
+            answer = await served.request("GET", "//readyz")
+            assert (503, [f"{name} keeps failing"]) == (answer.status, answer.json()["reasons"])
+            early = (await served.issue("/agents")).json()
+            assert (60, 1) == (early["targetCount"], early["connectedCount"])
+            assert early["commandId"] == (await stream.event())["id"]
+            assert 200 == (await served.ack("a59", early["commandId"])).status
+            await asyncio.sleep(47)
+            assert 200 == (await served.request("GET", "//readyz")).status
+            restarts = (await scrape(served)).values("cameleer_task_restarts_total", zeros=True)
+            assert {(task,): 5 * (task == name) for task, _, _ in TASKS} == restarts
+            late = (await served.issue("/agents")).json()
+            assert late["commandId"] == (await stream.event())["id"]
+            assert b":\n" == await asyncio.wait_for(stream.chunk(), 20)
+        await asyncio.sleep(150)
+        assert sum(served.node.meters.loop_lag.counts) > 300
+        told = Counter[str]()
+        while told[FeedType.DELIVERY_EXPIRED] < 2 or told[FeedType.AGENT_STATUS] < len(ids):
+            told[(await feed.event())["event"]] += 1
+    lines = [r for r in caplog.records if r.name.startswith("cameleer") and r.levelname == "ERROR"]
+    assert [f"{name} has failed and is started again"] * 5 == [r.getMessage() for r in lines]
+    assert all(line.exc_info for line in lines)
