@@ -21,7 +21,7 @@ class Scale:
     visits: int
     """Agents that come, do everything there is to do, and go, over HTTP."""
     history: int
-    """Deliveries remembered: few, so that the history is full long before the half of the test."""
+    """Deliveries of commands to remember meanwhile: so many that half of the commands fill it."""
     streams: int
     """Streams that are open when the process is told to end."""
     fleet: int
@@ -30,7 +30,7 @@ class Scale:
 
 SHORT: Final = Scale(
     commands=22_000,
-    agents=14_000,
+    agents=22_000,
     refusals=2_000,
     visits=200,
     history=5_000,

@@ -254,7 +254,7 @@ async def command(node: Node, hands: Hands, numbers: range) -> None:
 
 async def test_memory_is_flat_over_agents(silent: None, record_property: Any) -> None:
     """Each in two groups of its own, with a command that it never answers."""
-    node = Node(Settings(command_history=SCALE.history), clock=Hands().clock())
+    node = Node(Settings(command_history=SCALE.agents // 4), clock=Hands().clock())
     await come_and_go(node, range(SCALE.agents // 2))
     half, before = blocks(), resident()
     await come_and_go(node, range(SCALE.agents // 2, SCALE.agents))
