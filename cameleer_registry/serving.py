@@ -16,7 +16,7 @@ from .errors import CannotListen, reason_of
 from .logs import get_logger
 from .settings import Settings
 from .web.app import create_app
-from .web.connections import PoliteRunner
+from .web.connections import AcceptFailures, PoliteRunner
 from .web.keys import NODE
 from .web.streams import KERNEL_STALLS, LONGEST_USER_TIMEOUT
 
@@ -28,7 +28,7 @@ BACKLOG: Final = 4096
 
 ACCEPTED_AT_ONCE: Final = 16
 """Connections that asyncio accepts before others get their turn. It takes the backlog for that
-number, too; and where descriptors have run out it logs a failure for each, again every second."""
+number, too; and where descriptors have run out it fails so many times, again every second."""
 
 SHUTDOWN_TIMEOUT: Final = 1.5
 """Seconds that requests which are being answered may take to finish. aiohttp may spend it twice;
@@ -57,6 +57,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    loop.set_exception_handler(AcceptFailures().handle)
     log.debug("limit of open files", now=raise_limit())
     app = create_app(settings)
     runner = PoliteRunner(

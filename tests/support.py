@@ -268,12 +268,13 @@ async def running(
     *,
     runs: type[web.AppRunner] = web.AppRunner,
     host: str = "127.0.0.1",
+    port: int = 0,
     **runner: Any,
 ) -> AsyncIterator[tuple[str, int]]:
-    """Run any application on a free port."""
+    """Run any application, on a free port where none is named."""
     app_runner = runs(app, access_log=None, shutdown_timeout=1.0, **runner)
     await app_runner.setup()
-    site = web.TCPSite(app_runner, host, 0, backlog=4096)
+    site = web.TCPSite(app_runner, host, port, backlog=4096)
     await site.start()
     try:
         yield host, site.port

@@ -49,7 +49,7 @@ class Acks:
             await backoff.persist(
                 lambda: self._post(command_id, ack),
                 least=lambda: FIRST_DELAY,
-                most=LONGEST_DELAY,
+                most=lambda: LONGEST_DELAY,
                 told=say,
                 seconds_left=lambda: self._clock.seconds_until(expires_at),
             )

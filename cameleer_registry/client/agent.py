@@ -223,6 +223,7 @@ class Agent:
             await backoff.persist(
                 lambda: self._listen(membership, inbox),
                 least=lambda: self._retry,
+                most=lambda: membership.longest_delay,
                 again=lambda error: isinstance(error, ServerUnreachable | RegistryError),
                 told=self._say_that_it_failed,
             )

@@ -40,7 +40,7 @@ async def persist(
     call: Callable[[], Awaitable[T]],
     *,
     least: Callable[[], float],
-    most: float = LONGEST,
+    most: Callable[[], float] = lambda: LONGEST,
     again: Callable[[BaseException], bool] = is_passing,
     told: Callable[[BaseException, float], None],
     seconds_left: Callable[[], float] = lambda: math.inf,
@@ -62,7 +62,7 @@ async def persist(
             return float(said)
         first = least()
         # As long as there is time for another attempt, it shall not pass unused.
-        longest = max(first, min(max(2 * first, most), seconds_left()))
+        longest = max(first, min(max(2 * first, most()), seconds_left()))
         return wait_random_exponential(multiplier=2 * first, min=first, max=longest)(state)
 
     def stop(state: RetryCallState) -> bool:

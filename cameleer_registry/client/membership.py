@@ -42,6 +42,16 @@ class Membership:
         """Whether the server is believed to know this agent."""
         return self._known.is_set()
 
+    @property
+    def longest_delay(self) -> float:
+        """The most seconds to wait before something is tried again that has failed.
+
+        That is the heartbeat interval, where the server has told it: so whoever has lost its
+        server is back within two of them, however long it was away.
+        """
+        longest = backoff.LONGEST
+        return longest if self.welcome is None else min(longest, _interval(self.welcome))
+
     async def registered(self) -> Welcome:
         """Wait until the server knows this agent, and return what it answered to that."""
         await self._known.wait()
@@ -72,6 +82,7 @@ class Membership:
             self.welcome = await backoff.persist(
                 self._register,
                 least=lambda: FIRST_DELAY,
+                most=lambda: self.longest_delay,
                 again=backoff.is_passing if self.welcome is None else _is_answer,
                 told=self._say_that_it_failed,
             )

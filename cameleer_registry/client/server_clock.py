@@ -4,6 +4,9 @@ Deadlines of commands are moments on the server's clock, and an agent's own may 
 So it goes by the ``Date`` that every answer carries (RFC 9110, section 6.6.1). That is cut to the
 second and was true a while ago: what is known from it is that the server's clock stands there or
 further. A command is past its deadline when it is so by that, and not in doubt.
+
+A server's clock may be set back, too. An answer comes within the time that a request may take, so
+one that is older than that by what was known tells that nothing is known any more.
 """
 
 from __future__ import annotations
@@ -18,9 +21,12 @@ from typing import Final
 from ..core.instant import NANOSECONDS
 from ..steady import steady_ns
 
+OLDEST: Final = 30 * NANOSECONDS
+"""Nanoseconds by which an answer may be late: twice as long as a request may take."""
+
 REMEMBERED: Final = 10
 """Answers that are gone by: enough for one of them to have come at once and at the beginning of a
-second, and few enough for a clock that was set back to be noticed."""
+second, and few enough for a clock that was set back by seconds to be noticed."""
 
 
 class ServerClock:
@@ -37,7 +43,10 @@ class ServerClock:
             moment = email.utils.parsedate_to_datetime(date or "")
         except ValueError:
             return
-        self._offsets.append(round(moment.timestamp()) * NANOSECONDS - self._steady())
+        offset = round(moment.timestamp()) * NANOSECONDS - self._steady()
+        if self._offsets and offset < max(self._offsets) - OLDEST:
+            self._offsets.clear()
+        self._offsets.append(offset)
 
     def seconds_until(self, moment: datetime) -> float:
         """Return how long it is until then, at most; 0 or less when it has certainly passed."""

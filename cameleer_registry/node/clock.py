@@ -9,8 +9,13 @@ from typing import Final
 from ..core.instant import NANOSECONDS, Instant
 from ..steady import steady_ns
 
-TICK: Final = NANOSECONDS // 2
+TICK: Final = NANOSECONDS // 10
 """How often, at the least, somebody looks at the clock."""
+
+TICKS_OF_A_LEASE: Final = 20
+"""A lease is so many ticks at the least. A heartbeat on a new connection takes seven turns of the
+loop, and each may be held up by nearly two ticks without being known for a pause: two thirds of a
+lease, so that an agent that keeps the usual pace is heard in time nevertheless."""
 
 
 class Clock:
@@ -30,6 +35,7 @@ class Clock:
         steady: Callable[[], int] = steady_ns,
         wall: Callable[[], int] = time.time_ns,
     ) -> None:
+        # Nanoseconds.
         self.tick = tick
         self._steady = steady
         self._wall = wall

@@ -82,7 +82,7 @@ class NodeCollector(Collector):
         yield from self._of_streams()
         yield from self._of_feeds()
         yield from self._of_commands()
-        yield from self._of_time()
+        yield from self._of_tasks()
 
     def _of_agents(self) -> Iterator[Metric]:
         registry, meters = self._node.registry, self._node.meters
@@ -191,7 +191,7 @@ class NodeCollector(Collector):
             "type",
         )
 
-    def _of_time(self) -> Iterator[Metric]:
+    def _of_tasks(self) -> Iterator[Metric]:
         yield histogram(
             "cameleer_event_loop_lag_seconds",
             "Seconds by which the event loop woke a sleeping task too late.",
@@ -201,4 +201,10 @@ class NodeCollector(Collector):
             "cameleer_clock_paused_seconds_total",
             "Seconds for which this process was away, which count against nobody's lease.",
             self._node.clock.paused / NANOSECONDS,
+        )
+        yield counter(
+            "cameleer_task_restarts_total",
+            "Times that a task of the server has ended and was started again.",
+            self._node.task_restarts,
+            "task",
         )

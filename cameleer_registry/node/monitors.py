@@ -7,14 +7,17 @@ by the clock whenever somebody looks, also while none of these runs.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..core.instant import NANOSECONDS
-from .clock import Clock
 from .streams import BATCH
 
 if TYPE_CHECKING:
     from .node import Node
+
+LONGEST_SLEEP: Final = NANOSECONDS // 2
+"""How long a monitor sleeps where nothing is due before. The loop's timers stand still while the
+host is suspended, and deadlines do not: it is noticed so soon after that."""
 
 
 async def heartbeat_monitor(node: Node) -> None:
@@ -26,7 +29,7 @@ async def heartbeat_monitor(node: Node) -> None:
             node.carry_out(node.registry.sweep_leases(now=now))
             await asyncio.sleep(0)
         else:
-            await asyncio.sleep(_seconds_to(due, now.lease, node.clock))
+            await asyncio.sleep(_seconds_to(due, now.lease, most=node.clock.tick))
 
 
 async def command_expiry(node: Node) -> None:
@@ -38,15 +41,14 @@ async def command_expiry(node: Node) -> None:
             node.carry_out(node.registry.sweep_commands(now=now))
             await asyncio.sleep(0)
         else:
-            await asyncio.sleep(_seconds_to(due, now.steady, node.clock))
+            await asyncio.sleep(_seconds_to(due, now.steady, most=LONGEST_SLEEP))
 
 
 async def loop_monitor(node: Node) -> None:
-    """Measure how late the loop wakes whoever sleeps, once in every tick of the clock."""
-    tick = node.clock.tick
+    """Measure how late the loop wakes whoever sleeps, twice a second."""
     while True:
-        due = node.clock.now().steady + tick
-        await asyncio.sleep(tick / NANOSECONDS)
+        due = node.clock.now().steady + LONGEST_SLEEP
+        await asyncio.sleep(LONGEST_SLEEP / NANOSECONDS)
         node.meters.loop_lag.observe(max(0, node.clock.now().steady - due) / NANOSECONDS)
 
 
@@ -61,6 +63,6 @@ async def stream_keeper(node: Node) -> None:
             streams.abort_overdue()
 
 
-def _seconds_to(due: int | None, now: int, clock: Clock) -> float:
-    """Return how long to sleep: until something is due, and a tick of the clock at most."""
-    return min(clock.tick, clock.tick if due is None else due - now) / NANOSECONDS
+def _seconds_to(due: int | None, now: int, *, most: int) -> float:
+    """Return how long to sleep: until something is due, and ``most`` nanoseconds at most."""
+    return (most if due is None else min(most, due - now)) / NANOSECONDS

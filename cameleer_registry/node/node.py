@@ -39,7 +39,7 @@ from ..logs import get_logger
 from ..settings import Settings
 from . import frames, monitors
 from .agent_streams import AgentStream, AgentStreams
-from .clock import TICK, Clock
+from .clock import TICK, TICKS_OF_A_LEASE, Clock
 from .fanout import FanOuts
 from .feed import Feed
 from .fingerprints import fingerprint
@@ -65,8 +65,7 @@ class Node:
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         stale_after = nanoseconds(settings.stale_after)
         self.settings = settings
-        # A quarter, so that leases which are short, as in tests, are not outrun by the ticks.
-        self.clock = clock or Clock(tick=min(TICK, stale_after // 4))
+        self.clock = clock or Clock(tick=min(TICK, stale_after // TICKS_OF_A_LEASE))
         self.registry = Registry(
             Limits(
                 stale_after=stale_after,
@@ -149,6 +148,11 @@ class Node:
         """Why this node should be given no work; empty while it takes work."""
         shutting_down = ["shutting down"] if self.shutting_down else []
         return shutting_down + [f"{name} keeps failing" for name in self._supervisor.failing]
+
+    @property
+    def task_restarts(self) -> Mapping[str, int]:
+        """How often each guarded task has been started again."""
+        return self._supervisor.restarts
 
     # Agents
 

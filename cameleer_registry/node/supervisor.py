@@ -27,6 +27,8 @@ class Supervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         # How often each task has ended in a row.
         self._ends: dict[str, int] = {}
+        # How often each has been started again, since this was made.
+        self.restarts: dict[str, int] = {}
 
     @property
     def failing(self) -> list[str]:
@@ -35,6 +37,7 @@ class Supervisor:
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Keep ``run()`` running under a name in plain English."""
+        self.restarts.setdefault(name, 0)
         self._tasks[name] = asyncio.create_task(self._keep_running(name, run), name=name)
 
     async def stop(self) -> None:
@@ -58,3 +61,4 @@ class Supervisor:
                 healthy.cancel()
             ends = self._ends[name] = self._ends.get(name, 0) + 1
             await asyncio.sleep(RESTART_DELAYS[min(ends, len(RESTART_DELAYS)) - 1])
+            self.restarts[name] += 1

@@ -1,24 +1,36 @@
-"""What happens below the application: bytes that are no request, and who is told of them.
+"""What happens below the application, and who is told of it: bytes that are no request, and
+connections that cannot be accepted.
 
 aiohttp answers such bytes in plain text, before any application is asked, and logs an error with a
 traceback for each; anybody who can connect could fill a disk with that. Where the runner is ours,
 they are answered like every other refusal, and told in a debug line.
+
+asyncio logs an error with a traceback for each connection that it fails to accept, and tries again
+every second. Where the loop is ours, two lines tell of that: one when it begins, one when it ends.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import errno
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError
 from aiohttp.web_protocol import RequestHandler
 
-from ..errors import Fault, InvalidRequest
+from ..errors import Fault, InvalidRequest, reason_of
 from ..logs import get_logger
 from .answers import complete
 from .problems import problem
 
 log = get_logger(__name__)
+
+ACCEPTING_AFTER: Final = 3.0
+"""Seconds without a failure after which connections count as accepted again: asyncio fails every
+second (``ACCEPT_RETRY_DELAY``) for as long as one waits that it cannot accept."""
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class PoliteConnection(RequestHandler):
@@ -60,3 +72,31 @@ class PoliteRunner(web.AppRunner):
             return PoliteConnection(server, loop=server._loop, **server._kwargs)
 
         return connection
+
+
+class AcceptFailures:
+    """Tells once when no connection can be accepted any more, and once when they can be again."""
+
+    def __init__(self) -> None:
+        # Tells that it is over, unless there is a failure before. None while all are accepted.
+        self._over: asyncio.TimerHandle | None = None
+
+    def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Be the exception handler of a loop: take such failures, and leave it all others."""
+        error = context.get("exception")
+        if self._over is not None and "_start_serving" in context["message"]:
+            return  # asyncio wants to try again, and the server has stopped to listen meanwhile
+        if not ("socket" in context and isinstance(error, OSError) and error.errno in _EXHAUSTED):
+            loop.default_exception_handler(context)
+            return
+        if self._over is None:
+            log.error(
+                "connections cannot be accepted, those that are open go on", reason=reason_of(error)
+            )
+        else:
+            self._over.cancel()
+        self._over = loop.call_later(ACCEPTING_AFTER, self._accepting)
+
+    def _accepting(self) -> None:
+        self._over = None
+        log.warning("connections are accepted again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - asyncio imports it for the first thread: see below
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
@@ -112,7 +113,8 @@ class HttpMeter(Collector):
 class ProcessReader(Collector):
     """The metrics of this process, read in a thread beforehand.
 
-    To count its open files the kernel lists them, which takes 15 ms where there are 20,000.
+    To count its open files the kernel lists them, which takes 15 ms where there are 20,000. Where
+    descriptors have run out, it cannot, and what threads are made with could not be imported.
     """
 
     def __init__(self) -> None:

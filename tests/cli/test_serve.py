@@ -16,7 +16,7 @@ import pytest
 from cameleer_registry import Settings, __version__
 from cameleer_registry.settings import environment_variable_of, flag_of
 
-from ..processes import Server, run, server
+from ..processes import run, server
 from ..support import Connection, within
 
 
@@ -270,26 +270,6 @@ async def test_clients_that_leave_early_are_no_errors() -> None:
     assert "Traceback" not in log
 
 
-async def test_more_connections_than_descriptors() -> None:
-    """Those that are open go on; the log says so without filling a disk; then more are accepted."""
-    async with server("--port", "0", stderr=PIPE, open_files=48) as served:
-        async with served.client() as client:
-            await client.post("/agents/register", json={"agentId": "a", "group": "g"})
-            port = int(served.url.rsplit(":", 1)[1])
-            others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(80)]
-            for _ in range(30):
-                assert 204 == (await client.post("/agents/a/heartbeat")).status_code
-                await asyncio.sleep(0.05)
-            for _, writer in others:
-                writer.close()
-        async with served.client() as another, asyncio.timeout(20):
-            assert 200 == (await another.get("/agents")).status_code
-        assert 0 == await served.terminate()
-        assert served.process.stderr is not None
-        log = (await served.process.stderr.read()).decode()
-    assert 1 <= log.count("socket.accept() out of system resource") < 200
-
-
 def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
@@ -304,25 +284,3 @@ async def test_the_end_is_told_to_whoever_asks() -> None:
                 pass
         assert (503, ["shutting down"]) == (answer.status_code, answer.json()["reasons"])
         assert 0 == await within(served.process.wait())
-
-
-async def test_a_stopped_process_declares_nobody_stale() -> None:
-    """Stopped for longer than a lease, it goes on as if nothing had been."""
-    settings = ("--heartbeat-interval", "0.5", "--stale-after", "1", "--dead-after", "1")
-    async with server("--port", "0", *settings) as served, served.client() as client:
-        await client.post("/agents/register", json={"agentId": "a", "group": "g"})
-        before = (await client.get("/agents/a")).json()
-        await stop_and_continue(served, seconds=1.6)
-        for _ in range(3):
-            assert 204 == (await client.post("/agents/a/heartbeat")).status_code
-            after = (await client.get("/agents/a")).json()
-            assert ("LIVE", before["statusChangedAt"]) == (
-                after["status"],
-                after["statusChangedAt"],
-            )
-
-
-async def stop_and_continue(served: Server, *, seconds: float) -> None:
-    served.process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(seconds)
-    served.process.send_signal(signal.SIGCONT)

@@ -121,7 +121,7 @@ async def test_it_ends_when_no_time_is_left() -> None:
     """With what was raised last, and without waiting for what would come too late."""
     call, loop = Failing(math.inf), asyncio.get_running_loop()
     with pytest.raises(ServerUnreachable):
-        await persist(call, most=5.0, seconds_left=lambda: 1060 - loop.time())
+        await persist(call, most=lambda: 5.0, seconds_left=lambda: 1060 - loop.time())
     assert 58 <= call.calls[-1] < 60, "but for as long as the least delay leaves any"
     assert loop.time() - 1000 == call.calls[-1]
     assert len(call.calls) > 10

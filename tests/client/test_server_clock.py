@@ -56,13 +56,22 @@ def test_the_answer_that_tells_most_counts(clock: ServerClock, steady: Steady) -
 
 
 def test_a_clock_that_is_set_back_is_noticed(clock: ServerClock, steady: Steady) -> None:
-    """After so many answers, not by one that was late."""
+    """By seconds: after so many answers, not by one that was late."""
     clock.heard(date(NOON))
     for _ in range(REMEMBERED - 1):
-        clock.heard(date(NOON - timedelta(hours=1)))
+        clock.heard(date(NOON - timedelta(seconds=30)))
         assert 0 == clock.seconds_until(NOON)
-    clock.heard(date(NOON - timedelta(hours=1)))
-    assert 3600 == clock.seconds_until(NOON)
+    clock.heard(date(NOON - timedelta(seconds=30)))
+    assert 30 == clock.seconds_until(NOON)
+
+
+def test_a_clock_that_is_set_back_by_far_is_noticed_at_once(clock: ServerClock) -> None:
+    """No answer can be so late; else every command would seem expired for many heartbeats."""
+    clock.heard(date(NOON))
+    clock.heard(date(NOON - timedelta(days=1)))
+    assert 86_400 == clock.seconds_until(NOON)
+    clock.heard(date(NOON))
+    assert 0 == clock.seconds_until(NOON)
 
 
 @pytest.mark.parametrize("nothing", [None, "", "yesterday", "Mon, 99 Nov 2026 12:00:00 GMT"])

@@ -34,6 +34,20 @@ class Scale:
     """Connections that are reset in the middle of a request."""
     half_open: int
     """Peers that vanish without a word, at once."""
+    commands: int
+    """Commands issued, and acknowledged or left to expire, under a heap that is watched."""
+    agents: int
+    """Agents registered and forgotten again, each in a group of its own."""
+    refusals: int
+    """Registrations beyond the limit."""
+    visits: int
+    """Agents that come, do everything there is to do, and go, over HTTP."""
+    history: int
+    """Deliveries of commands to remember meanwhile: so many that half of the commands fill it."""
+    streams: int
+    """Streams that are open when the process is told to end."""
+    fleet: int
+    """Agents of a server that is killed."""
 
 
 SHORT: Final = Scale(
@@ -48,6 +62,13 @@ SHORT: Final = Scale(
     stalled_readers=20,
     resets=300,
     half_open=5,
+    commands=22_000,
+    agents=22_000,
+    refusals=2_000,
+    visits=200,
+    history=5_000,
+    streams=5_000,
+    fleet=100,
 )
 LONG: Final = Scale(
     examples=1_000,
@@ -61,6 +82,13 @@ LONG: Final = Scale(
     stalled_readers=60,
     resets=5_000,
     half_open=50,
+    commands=1_000_000,
+    agents=100_000,
+    refusals=100_000,
+    visits=20_000,
+    history=100_000,
+    streams=5_000,
+    fleet=1_000,
 )
 
 IS_LONG: Final = os.environ.get("CAMELEER_SOAK") == "1"

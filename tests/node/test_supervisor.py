@@ -6,10 +6,7 @@ import asyncio
 
 import pytest
 
-from cameleer_registry import Node, Settings
 from cameleer_registry.node.supervisor import FAILING_AFTER, HEALTHY_AFTER, Supervisor
-
-from ..support import serving, virtual_clock
 
 pytestmark = pytest.mark.looptime(start=1000)
 
@@ -24,9 +21,11 @@ async def test_a_task_that_fails_is_started_again(caplog: pytest.LogCaptureFixtu
 
     supervisor = Supervisor()
     supervisor.start("heartbeat monitor", fail)
+    assert {"heartbeat monitor": 0} == supervisor.restarts
     await asyncio.sleep(1)
     await supervisor.stop()
     assert 3 == len(runs)
+    assert {"heartbeat monitor": 2} == supervisor.restarts
     record = caplog.records[0]
     assert ("ERROR", "heartbeat monitor has failed and is started again") == (
         record.levelname,
@@ -76,25 +75,3 @@ async def test_a_task_that_keeps_ending_is_failing_until_it_has_run_for_a_while(
     await asyncio.sleep(2)
     assert [] == supervisor.failing
     await supervisor.stop()
-
-
-async def test_a_node_tells_which_of_its_tasks_keep_failing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """/readyz asks for no more work, and says why; requests are still served, and rightly."""
-
-    def fail(_node: Node, *_: object) -> None:
-        raise LookupError("broken")
-
-    async with serving(Settings(), clock=virtual_clock()) as served:
-        await served.register("a")
-        monkeypatch.setattr(served.node.registry, "next_lease_end", lambda: fail(served.node))
-        await asyncio.sleep(10)
-        answer = await served.request("GET", "//readyz")
-        assert (503, ["heartbeat monitor keeps failing"]) == (
-            answer.status,
-            answer.json()["reasons"],
-        )
-        monkeypatch.undo()
-        await asyncio.sleep(40)
-        assert 200 == (await served.request("GET", "//readyz")).status
