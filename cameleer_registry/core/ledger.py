@@ -16,7 +16,8 @@ commands to it and to few others; those to many are looked through, of which the
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from heapq import merge
 from itertools import chain
 from typing import Final
@@ -180,13 +181,13 @@ class Ledger:
             raise CommandNotFound(command_id, agent_id=agent_id)
         return record
 
-    def full(self, now: Instant) -> Collection[str]:
+    def full(self, now: Instant) -> AbstractSet[str]:
         """Return the agents that have as many pending deliveries as they may at this moment."""
         if len(self._open) < self.max_pending:
-            return ()
+            return frozenset()
         full = {agent_id for agent_id, n in self._pending.items() if n >= self.max_pending}
         if not full:
-            return ()
+            return full
         # What has lapsed untold is not pending any more.
         lapsed = Counter(chain.from_iterable(record.untold() for record in self.overdue(now)))
         return {a for a in full if self._pending[a] - lapsed[a] >= self.max_pending}

@@ -205,23 +205,22 @@ class Registry(Queries):
                 # With a command that has been forgotten its payload has, which was this one.
                 kept = before.command_id in self._ledger.commands
                 return before if kept else evolve(before, order=order), ()
-        # One pass for each question: a loop over thousands that asks all of them takes twice as
-        # long, and it cannot be cut into slices.
-        meant, full = self._roster.meant_by(target, now), self._ledger.full(now)
-        records = [record for record in meant if record.agent_id not in full] if full else meant
-        skipped = [record.agent_id for record in meant if record.agent_id in full] if full else []
+        audience, full = self._roster.meant_by(target, now), self._ledger.full(now)
+        skipped = sorted(full & set(audience.agent_ids)) if full else []
         if skipped and target.level is TargetLevel.AGENT:
             raise TooManyPending(skipped[0], self.limits.max_pending_per_agent)
+        if skipped:
+            audience = self._roster.without(audience, full)
         issued = events.CommandIssued(
             at=now,
             command_id=command_id,
             order=order,
             target=target,
             expires=now.after(self.limits.command_ttl),
-            agent_ids=tuple([record.agent_id for record in records]),
-            groups=frozenset([record.registration.group for record in records]),
-            connected_count=len([1 for record in records if record.stream_id is not None]),
-            skipped=tuple(sorted(skipped)),
+            agent_ids=audience.agent_ids,
+            groups=audience.groups,
+            connected_count=audience.connected_count,
+            skipped=tuple(skipped),
             size=size,
             idempotency=idempotency,
         )
@@ -229,7 +228,7 @@ class Registry(Queries):
         told = self.sweep_commands(now=now, limit=None)
         facts = self._commit(issued)
         command = self._ledger.find(command_id)
-        if not records:
+        if not audience.agent_ids:
             facts += self._commit(*_finish_if(command, settled=0, acknowledged=0, at=now))
         return command, told + facts
 

@@ -15,7 +15,7 @@ from heapq import nsmallest
 from itertools import chain, islice, takewhile
 from typing import Final
 
-from attrs import define, field
+from attrs import define, field, frozen
 from sortedcontainers import SortedDict
 
 from ..errors import AgentNotRegistered, GroupNotFound
@@ -55,10 +55,25 @@ class GroupRecord:
     members: dict[AgentStatus, dict[str, AgentRecord]] = field(
         factory=lambda: {status: {} for status in AgentStatus}
     )
-    connected: int = 0
+    # How many of them hold a stream, by status likewise.
+    streams: dict[AgentStatus, int] = field(factory=lambda: dict.fromkeys(AgentStatus, 0))
+
+    @property
+    def connected(self) -> int:
+        """How many agents hold a stream."""
+        return sum(self.streams.values())
 
     def __len__(self) -> int:
         return sum(map(len, self.members.values()))
+
+
+@frozen
+class Audience:
+    """Whom a target means at one moment."""
+
+    agent_ids: tuple[str, ...]
+    groups: frozenset[str]
+    connected_count: int
 
 
 _SIGNS: Final[Mapping[type[events.AgentEvent], Sign]] = {
@@ -125,27 +140,44 @@ class Roster:
             case TargetLevel.GROUP:
                 self.group(target.group or "")
 
-    def meant_by(self, target: Target, now: Instant) -> list[AgentRecord]:
+    def meant_by(self, target: Target, now: Instant) -> Audience:
         """Return the agents that a target means at this moment.
 
         Raises AgentNotRegistered or GroupNotFound.
         """
         match target.level:
             case TargetLevel.AGENT:
-                return [self.find(target.agent_id or "")]
+                return self._audience([self.find(target.agent_id or "")])
             case TargetLevel.GROUP:
-                return self._live(now, [self.group(target.group or "")])
+                groups = [self.group(target.group or "")]
             case TargetLevel.ALL:
-                return self._live(now, self.groups.values())
-
-    def _live(self, now: Instant, groups: Iterable[GroupRecord]) -> list[AgentRecord]:
-        """Return the agents of some groups that are LIVE at this moment."""
-        told = chain.from_iterable(group.members[AgentStatus.LIVE].values() for group in groups)
+                groups = list(self.groups.values())
+        told = [group for group in groups if group.members[AgentStatus.LIVE]]
         due = self.next_due()
         if due is None or due > now.lease:
-            return list(told)  # nobody's lease has run out, so none need be looked at
+            # Nobody's lease has run out, so none need be looked at: thousands are a millisecond.
+            return Audience(
+                tuple(chain.from_iterable(group.members[AgentStatus.LIVE] for group in told)),
+                frozenset(group.name for group in told),
+                sum(group.streams[AgentStatus.LIVE] for group in told),
+            )
         oldest_live = now.lease - self.lease.stale_after
-        return [record for record in told if record.heard.lease > oldest_live]
+        records = chain.from_iterable(group.members[AgentStatus.LIVE].values() for group in told)
+        return self._audience(record for record in records if record.heard.lease > oldest_live)
+
+    def without(self, audience: Audience, some: Collection[str]) -> Audience:
+        """Return an audience but for some agents."""
+        return self._audience(
+            self.agents[agent_id] for agent_id in audience.agent_ids if agent_id not in some
+        )
+
+    def _audience(self, records: Iterable[AgentRecord]) -> Audience:
+        of = list(records)
+        return Audience(
+            tuple(record.agent_id for record in of),
+            frozenset(record.registration.group for record in of),
+            sum(record.stream_id is not None for record in of),
+        )
 
     def overdue(self, now: Instant) -> Iterator[AgentRecord]:
         """Iterate over the agents whose status has changed without having been told so."""
@@ -273,13 +305,13 @@ class Roster:
         """Note which stream is an agent's."""
         record = self.agents[event.agent_id]
         record.stream_id = event.stream_id
-        self.groups[record.registration.group].connected += 1
+        self.groups[record.registration.group].streams[record.status] += 1
 
     def apply_stream_closed(self, event: events.StreamClosed) -> None:
         """Note that an agent has no stream."""
         record = self.agents[event.agent_id]
         record.stream_id = None
-        self.groups[record.registration.group].connected -= 1
+        self.groups[record.registration.group].streams[record.status] -= 1
         if event.reason is events.CloseReason.REPLACED:
             record.takeovers = (*record.takeovers, event.at.steady)[-CONFLICT_TAKEOVERS:]
 
@@ -296,7 +328,7 @@ class Roster:
             group = self.groups[name] = GroupRecord(name)
         self._vacated.pop(name, None)
         group.members[record.status][record.agent_id] = record
-        group.connected += record.stream_id is not None
+        group.streams[record.status] += record.stream_id is not None
 
     def _leave(self, record: AgentRecord) -> None:
         """Take an agent out of the indexes by status and by group."""
@@ -304,7 +336,7 @@ class Roster:
         name = record.registration.group
         group = self.groups[name]
         del group.members[record.status][record.agent_id]
-        group.connected -= record.stream_id is not None
+        group.streams[record.status] -= record.stream_id is not None
 
     def _vacate(self, name: str) -> None:
         """Remember a group that has no agents any more, and forget the one vacated longest."""

@@ -70,9 +70,9 @@ class AgentStreams(Streams[AgentStream]):
 
     def push(self, frame: Frame, agent_ids: Iterable[str]) -> list[str]:
         """Write a frame to agents; return to which it was written."""
-        of = self._of
-        return [
-            agent_id
-            for agent_id in agent_ids
-            if (stream := of.get(agent_id)) is not None and stream.push(frame)
-        ]
+        of, pushed = self._of, []
+        for agent_id in agent_ids:
+            stream = of.get(agent_id)
+            if stream is not None and stream.push(frame):
+                pushed.append(agent_id)
+        return pushed

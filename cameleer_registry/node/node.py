@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -93,6 +94,9 @@ class Node:
         for tellers in (self.meters.tellers, self.feed.tellers, self.narrator.tellers):
             for kind, tell in tellers.items():
                 self._tellers.setdefault(kind, []).append(tell)
+        # What has happened and is still to be told, and whether something is done before that.
+        self._untold: deque[Event] = deque()
+        self._busy = False
         # True from the beginning of the shutdown on.
         self.shutting_down = False
         self._fan_outs = FanOuts(self._push)
@@ -315,8 +319,13 @@ class Node:
             self.meters.commands_repeated[record.order.type] += 1
             await self._fan_outs.written_to_all(record.command_id)
             return views.command(record, self.clock.now())
-        self.carry_out(facts)
-        fan_out = self._fan_outs.add(command_id, record.agent_ids, frame)
+        self._busy = True  # first it is written to whom it is for, and then told of
+        try:
+            self.carry_out(facts)
+            fan_out = self._fan_outs.add(command_id, record.agent_ids, frame)
+        finally:
+            self._busy = False
+            self._tell()
         await self._fan_outs.written(fan_out)
         return views.command(record, self.clock.now())
 
@@ -396,10 +405,17 @@ class Node:
 
     def carry_out(self, facts: Events) -> None:
         """Act on what has happened, on all of it, and then tell of it."""
+        self._untold.extend(facts)
         for fact in facts:
             if (effect := self._effects.get(type(fact))) is not None:
                 effect(fact)
-        for fact in facts:
+        if not self._busy:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell of what has happened, in that order."""
+        while self._untold:
+            fact = self._untold.popleft()
             for tell in self._tellers.get(type(fact), ()):
                 try:
                     tell(fact)
