@@ -16,6 +16,7 @@
     ├── CommandExpired              410 command-expired
     ├── BodyTooLarge                413 body-too-large
     ├── UnsupportedEncoding         415 unsupported-content-encoding
+    ├── IdempotencyKeyReused        422 idempotency-key-reused
     ├── TooManyPending              429 too-many-pending
     ├── InternalError               500 internal-error
     ├── AtCapacity                  503 at-capacity
@@ -213,6 +214,17 @@ class UnsupportedEncoding(RegistryError):
 
     def __init__(self, encoding: str) -> None:
         super().__init__(f"the body is encoded as {encoding!r}; send it as it is")
+
+
+class IdempotencyKeyReused(RegistryError):
+    """Something else was asked for under the same ``Idempotency-Key``."""
+
+    status = 422
+    code = "idempotency-key-reused"
+    title = "Idempotency key reused"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"under the key {key!r} another command was asked for")
 
 
 class TooManyPending(RegistryError):

@@ -52,8 +52,8 @@ def get_logger(name: str) -> Logger:
                 structlog.stdlib.render_to_log_kwargs,
             ],
             wrapper_class=structlog.stdlib.BoundLogger,
-            cache_logger_on_first_use=True,
-        ),
+            context_class=dict,
+        ).bind(),
     )
 
 

@@ -18,6 +18,7 @@ from .settings import Settings
 from .web.app import create_app
 from .web.connections import AcceptFailures, PoliteRunner
 from .web.keys import NODE
+from .web.streams import KERNEL_STALLS, LONGEST_USER_TIMEOUT
 
 log = get_logger(__name__)
 
@@ -69,6 +70,7 @@ async def serve(settings: Settings) -> None:
     await runner.setup()
     try:
         site = _Site(runner, settings.host, settings.port, backlog=ACCEPTED_AT_ONCE)
+        site.give_up_after = KERNEL_STALLS * settings.stream_stall_timeout
         try:
             await site.start()
         except OSError as error:
@@ -90,13 +92,23 @@ async def serve(settings: Settings) -> None:
 
 
 class _Site(web.TCPSite):
-    """A listening socket with a longer queue than asyncio would accept at once."""
+    """A listening socket with a longer queue than asyncio would accept at once.
+
+    Its connections inherit that the kernel gives a peer up which takes nothing of what is written
+    to it. aiohttp would wait for ever until an answer is read, whether or not anybody is there.
+    """
+
+    give_up_after: float
+    """Seconds. Set before the site is started."""
 
     async def start(self) -> None:
         await super().start()
         for sock in self._server.sockets:  # type: ignore[union-attr]
             with socket.socket(fileno=os.dup(sock.fileno())) as same:
                 same.listen(BACKLOG)
+                if hasattr(socket, "TCP_USER_TIMEOUT"):
+                    milliseconds = int(1000 * min(self.give_up_after, LONGEST_USER_TIMEOUT))
+                    same.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def _netloc(host: str, port: int) -> str:

@@ -178,8 +178,15 @@ class Settings:
     command_history_bytes: int = _setting(
         268_435_456,
         _between(0, _MANY),
-        "Bytes of payloads and results to remember with them, in all: 256 MiB, so that large "
-        "results do not fill the memory long before the deliveries are counted.",
+        "Bytes of payloads and results to remember with them, in all, about as they take memory: "
+        "256 MiB, so that large results do not fill it long before the deliveries are counted.",
+    )
+    idempotency_keys: int = _setting(
+        10_000,
+        _between(1, _MANY),
+        "Keys of requests to remember, each for an hour at most, so that a command that is asked "
+        "for again is not issued again; the oldest are forgotten first. By default almost three "
+        "a second, in 14 MB.",
     )
     max_stream_backlog: int = _setting(
         1_048_576,
@@ -196,8 +203,8 @@ class Settings:
     stream_stall_timeout: float = _setting(
         30.0,
         duration,
-        "A stream whose reader takes nothing for so long is aborted; one whose peer is gone "
-        "without a word, after twice as long.",
+        "A stream whose reader takes nothing for so long is aborted; any other answer, and a "
+        "connection whose peer is gone without a word, after twice as long.",
     )
     body_timeout: float = _setting(
         30.0,

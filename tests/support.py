@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from aiohttp import web
 from attrs import define, field
 
 from cameleer_registry import NODE, Node, Settings, create_app
+from cameleer_registry.core.events import Event
 from cameleer_registry.node.clock import Clock
 
 
@@ -266,16 +267,17 @@ async def running(
     app: web.Application,
     *,
     runs: type[web.AppRunner] = web.AppRunner,
+    host: str = "127.0.0.1",
     port: int = 0,
     **runner: Any,
 ) -> AsyncIterator[tuple[str, int]]:
     """Run any application, on a free port where none is named."""
     app_runner = runs(app, access_log=None, shutdown_timeout=1.0, **runner)
     await app_runner.setup()
-    site = web.TCPSite(app_runner, "127.0.0.1", port, backlog=4096)
+    site = web.TCPSite(app_runner, host, port, backlog=4096)
     await site.start()
     try:
-        yield "127.0.0.1", site.port
+        yield host, site.port
     finally:
         await app_runner.cleanup()
 
@@ -288,3 +290,9 @@ def virtual_clock() -> Clock:
         return round(loop.time() * 1_000_000_000)
 
     return Clock(steady=steady, wall=lambda: 1_795_000_000_000_000_000 + steady())
+
+
+def hear(node: Node, listener: Callable[[Event], None]) -> None:
+    """Have somebody told of every fact, before all others."""
+    for kind in node.registry._appliers:
+        node._tellers.setdefault(kind, []).insert(0, listener)

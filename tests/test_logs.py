@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -13,7 +14,7 @@ import pytest
 
 from cameleer_registry.core import events
 from cameleer_registry.core.events import CloseReason, Event, ExpiryReason
-from cameleer_registry.core.instant import Instant
+from cameleer_registry.core.instant import NANOSECONDS, Instant
 from cameleer_registry.core.model import (
     Ack,
     AgentStatus,
@@ -25,7 +26,7 @@ from cameleer_registry.core.model import (
     Target,
 )
 from cameleer_registry.logs import ROOT, LogFormat, LogLevel, configure, get_logger
-from cameleer_registry.node import narrator
+from cameleer_registry.node.narrator import MOST_LINES, Narrator
 
 log = get_logger(f"{ROOT}.test")
 
@@ -306,8 +307,10 @@ def kinds(base: type[Event]) -> set[type[Event]]:
 def told(caplog: pytest.LogCaptureFixture, fact: Event) -> logging.LogRecord | None:
     """Tell a fact and return its record, if there is one."""
     caplog.clear()
+    teller = Narrator().tellers.get(type(fact))
     with caplog.at_level("DEBUG", ROOT):
-        narrator.tell(fact)
+        if teller is not None:
+            teller(fact)
     assert len(caplog.records) <= 1
     return caplog.records[0] if caplog.records else None
 
@@ -361,3 +364,62 @@ def test_a_line_names_few_agents_and_counts_the_others(caplog: pytest.LogCapture
         fields = vars(told(caplog, fact))
         assert count == fields["expired"]
         assert (named and list(ids)) == fields.get("agent_ids")
+
+
+@pytest.mark.looptime(start=1000)
+async def test_many_of_a_kind_in_one_second_are_told_as_a_sum(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A fleet that comes back has some lines and a number, and others are told meanwhile."""
+    narrator = Narrator()
+
+    def tell(fact: Event) -> None:
+        narrator.tellers[type(fact)](fact)
+
+    def happen(steady: int) -> None:
+        at = Instant(0, steady, 0)
+        for number in range(MOST_LINES + 5):
+            declared = Registration(**{**DECLARED, "agent_id": f"a-{number}"})
+            tell(
+                events.AgentRegistered(
+                    at=at, agent_id=declared.agent_id, registration=declared, resumed=False
+                )
+            )
+        tell(events.AgentWentStale(at=at, agent_id="b", group="g"))
+
+    def told() -> list[tuple[str, int | None]]:
+        lines = [(record.getMessage(), getattr(record, "more", None)) for record in caplog.records]
+        caplog.clear()
+        return lines
+
+    task = asyncio.create_task(narrator.sum_up())
+    with caplog.at_level("INFO", ROOT):
+        happen(0)
+        one_by_one = [("agent registered", None)] * MOST_LINES + [("agent went STALE", None)]
+        assert one_by_one == told()
+        await asyncio.sleep(1.1)
+        rest = [("agent registered: more than are told one by one", 5)]
+        assert rest == told()
+        happen(NANOSECONDS - 1)
+        assert [("agent went STALE", None)] == told()
+        happen(NANOSECONDS)
+        assert one_by_one == told()
+        await asyncio.sleep(1.1)
+        assert [(rest[0][0], MOST_LINES + 5 + 5)] == told()
+    task.cancel()
+
+
+async def test_failures_beyond_a_number_are_summed_up_successes_are_not_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A broadcast to ten thousand that all fail is no ten thousand lines."""
+    narrator = Narrator()
+    with caplog.at_level("INFO", ROOT):
+        for outcome in Outcome:
+            for _ in range(MOST_LINES + 1):
+                acknowledged = events.DeliveryAcknowledged(
+                    **OF, command_id="c", result=Ack(status=outcome)
+                )
+                narrator.tellers[type(acknowledged)](acknowledged)
+    assert MOST_LINES == len(caplog.records)
+    assert {"FAILURE"} == {getattr(record, "outcome", None) for record in caplog.records}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -308,6 +309,25 @@ def test_brackets_in_strings_and_side_by_side_are_no_nesting() -> None:
     assert payload == wire.decode(raw, Order).payload
 
 
+def depth_of(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(depth_of, inner), default=0) if isinstance(value, dict | list) else 0
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.text('[]{}"\\:, n/', max_size=6) | st.none(),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text('[{"\\', max_size=3), inner)
+        ),
+    )
+)
+def test_nesting_is_that_of_the_value(value: Any) -> None:
+    """Whatever brackets, quotes and backslashes its strings hold."""
+    assert depth_of(value) == wire._depth_of(json.dumps(value).encode())
+
+
 def test_of_a_key_that_stands_twice_the_last_one_counts() -> None:
     """In models as in what is passed on, also where the first would be refused."""
     raw = b'{"type":null,"type":"replay","payload":{"a":1,"a":2}}'
@@ -545,6 +565,28 @@ def test_what_a_client_sends_is_what_the_server_takes(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (float("nan"), "NaN and Infinity"),
+        ({"ratios": [None, {"x": (1.5, float("-inf"))}]}, "NaN and Infinity"),
+        (b"x", "bytes"),
+        ({"image": [b"x"]}, "bytes"),
+        (object(), "object"),
+        (2**64, "64-bit"),
+        ("\udce9", "UTF-8"),
+    ],
+)
+def test_what_json_cannot_express_is_not_sent(data: Any, complaint: str) -> None:
+    """Rather than changed unseen."""
+    with pytest.raises(TypeError, match=complaint):
+        wire.encode_request(Ack(data=data))
+
+
+def test_null_is_sent() -> None:
+    assert b'{"data":{"x":[null,1.5]}}' == wire.encode_request(Ack(data={"x": [None, 1.5]}))
+
+
+@pytest.mark.parametrize(
     ("moment", "text"),
     [
         (AT, AT_TEXT),
@@ -569,6 +611,27 @@ def test_a_line_has_no_line_ends_of_unicode() -> None:
     """They are escaped, and nothing else is."""
     assert wire.encode_line({"x\x85": "\u2028é\u2029"}) == '{"x\\u0085":"\\u2028é\\u2029"}'.encode()
     assert wire.encode({"x": "\u2028"}) == '{"x":"\u2028"}'.encode()
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["[]", "{}", "[[]]", "[" * 100 + "]" * 100, '{"":{}}', '"\u00e9"', "1.5", f'"{"a" * 999}"'],
+    ids=lambda unit: unit[:9],
+)
+def test_a_footprint_is_about_what_is_kept(unit: str) -> None:
+    """To within a factor of four: what is kept of a body may be many times as large."""
+    raw = (
+        b'{"type":"replay","payload":{"x":[%b]}}'
+        % ",".join([unit] * (200_000 // (len(unit) + 1))).encode()
+    )
+    tracemalloc.start()
+    try:
+        order = wire.decode(raw, Order)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert order.payload["x"]
+    assert kept / 2 < wire.footprint(raw) < kept * 4
 
 
 # Whatever comes

@@ -23,7 +23,7 @@ from . import exits, output, progress, views
 from .asking import ask, json_option, url_option
 from .help import examples
 from .tally import Report
-from .values import Duration, Payload
+from .values import Duration, Key, Payload
 
 
 @click.command(
@@ -54,6 +54,12 @@ from .values import Duration, Payload
     help="Wait so long at most until no agent's answer is missing, and list those that did not "
     "succeed: seconds, or 90s, 5m.",
 )
+@click.option(
+    "--idempotency-key",
+    type=Key(),
+    metavar="KEY",
+    help="A key of your own: the same command with the same key, within an hour, is sent once.",
+)
 @url_option
 @json_option
 def send_command(
@@ -64,6 +70,7 @@ def send_command(
     yes: bool,
     payload: JsonObject,
     wait: float | None,
+    idempotency_key: str | None,
     url: str,
     as_json: bool,
 ) -> int:
@@ -77,7 +84,7 @@ def send_command(
         _ask_first(url, type)
 
     async def sending(operator: Operator) -> Report | Command:
-        command = await operator.send(type, target, payload)
+        command = await operator.send(type, target, payload, idempotency_key=idempotency_key)
         if not as_json:
             output.facts(views.issue_facts(command))
             sys.stdout.flush()  # whatever becomes of the wait

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Any, Final
@@ -42,7 +43,8 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own_options = {name for param in self.get_params(ctx) for name in param.opts}
-        if not args or (args[0] not in COMMANDS and args[0].split("=")[0] not in own_options):
+        # A word that is no command is none of serve's arguments either, but misspelt.
+        if not args or (args[0].startswith("-") and args[0].split("=")[0] not in own_options):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 
@@ -87,13 +89,31 @@ def cli(url: str) -> None:
 
 def main() -> None:
     """Run the command line; exits the process."""
+    _complete_streams()
     try:
         sys.exit(cli.main(prog_name="cameleer-registry", standalone_mode=False))
     except click.UsageError as error:
-        exits.fail(f"{error.format_message()} (--help explains)", exits.USED_WRONGLY)
+        message = " ".join(error.format_message().split())  # it may list choices in lines
+        exits.fail(f"{message} (--help explains)", exits.USED_WRONGLY)
     except RegistryError as error:
         exits.fail(exits.reason(error), exits.REFUSED)
     except ServerUnreachable as error:
         exits.fail(str(error), exits.REFUSED)
     except click.Abort:
         sys.exit(exits.INTERRUPTED)
+
+
+def _complete_streams() -> None:
+    """Have all standard streams there, and have them take every character.
+
+    Python leaves out those that are closed. What an encoding does not have is escaped, rather than
+    all that was to be printed lost.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 - it stays open
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - likewise
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -5,15 +5,19 @@ Nothing that is printed is read as markup, and nothing gets to a terminal that i
 
 from __future__ import annotations
 
+import codecs
 import select
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import compress
 from typing import Any
 
 from attrs import frozen
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column as RichColumn
+from rich.table import Table
 from rich.text import Text
 
 from .. import wire
@@ -31,6 +35,14 @@ class Cell:
     def text(self) -> Text:
         """Return what a terminal shows."""
         return Text(plain(self.exact if self.shown is None else self.shown), style=self.style)
+
+
+@dataclass
+class Column(RichColumn):
+    """A column of a table; left out where a terminal has no room for it beside the others."""
+
+    least: int = 0
+    """Characters in a line of the terminals that show it."""
 
 
 def on_terminal() -> bool:
@@ -65,9 +77,16 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
 
 def grid(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Table:
     """Return a table without lines, as wide as it needs to be and no wider than the terminal."""
-    made = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    shown = [column.least <= console().width for column in columns]
+    made = Table(
+        *compress(columns, shown),
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+    )
     for row in rows:
-        made.add_row(*(cell.text() for cell in row))
+        made.add_row(*(cell.text() for cell in compress(row, shown)))
     return made
 
 
@@ -80,7 +99,9 @@ def lines(rows: Iterable[Sequence[Cell]]) -> None:
 def facts(pairs: Iterable[tuple[str, Cell]]) -> None:
     """Print what is known of one thing, a line each: its name, and the value."""
     if on_terminal():
-        made = Table.grid(Column(style="bold"), Column(overflow="fold"), padding=(0, 2, 0, 0))
+        made = Table.grid(
+            RichColumn(style="bold"), RichColumn(overflow="fold"), padding=(0, 2, 0, 0)
+        )
         for name, cell in pairs:
             made.add_row(name, cell.text())
         console().print(made)
@@ -96,4 +117,5 @@ def remark(text: str) -> None:
 
 def json(value: Any) -> None:
     """Print one document on a line, with the names of the wire."""
-    print(plain_json(wire.encode(value).decode()))
+    in_ascii = codecs.lookup(sys.stdout.encoding).name != "utf-8"  # what others do not have
+    print(plain_json(wire.encode(value).decode(), in_ascii=in_ascii))

@@ -17,6 +17,8 @@ _IN_JSON: Final = re.compile(
     "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
+_NOT_ASCII: Final = re.compile("[\x7f-\U0010ffff]")
+
 
 def plain(text: str) -> str:
     r"""Return a text on one line, in which what cannot be printed is escaped: ``\x1b``."""
@@ -30,6 +32,7 @@ def _printable(char: str) -> str:
     return char if char.isprintable() else char.encode("unicode_escape").decode()
 
 
-def plain_json(document: str) -> str:
+def plain_json(document: str, *, in_ascii: bool = False) -> str:
     """Return a JSON document that says the same, in characters that can be printed."""
-    return _IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], document)
+    escaped = _NOT_ASCII if in_ascii else _IN_JSON
+    return escaped.sub(lambda found: json.dumps(found[0])[1:-1], document)

@@ -1,4 +1,4 @@
-"""What options take: a duration, a number, a JSON object."""
+"""What options take: a duration, a number, a key, a JSON object."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .. import wire
+from ..core import rules
 from ..core.model import JsonObject
 from ..errors import RegistryError
 from ..settings import duration
@@ -43,6 +44,19 @@ class Number(click.FloatRange):
         return number
 
 
+class Key(click.ParamType[str]):
+    """A key that tells a repeated request from another one."""
+
+    name = "key"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the key."""
+        try:
+            return rules.idempotency_key(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 class Payload(click.ParamType[JsonObject]):
     """A JSON object, read as strictly as the server will; ``@file``, or ``-`` for stdin."""
 
@@ -60,6 +74,8 @@ class Payload(click.ParamType[JsonObject]):
                 where, raw = f"{value[1:]}: ", Path(value[1:]).read_bytes()
             else:
                 raw = value.encode("utf-8", "surrogateescape")
+            if not raw.strip():
+                self.fail(f"{where}expected an object, got nothing", param, ctx)
             return wire.decode_object(raw)
         except RegistryError as error:
             self.fail(f"{where}{error}", param, ctx)

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
-from rich.table import Column
 
 from ..core.model import Agent, AgentStatus, Command, Delivery, GroupSummary, Target
 from ..wire import timestamp
-from .output import Cell
+from .output import Cell, Column
 from .plain import plain_json
 from .tally import Fate, Tally, fate
 
@@ -32,9 +31,9 @@ def agent_columns() -> list[Column]:
         Column("AGENT", overflow="fold"),
         Column("GROUP", overflow="fold"),
         Column("STATUS", no_wrap=True),
-        Column("CONNECTED", no_wrap=True),
-        Column("VERSION", no_wrap=True, max_width=16),
-        Column("HEARTBEAT", no_wrap=True),
+        Column("CONNECTED", no_wrap=True, least=40),
+        Column("VERSION", no_wrap=True, max_width=16, least=70),
+        Column("HEARTBEAT", no_wrap=True, least=55),
     ]
 
 

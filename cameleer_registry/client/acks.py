@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from ..core.model import Ack
+from ..core.model import Ack, Delivery
 from ..errors import (
     AgentNotRegistered,
     BodyTooLarge,
@@ -70,8 +70,9 @@ class Acks:
     async def _post(self, command_id: str, ack: Ack) -> None:
         welcome = self._membership.welcome
         try:
-            await self._connection.send(
-                "POST", "agents", self._agent_id, "commands", command_id, "ack", body=ack
+            # What is no delivery was answered by somebody else.
+            await self._connection.ask(
+                Delivery, "POST", "agents", self._agent_id, "commands", command_id, "ack", body=ack
             )
         except AgentNotRegistered:
             self._membership.forgotten(welcome)

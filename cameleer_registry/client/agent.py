@@ -55,7 +55,7 @@ class Agent:
 
     What a handler returns is the data of its acknowledgement, and what it raises makes it a
     FAILURE with that message; it may also return an :class:`~cameleer_registry.Ack`. A handler that
-    is a plain function runs in a thread; one that is ``async`` must not block, like any other.
+    is a plain function runs in a thread of its own; one that is ``async`` must not block.
 
     ``capabilities`` is an object of name to JSON value, or names; by default, the types that have
     handlers. ``catch_up`` fetches what is pending each time the stream has been opened: then a
@@ -202,8 +202,13 @@ class Agent:
         finally:
             for duty in duties:
                 duty.cancel()
-            await asyncio.gather(*duties, return_exceptions=True)
-            await inbox.close(grace)
+            try:
+                await asyncio.gather(*duties, return_exceptions=True)
+            except asyncio.CancelledError:
+                grace = 0.0
+                raise
+            finally:
+                await inbox.close(grace)
 
     def _declared(self) -> Registration:
         if self._declares_handlers:
@@ -227,8 +232,8 @@ class Agent:
     async def _listen(self, membership: Membership, inbox: Inbox) -> None:
         """Open the stream, and take what comes until it ends.
 
-        Raises ServerUnreachable or RegistryError where it could not be opened, or the server ended
-        it soon.
+        Raises ServerUnreachable or RegistryError where it could not be opened, broke in less time
+        than is waited for it, or the server ended it soon.
         """
         welcome = await membership.registered()
         try:
@@ -243,6 +248,8 @@ class Agent:
         try:
             await self._take(stream, inbox)
         except ServerUnreachable as error:
+            if loop.time() - opened < self._retry:
+                raise
             self._log.warning("stream lost", reason=str(error))
         else:
             if loop.time() - opened < LASTING:

@@ -47,21 +47,23 @@ async def persist(
 ) -> T:
     """Call until it succeeds, and return what it returns.
 
-    The first delay is of ``least`` to twice that, in seconds, and later ones up to ``most``; where
-    the server has said how long, as it says. Raises what was raised last where it is none to try
-    ``again`` upon, or where no ``seconds_left`` would be left after the delay; ``told`` is called
-    with each other one, and the delay.
+    The first delay is of ``least`` to twice that, in seconds, and later ones up to ``most``, or to
+    the ``seconds_left`` where these are fewer; where the server has said how long, as it says.
+    Raises what was raised last where it is none to try ``again`` upon, or where no time would be
+    left after the delay; ``told`` is called with each other one, and the delay.
     """
 
     async def attempt() -> T:
         return await call()  # tenacity awaits nothing but coroutine functions
 
     def wait(state: RetryCallState) -> float:
-        if (said := getattr(_error(state), "retry_after", None)) is not None:
+        # Of 0, nobody would get any rest.
+        if said := getattr(_error(state), "retry_after", None):
             return float(said)
         first = least()
-        last = max(2 * first, most())  # with room for chance
-        return wait_random_exponential(multiplier=2 * first, min=first, max=last)(state)
+        # As long as there is time for another attempt, it shall not pass unused.
+        longest = max(first, min(max(2 * first, most()), seconds_left()))
+        return wait_random_exponential(multiplier=2 * first, min=first, max=longest)(state)
 
     def stop(state: RetryCallState) -> bool:
         return state.upcoming_sleep >= seconds_left()

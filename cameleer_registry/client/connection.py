@@ -7,9 +7,12 @@ and there is :class:`~cameleer_registry.errors.ServerUnreachable`.
 from __future__ import annotations
 
 import asyncio
+import re
+import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
+from functools import partial
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
@@ -36,7 +39,13 @@ HEADERS: Final = {
     hdrs.ACCEPT: "application/json",
 }
 
+KEY_HEADER: Final = "Idempotency-Key"
+
 Query = Iterable[tuple[str, str]]
+
+
+class Broken(ServerUnreachable):
+    """The connection was there and broke before the answer: what was asked for may be done."""
 
 
 class Connection:
@@ -48,10 +57,14 @@ class Connection:
     """
 
     def __init__(self, url: str, *, session: aiohttp.ClientSession | None = None) -> None:
-        self.url = url.rstrip("/")
+        self.url = url.strip().rstrip("/")
         parsed = URL(self.url)
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise ValueError(f"expected an address such as http://127.0.0.1:8081, got {url!r}")
+        if "?" in self.url or "#" in self.url:
+            raise ValueError(f"expected an address without a query or fragment, got {url!r}")
+        # As it is told people and logs: without the password that may stand in it.
+        self._shown = str(parsed.with_user(None)).rstrip("/")
         self._given = session
         # None before it is entered and after it is left.
         self._session: aiohttp.ClientSession | None = None
@@ -80,13 +93,24 @@ class Connection:
         body: Any = None,
         query: Query = (),
         timeout: float = TIMEOUT,
+        key: str | None = None,
     ) -> T:
         """Send a request and return the answer as a ``shape``: a model, or ``list[model]``.
 
-        ``path`` holds the parts of the address below ``/api/v1``. Raises RegistryError where the
-        server refuses, and ServerUnreachable.
+        ``path`` holds the parts of the address below ``/api/v1``. With a ``key`` the server can
+        tell the request when it is repeated: that is done once, at once, where the connection
+        breaks. Raises RegistryError where the server refuses, and ServerUnreachable.
         """
-        raw, _ = await self.send(method, *path, body=body, query=query, timeout=timeout)
+        headers = {} if key is None else {KEY_HEADER: _quoted(key)}
+        asked = partial(
+            self.send, method, *path, body=body, query=query, timeout=timeout, headers=headers
+        )
+        try:
+            raw, _ = await asked()
+        except Broken:
+            if key is None:
+                raise
+            raw, _ = await asked()
         return self.read(raw, shape)
 
     def read(self, raw: bytes, shape: type[T]) -> T:
@@ -94,7 +118,7 @@ class Connection:
         try:
             return wire.decode_answer(raw, shape)
         except ValueError as error:
-            raise UnexpectedAnswer(f"{self.url} answered {error}") from None
+            raise UnexpectedAnswer(f"{self._shown} answered {error}") from None
 
     async def send(
         self,
@@ -103,6 +127,7 @@ class Connection:
         body: Any = None,
         query: Query = (),
         timeout: float = TIMEOUT,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[bytes, Mapping[str, str]]:
         """Send a request and return the body and the headers of the answer; raises likewise."""
         address = "/".join((f"{self.url}/api/v1", *(quote(part, safe="") for part in path)))
@@ -116,7 +141,7 @@ class Connection:
                     method,
                     URL(address, encoded=True).with_query(list(query)),
                     data=None if body is None else wire.encode_request(body),
-                    headers=HEADERS,
+                    headers={**HEADERS, **headers},
                     timeout=limits,
                     allow_redirects=False,
                 ) as response,
@@ -125,6 +150,13 @@ class Connection:
         if response.status >= 300:
             raise problems.told(response, raw)
         return raw, response.headers
+
+    async def tell(self, method: str, *path: str, timeout: float = TIMEOUT) -> Mapping[str, str]:
+        """Send a request that is answered with no body, and return the headers; raises likewise."""
+        raw, headers = await self.send(method, *path, timeout=timeout)
+        if raw:
+            raise UnexpectedAnswer(f"{self._shown} answered with something: no registry's")
+        return headers
 
     async def stream(self, endpoint: str, *, silence: float) -> aiohttp.ClientResponse:
         """Open an event stream, at an address or a path on the server; the caller closes it.
@@ -157,10 +189,25 @@ class Connection:
         try:
             yield
         except TimeoutError:
-            raise ServerUnreachable(f"{self.url} did not answer in time") from None
+            raise ServerUnreachable(f"{self._shown} did not answer in time") from None
         except aiohttp.ClientConnectorError as error:
-            reason = reason_of(error.os_error)
-            raise ServerUnreachable(f"cannot reach {self.url}: {reason}") from None
+            reason = _tls_reason(error.os_error) or reason_of(error.os_error)
+            raise ServerUnreachable(f"cannot reach {self._shown}: {reason}") from None
         except (aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
-            raise ServerUnreachable(f"cannot reach {self.url}: {reason}") from None
+            raise Broken(f"cannot reach {self._shown}: {reason}") from None
+        except ValueError as error:  # what was given is no address
+            raise ServerUnreachable(f"cannot reach {self._shown}: {error}") from None
+
+
+def _quoted(text: str) -> str:
+    """Return a String of RFC 9651: the key is told from what it might look like without quotes."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _tls_reason(error: OSError) -> str | None:
+    """Return why there is no TLS, in OpenSSL's words; its errors have numbers of their own."""
+    if not isinstance(error, ssl.SSLError):
+        return None
+    return "TLS: " + re.sub(r"^\[.*?\] *|\s*\(_ssl\.c:\d+\)", "", error.strerror or str(error))

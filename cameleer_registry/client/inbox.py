@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Final
@@ -20,12 +21,13 @@ from .. import wire
 from ..core.model import Ack, CommandEvent, CommandType, Outcome
 from ..logs import get_logger
 from .server_clock import ServerClock
+from .threads import in_thread
 
 log = get_logger(__name__)
 
 Handler = Callable[[CommandEvent], Any]
 """Carries a command out; what it returns, or what it returns can be awaited for, is the data of
-the acknowledgement. A plain function runs in a thread."""
+the acknowledgement. A plain function runs in a thread of its own."""
 
 SendAck = Callable[[str, Ack, datetime], Coroutine[Any, Any, None]]
 
@@ -35,6 +37,9 @@ pending than that has been set to."""
 
 LAST_WORDS: Final = 2.0
 """Seconds in which the commands that are cut off by the end can still be answered for."""
+
+LONGEST_MESSAGE: Final = 8000
+"""Characters of an exception's message: less than a server takes, and more than people read."""
 
 
 class _Phase(Enum):
@@ -87,6 +92,17 @@ class Inbox:
 
         What has not begun stays pending: the agent's next process can catch up on it.
         """
+        try:
+            await self._wind_up(grace)
+        except asyncio.CancelledError:  # whoever ends the agent will not wait for that
+            log.warning("the end was cut short", unanswered=len(self._under_way))
+            raise
+        finally:
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _wind_up(self, grace: float) -> None:
         for task in self._in(_Phase.WAITING):
             task.cancel()
             log.warning("command left pending by the end", **_ids(self._under_way[task].command))
@@ -98,9 +114,7 @@ class Inbox:
             self._refuse(command, "cut off by the end of the agent")
         await self._answered(LAST_WORDS)
         for task in self._in(_Phase.ANSWERING):
-            task.cancel()
             log.warning("command left without an answer", **_ids(self._under_way[task].command))
-        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def _in(self, phase: _Phase) -> list[asyncio.Task[None]]:
         return [task for task, work in self._under_way.items() if work.phase is phase]
@@ -153,9 +167,17 @@ class Inbox:
 
 
 def _told(error: Exception) -> str:
-    message = str(error)
-    # A KeyError says no more than the key.
-    return message if message and not isinstance(error, KeyError) else repr(error)
+    """Return what an exception says, however it is made."""
+    # A KeyError says no more than the key. And either may fail: it is the program's own code.
+    for said in (repr,) if isinstance(error, KeyError) else (str, repr):
+        with suppress(Exception):
+            if message := said(error):
+                # A lone surrogate stands for a byte of a file's name that is no UTF-8.
+                message = message.encode("utf-8", "backslashreplace").decode()
+                return (
+                    message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
+                )
+    return type(error).__name__
 
 
 def _is_cancelled() -> bool:
@@ -166,7 +188,7 @@ def _is_cancelled() -> bool:
 async def _call(handler: Handler, command: CommandEvent) -> Any:
     if inspect.iscoroutinefunction(handler):
         return await handler(command)
-    returned = await asyncio.to_thread(handler, command)
+    returned = await in_thread(handler, command)
     return await returned if inspect.isawaitable(returned) else returned
 
 

@@ -111,7 +111,7 @@ class Membership:
         """Return after what part of the interval the next one should come."""
         timeout = min(TIMEOUT, _interval(welcome))
         try:
-            _, headers = await self._connection.send(
+            headers = await self._connection.tell(
                 "POST", "agents", welcome.agent_id, "heartbeat", timeout=timeout
             )
         except AgentNotRegistered:

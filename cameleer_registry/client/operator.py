@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import uuid
 from collections.abc import AsyncIterator, Collection, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
@@ -94,19 +95,31 @@ class Operator:
 
     async def delete(self, agent_id: str) -> None:
         """Have an agent forgotten; raises AgentNotRegistered. One that runs registers again."""
-        await self._connection.send("DELETE", "agents", _known(agent_id))
+        await self._connection.tell("DELETE", "agents", _known(agent_id))
 
     async def send(
-        self, type: CommandType | str, target: Target, payload: Mapping[str, Any] | None = None
+        self,
+        type: CommandType | str,
+        target: Target,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> Command:
         """Issue a command and return it as it then is: written to the open streams of its targets.
 
-        It is issued once or, where ServerUnreachable is raised, perhaps: it is never sent twice.
-        Raises AgentNotRegistered, GroupNotFound, TooManyPending; and ValueError or TypeError where
-        the type is none, or the payload nothing that JSON can express.
+        It is issued once or, where ServerUnreachable is raised, perhaps: called again with the same
+        ``idempotency_key``, within an hour, this returns the same command, which is issued once.
+        Without a key of your own each call has a new one, under which the command is asked for
+        again, once and at once, where the connection breaks before the answer.
+        Raises AgentNotRegistered, GroupNotFound, TooManyPending, IdempotencyKeyReused where
+        something else was asked for under that key; and ValueError or TypeError where the type or
+        the key is none, or the payload nothing that JSON can express.
         """
         order = Order(type=CommandType(type), payload=payload or {})
-        return await self._connection.ask(Command, "POST", *_address(target), body=order)
+        key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
+        return await self._connection.ask(
+            Command, "POST", *_address(target), body=order, key=rules.idempotency_key(key)
+        )
 
     async def command(self, command_id: str) -> Command:
         """Return one command; raises CommandNotFound."""

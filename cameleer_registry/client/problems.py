@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any, Final
 
 import aiohttp
@@ -29,7 +30,7 @@ def told(response: aiohttp.ClientResponse, raw: bytes) -> RegistryError | Unexpe
             errors=[Fault(str(f["path"]), str(f["message"])) for f in problem.get("errors", ())],
             retry_after=_retry_after(response),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return UnexpectedAnswer(_described(response))
 
 
@@ -43,5 +44,6 @@ def _described(response: aiohttp.ClientResponse) -> str:
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     value: Any = response.headers.get(hdrs.RETRY_AFTER)
     with contextlib.suppress(TypeError, ValueError):  # absent, or a date, which ours never sends
-        return max(0.0, float(value))
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     return None

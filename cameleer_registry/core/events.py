@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
+from .idempotency import Idempotency
 from .instant import Instant
 from .model import Ack, AgentStatus, CommandStatus, Order, Registration, Target
 
@@ -123,6 +124,8 @@ class CommandIssued(Event):
     skipped: tuple[str, ...]
     size: int = 0
     """Bytes that keeping the payload takes, as its issuer reckons them."""
+    idempotency: Idempotency | None = None
+    """By what the request for it would be recognized; None where it is not to be."""
 
 
 @frozen(kw_only=True)

@@ -99,10 +99,14 @@ class Queries:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
         self._roster.check(target)
 
+    def knows_key(self, key: str) -> bool:
+        """Tell whether a command was issued under a key, so far as is remembered."""
+        return key in self._ledger.keys
+
     def check_delivery(self, agent_id: str, command_id: str) -> None:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
         self._roster.find(agent_id)
-        self._ledger.find_delivery(command_id, agent_id)
+        self._ledger.find_target(command_id, agent_id)
 
     def command_record(self, command_id: str) -> CommandRecord:
         """Return a handle on a command that outlives its being forgotten.
@@ -115,24 +119,16 @@ class Queries:
         """Show one command; raises CommandNotFound."""
         return views.command(self._ledger.find(command_id), now)
 
-    def reachable(
-        self, command_id: str, agent_ids: Sequence[str], *, now: Instant
-    ) -> list[tuple[str, int]]:
-        """Return which of some targets of a command hold a stream and may still acknowledge it.
+    def awaited(self, command_id: str, agent_ids: Sequence[str], *, now: Instant) -> Sequence[str]:
+        """Return which of some targets of a command may still acknowledge it.
 
-        Each with the id of its stream. None of them where the command has been forgotten.
+        None of them where the command has been forgotten.
         """
         command = self._ledger.commands.get(command_id)
         if command is None or command.is_due(now):
-            return []
-        agents, deliveries = self._roster.agents, self._ledger.deliveries_to(command, agent_ids)
-        return [
-            (agent_id, agent.stream_id)
-            for agent_id in agent_ids
-            if (agent := agents.get(agent_id)) is not None
-            and agent.stream_id is not None
-            and deliveries[agent_id].state is DeliveryState.PENDING
-        ]
+            return ()
+        targets = command.targets
+        return [agent_id for agent_id in agent_ids if targets[agent_id] is None]
 
     def deliveries(
         self, command_id: str, *, now: Instant, states: Collection[DeliveryState] = ()
@@ -141,11 +137,12 @@ class Queries:
 
         Raises CommandNotFound, at once.
         """
-        records = self._ledger.find(command_id).deliveries
+        command = self._ledger.find(command_id)
+        records = map(command.delivery, sorted(command.targets))
         return (
-            views.delivery(records[agent_id], now)
-            for agent_id in sorted(records)
-            if not states or records[agent_id].state_at(now) in states
+            views.delivery(record, now)
+            for record in records
+            if not states or record.state_at(now) in states
         )
 
     def agent_deliveries(

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, islice, takewhile
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import ge, gt
 
 from ..errors import AtCapacity, TooManyPending
 from . import events
 from .commands import status_of
 from .events import CloseReason, Event, ExpiryReason
+from .idempotency import Idempotency
 from .instant import NANOSECONDS, Instant
 from .ledger import CommandRecord, DeliveryRecord, Ledger
 from .lifecycle import Lease
@@ -55,6 +56,7 @@ class Limits:
     max_pending_per_agent: int = field(default=100, validator=ge(1))
     command_history: int = field(default=100_000, validator=ge(0))
     command_history_bytes: int = field(default=2**28, validator=ge(0))
+    idempotency_keys: int = field(default=10_000, validator=ge(1))
 
 
 class Registry(Queries):
@@ -63,10 +65,14 @@ class Registry(Queries):
     def __init__(self, limits: Limits) -> None:
         roster = Roster(Lease(limits.stale_after, limits.dead_after))
         ledger = Ledger(
-            limits.command_history, limits.command_history_bytes, limits.max_pending_per_agent
+            limits.command_history,
+            limits.command_history_bytes,
+            limits.max_pending_per_agent,
+            limits.idempotency_keys,
         )
         super().__init__(roster, ledger)
         self.limits = limits
+        self._stale_after = limits.stale_after
         self._appliers: Mapping[type[Event], tuple[Callable[[Any], None], ...]] = {
             events.AgentRegistered: (roster.apply_registered,),
             events.HeartbeatReceived: (roster.apply_heartbeat,),
@@ -115,8 +121,9 @@ class Registry(Queries):
         """Renew an agent's lease; raises AgentNotRegistered."""
         record = self._roster.find(agent_id)
         heard = events.HeartbeatReceived(at=now, agent_id=agent_id)
-        if record.status is AgentStatus.LIVE and self._is_live(record, now):
-            return self._commit(heard)
+        if record.status is AgentStatus.LIVE and now.lease < record.heard.lease + self._stale_after:
+            self._roster.apply_heartbeat(heard)  # what nearly all come to, the short way
+            return (heard,)
         revival = self._revival(record, record.registration.group, now)
         return self._commit(*self._untold(record, now), heard, *revival)
 
@@ -173,15 +180,31 @@ class Registry(Queries):
     # Commands
 
     def issue(
-        self, command_id: str, order: Order, target: Target, *, now: Instant, size: int = 0
+        self,
+        command_id: str,
+        order: Order,
+        target: Target,
+        *,
+        now: Instant,
+        size: int = 0,
+        idempotency: Idempotency | None = None,
     ) -> tuple[CommandRecord, Events]:
         """Issue a command to the agents that ``target`` means at this moment.
 
         ``size`` is what the payload counts against ``command_history_bytes``. Returns a handle on
-        the command, too, which outlives its being forgotten.
-        Raises AgentNotRegistered, GroupNotFound, and TooManyPending where the target is one agent
-        that has too many commands pending; of a group or all, such agents are skipped.
+        the command, too, which outlives its being forgotten. Where the same was asked for before
+        under the same key, it is one on that command, whatever has become of it or of its
+        targets, and there are no facts.
+        Raises AgentNotRegistered, GroupNotFound, TooManyPending where the target is one agent
+        that has too many commands pending (of a group or all, such agents are skipped), and
+        IdempotencyKeyReused where something else was asked for under that key.
         """
+        if idempotency is not None:
+            before = self._ledger.keys.find(idempotency, now)
+            if before is not None:
+                # With a command that has been forgotten its payload has, which was this one.
+                kept = before.command_id in self._ledger.commands
+                return before if kept else evolve(before, order=order), ()
         # One pass for each question: a loop over thousands that asks all of them takes twice as
         # long, and it cannot be cut into slices.
         meant, full = self._roster.meant_by(target, now), self._ledger.full(now)
@@ -200,6 +223,7 @@ class Registry(Queries):
             connected_count=len([1 for record in records if record.stream_id is not None]),
             skipped=tuple(sorted(skipped)),
             size=size,
+            idempotency=idempotency,
         )
         # Nothing can be refused any more. What has expired is told first, to be in order.
         told = self.sweep_commands(now=now, limit=None)
@@ -227,18 +251,21 @@ class Registry(Queries):
         Raises AgentNotRegistered and CommandNotFound.
         """
         self._roster.find(agent_id)
-        delivery = self._ledger.find_delivery(command_id, agent_id)
+        command = self._ledger.find_target(command_id, agent_id)
+        delivery = command.delivery(agent_id)
         match delivery.state_at(now):
             case DeliveryState.PENDING:
                 acknowledged = events.DeliveryAcknowledged(
                     at=now, agent_id=agent_id, command_id=command_id, result=ack, size=size
                 )
-                end = _finish_if(delivery.command, settled=1, acknowledged=1, at=now)
-                return delivery, self._commit(acknowledged, *end)
+                end = _finish_if(command, settled=1, acknowledged=1, at=now)
+                facts = self._commit(acknowledged, *end)
+                return command.delivery(agent_id), facts
             case DeliveryState.EXPIRED:
                 told = self.sweep_commands(now=now, limit=None)
                 late = events.LateAckReceived(at=now, agent_id=agent_id, command_id=command_id)
-                return delivery, told + self._commit(late)
+                facts = told + self._commit(late)
+                return command.delivery(agent_id), facts
             case DeliveryState.ACKNOWLEDGED:
                 return delivery, ()
 
@@ -249,7 +276,7 @@ class Registry(Queries):
         def within_limit(command: CommandRecord) -> bool:
             nonlocal looked_at
             more = limit is None or looked_at < limit
-            looked_at += len(command.agent_ids)
+            looked_at += len(command.targets)
             return more
 
         due = list(takewhile(within_limit, self._ledger.overdue(now)))
@@ -260,9 +287,6 @@ class Registry(Queries):
     def _commit(self, *facts: Event) -> Events:
         self.apply(facts)
         return facts
-
-    def _is_live(self, record: AgentRecord, now: Instant) -> bool:
-        return self._roster.status_of(record, now) is AgentStatus.LIVE
 
     def _untold(self, record: AgentRecord, now: Instant) -> list[Event]:
         """Return the transitions of an agent up to now that nobody was told of."""
@@ -301,12 +325,7 @@ def _member(record: AgentRecord) -> dict[str, Any]:
 
 def _deadline(command: CommandRecord) -> list[Event]:
     """Return what follows from a command's deadline having passed."""
-    pending = tuple(
-        agent_id
-        for agent_id, delivery in command.deliveries.items()
-        if delivery.state is DeliveryState.PENDING
-    )
-    return _expiry(command, pending, ExpiryReason.DEADLINE, command.expires)
+    return _expiry(command, command.untold(), ExpiryReason.DEADLINE, command.expires)
 
 
 def _expiry(

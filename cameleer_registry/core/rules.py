@@ -7,7 +7,7 @@ boundary applies them to bodies; the models apply them to what a host applicatio
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NewType, TypeVar
 
 from attrs import Attribute
@@ -24,6 +24,9 @@ Label = NewType("Label", str)
 Note = NewType("Note", str)
 """At most 256 characters, any but control characters: a version or an instance id."""
 
+IdempotencyKey = NewType("IdempotencyKey", str)
+"""1–255 printable characters of ASCII, as Stripe and others have it."""
+
 T = TypeVar("T")
 
 RESERVED_AGENT_IDS: Final = frozenset({"register", "commands", "groups"})
@@ -31,6 +34,7 @@ RESERVED_AGENT_IDS: Final = frozenset({"register", "commands", "groups"})
 
 MAX_IDENTIFIER: Final = 128
 MAX_LABEL: Final = 256
+MAX_KEY: Final = 255
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
@@ -68,11 +72,23 @@ def note(value: Any) -> Note:
     """Accept a short text that may be empty."""
     if len(text(value)) > MAX_LABEL:
         raise ValueError(f"expected at most {MAX_LABEL} characters, got {len(value)}")
-    if found := CONTROL.search(value):
+    # What is printable has none, and that is told faster than a search for them takes.
+    if not value.isprintable() and (found := CONTROL.search(value)):
         raise ValueError(
             f"control characters are not allowed (U+{ord(found[0]):04X} at {found.start()})"
         )
     return Note(value)
+
+
+def idempotency_key(value: Any) -> IdempotencyKey:
+    """Accept a key that tells a repeated request from another one."""
+    if not 1 <= len(text(value)) <= MAX_KEY:
+        raise ValueError(f"expected 1 to {MAX_KEY} characters, got {len(value)}")
+    if found := re.search(r"[^ -~]", value):
+        raise ValueError(
+            f"expected printable ASCII only, got U+{ord(found[0]):04X} at {found.start()}"
+        )
+    return IdempotencyKey(value)
 
 
 def kind_of(value: Any) -> str:
@@ -98,7 +114,17 @@ def labels(value: Any) -> tuple[Label, ...]:
     """Accept a sequence of names or route ids; a string is not taken apart into its letters."""
     if not isinstance(value, list | tuple):
         raise ValueError(f"expected an array, got {kind_of(value)}")
-    return tuple(map(label, value))
+    return tuple(value) if _are_labels(value) else tuple(map(label, value))
+
+
+def _are_labels(values: Sequence[Any]) -> bool:
+    """Tell at a glance that all are labels; one after the other takes a megabyte of them 70 ms."""
+    return (
+        {str}.issuperset(map(type, values))
+        and all(values)
+        and max(map(len, values), default=0) <= MAX_LABEL
+        and not CONTROL.search("".join(values))
+    )
 
 
 def json_object(value: Any) -> Mapping[str, Any]:

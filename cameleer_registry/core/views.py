@@ -53,7 +53,7 @@ def command(record: CommandRecord, now: Instant) -> Command:
         status=record.status_at(now),
         created_at=time_of_day(record.created),
         expires_at=time_of_day(record.expires),
-        target_count=len(record.agent_ids),
+        target_count=record.target_count,
         connected_count=record.connected_count,
         skipped=record.skipped,
         counts=record.counts_at(now),

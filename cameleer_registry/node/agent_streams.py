@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 from ..core.events import CloseReason
 from .frames import KEEPALIVE, Frame
@@ -34,11 +35,12 @@ class AgentStream(EventStream):
         transport = self.transport
         if transport.is_closing():
             return False
-        if transport.get_write_buffer_size() > self._streams.max_backlog:
-            self._streams.lose(self, CloseReason.SLOW_CONSUMER)
-            return False
         content = frame.chunked if self._chunked else frame.plain
-        self.written += len(content)
+        if self.behind:
+            if transport.get_write_buffer_size() > self._streams.max_backlog:
+                self._streams.lose(self, CloseReason.SLOW_CONSUMER)
+                return False
+            self.written += len(content)
         transport.write(content)
         return True
 
@@ -50,17 +52,27 @@ class AgentStream(EventStream):
 class AgentStreams(Streams[AgentStream]):
     """The streams of all agents of a node."""
 
+    def __init__(self, **limits: Any) -> None:
+        super().__init__(**limits)
+        # The stream of each agent that has one.
+        self._of: dict[str, AgentStream] = {}
+
     def open(self, agent_id: str, transport: asyncio.Transport, *, chunked: bool) -> AgentStream:
-        """Take over a connection whose response headers have been written."""
-        stream = AgentStream(self, agent_id, transport, chunked=chunked)
+        """Take over a connection whose response headers have been written; the newest counts."""
+        stream = self._of[agent_id] = AgentStream(self, agent_id, transport, chunked=chunked)
         self.add(stream)
         return stream
 
-    def push(self, frame: Frame, reachable: Iterable[tuple[str, int]]) -> list[str]:
-        """Write a frame to agents, each with the id of its stream; return to which it was."""
-        streams = self._open
+    def removed(self, stream: AgentStream) -> None:
+        """Forget whose stream it was, unless that agent has a newer one."""
+        if self._of.get(stream.agent_id) is stream:
+            del self._of[stream.agent_id]
+
+    def push(self, frame: Frame, agent_ids: Iterable[str]) -> list[str]:
+        """Write a frame to agents; return to which it was written."""
+        of = self._of
         return [
             agent_id
-            for agent_id, stream_id in reachable
-            if (stream := streams.get(stream_id)) is not None and stream.push(frame)
+            for agent_id in agent_ids
+            if (stream := of.get(agent_id)) is not None and stream.push(frame)
         ]

@@ -66,6 +66,13 @@ class FanOuts:
         if fan_out.done is not None:
             await asyncio.shield(fan_out.done)
 
+    async def written_to_all(self, command_id: str) -> None:
+        """Wait likewise for a command that may be on its way, or may have arrived."""
+        for fan_out in self._queue:
+            if fan_out.command_id == command_id:
+                await self.written(fan_out)
+                return
+
     async def drain(self) -> None:
         """Write what is in the queue, batch by batch, whenever there is something. Never ends.
 

@@ -8,9 +8,9 @@ the pace at which things happen, and an event costs little where nobody follows.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from ..core import events
 from ..core.events import CloseReason, Event
 from ..core.feed import FeedType, ResetEvent
 from ..core.instant import Instant
@@ -42,9 +42,6 @@ FOLLOWERS: Final = 25
 ENDS: Final = (CloseReason.CLIENT_GONE, CloseReason.SLOW_CONSUMER, CloseReason.SHUTDOWN)
 """Why somebody's following may end."""
 
-UNTOLD: Final = frozenset({events.HeartbeatReceived, events.CommandPushed})
-"""Facts that are not looked at any further: there are more of them than of all others."""
-
 
 class Feed:
     """The events of one node, and those who follow them."""
@@ -61,6 +58,9 @@ class Feed:
         self.closed = dict.fromkeys(ENDS, 0)
         self._ring = Ring(started.wall // 1000, limit=HISTORY, limit_bytes=HISTORY_BYTES)
         self._shares = Shares(self._append)
+        self.tellers: Mapping[type[Event], Callable[[Event], None]] = dict.fromkeys(
+            (*news.REPORTERS, *self._shares.takers), self.take
+        )
         # Set while there is something to be told.
         self._waiting = asyncio.Event()
 
@@ -68,8 +68,6 @@ class Feed:
 
     def take(self, fact: Event) -> None:
         """Take in a fact; what it comes to is told within a moment."""
-        if type(fact) in UNTOLD:
-            return
         if (told := news.of(fact)) is not None:
             self._append(told)
         self._shares.take(fact)
@@ -88,10 +86,14 @@ class Feed:
             await asyncio.sleep(MOMENT)
             self._shares.tell_all()
             self._waiting.clear()
-            for count, follower in enumerate(self.streams, start=1):
-                follower.advance()
-                if count % FOLLOWERS == 0:
-                    await asyncio.sleep(0)
+            await self._advance_all()
+
+    async def _advance_all(self) -> None:
+        # Not within tell(), which would hold on to the last of them until something happens again.
+        for count, follower in enumerate(self.streams, start=1):
+            follower.advance()
+            if count % FOLLOWERS == 0:
+                await asyncio.sleep(0)
 
     # Those who follow
 

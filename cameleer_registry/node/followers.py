@@ -55,7 +55,6 @@ class Follower(EventStream):
     """One connection that follows the feed."""
 
     __slots__ = (
-        "_behind",
         "_interest",
         "_leaving",
         "_passed_over",
@@ -84,15 +83,13 @@ class Follower(EventStream):
         self._interest = interest
         # What it did not want since it was told anything.
         self._passed_over = self._passed_over_bytes = 0
-        # True while something waits in this process for the reader to take it.
-        self._behind = False
         # True while a turn to write the next piece has been asked for.
         self._scheduled = False
         # True when it shall be ended as soon as it has been told everything.
         self._leaving = False
         super().__init__(streams, transport, chunked=chunked)
         # What waits may have been written before this was here to be told so.
-        self._behind = transport.get_write_buffer_size() > self.pause_above
+        self.behind = transport.get_write_buffer_size() > self.pause_above
 
     def tell(self, content: bytes) -> None:
         """Write something that is for this follower only."""
@@ -106,7 +103,7 @@ class Follower(EventStream):
         if not self._ring.reaches(self._position):
             self._streams.lose(self, CloseReason.SLOW_CONSUMER)
             return
-        if self._behind:
+        if self.behind:
             return
         if piece := self._next_piece():
             self._write(Frame.of(piece))
@@ -122,17 +119,11 @@ class Follower(EventStream):
 
     def keep_alive(self) -> None:
         """Write a keepalive, unless something waits to be written anyway."""
-        if not self._behind and not self.transport.is_closing():
+        if not self.behind and not self.transport.is_closing():
             self._write(KEEPALIVE)
-
-    def pause_writing(self) -> None:
-        """Write nothing until the reader has taken what there is."""
-        self._behind = True
-        super().pause_writing()
 
     def resume_writing(self) -> None:
         """Go on: the reader has taken everything."""
-        self._behind = False
         super().resume_writing()
         # Not here and now: asyncio's transport cannot be closed from within this call, for it
         # would report the loss of the connection twice.
@@ -156,11 +147,11 @@ class Follower(EventStream):
             entry = self._ring[self._position]
             if self._interest.includes(entry):
                 contents.append(entry.content)
-                size += len(entry.content)
+                size += entry.size
                 self._passed_over = self._passed_over_bytes = 0
             else:
                 self._passed_over += 1
-                self._passed_over_bytes += len(entry.content)
+                self._passed_over_bytes += entry.size
         if self._passed_over >= PASSED_OVER or self._passed_over_bytes >= PASSED_OVER_BYTES:
             contents.append(position(entry.id, entry.at))
             self._passed_over = self._passed_over_bytes = 0

@@ -65,6 +65,8 @@ class Meters:
         self.streams_closed = dict.fromkeys(CloseReason, 0)
         # How often two processes seemed to use one agent id.
         self.conflicts = 0
+        # How often a command was asked for again, under the key by which it had been issued.
+        self.commands_repeated = dict.fromkeys(CommandType, 0)
         self.commands_issued = dict.fromkeys(CommandType, 0)
         self.commands_finished: dict[tuple[CommandType, CommandStatus], int] = {
             (kind, status): 0
@@ -79,7 +81,7 @@ class Meters:
         # the types of the newest finished ones: facts about a command tell only its id.
         self._open: dict[str, tuple[CommandType, int]] = {}
         self._finished: OrderedDict[str, CommandType] = OrderedDict()
-        self._counters: Mapping[type[Event], Callable[[Any], None]] = {
+        self.tellers: Mapping[type[Event], Callable[[Any], None]] = {
             events.AgentRegistered: self._registered,
             events.HeartbeatReceived: self._heard,
             events.StreamOpened: self._stream_opened,
@@ -91,11 +93,6 @@ class Meters:
             events.DeliveriesExpired: self._expired,
             events.CommandFinished: self._command_finished,
         }
-
-    def count(self, fact: Event) -> None:
-        """Count a fact, where it is one to be counted."""
-        if (counter := self._counters.get(type(fact))) is not None:
-            counter(fact)
 
     def _registered(self, fact: events.AgentRegistered) -> None:
         self.registrations["resumed" if fact.resumed else "new"] += 1

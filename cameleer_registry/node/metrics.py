@@ -159,6 +159,12 @@ class NodeCollector(Collector):
             "cameleer_commands_issued_total", "Commands issued.", meters.commands_issued, "type"
         )
         yield counter(
+            "cameleer_commands_repeated_total",
+            "Requests for a command that had been issued under the same Idempotency-Key.",
+            meters.commands_repeated,
+            "type",
+        )
+        yield counter(
             "cameleer_commands_finished_total",
             "Commands of which nothing is pending any more, by what became of them.",
             {(kind, status.lower()): n for (kind, status), n in meters.commands_finished.items()},

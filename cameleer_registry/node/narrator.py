@@ -1,33 +1,117 @@
 """What happened, told as log lines: one for each fact that an operator would want to find again.
 
-Heartbeats are not told. Deliveries are told as sums, and the failures one by one.
+Heartbeats are not told. Deliveries are told as sums, and the failures one by one. What happens to
+thousands of agents in the same second is told of some of them, and of the others as a sum: when a
+fleet comes back, a line for each would take longer than its registration, and drown all others.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ..core import events
 from ..core.events import Event
+from ..core.instant import NANOSECONDS
 from ..core.model import Outcome
 from ..logs import get_logger
 
 log = get_logger(__name__)
 
+MOST_LINES: Final = 20
+"""Lines about facts of one kind within a second; what is beyond them is counted."""
+
 _IDS_NAMED: Final = 20
 """Agents named in one line; of more, only the number is told."""
 
 
-def tell(fact: Event) -> None:
-    """Log a fact, where it is one to be logged."""
-    if (teller := _TELLERS.get(type(fact))) is not None:
-        teller(fact)
+class Narrator:
+    """Tells the facts of one node."""
+
+    def __init__(self) -> None:
+        self.tellers: Mapping[type[Event], Callable[[Any], None]] = {
+            **dict.fromkeys(_BY_ONE, self._by_one),
+            **dict.fromkeys(_ALIKE, self._alike),
+            events.DeliveryAcknowledged: self._acknowledged,
+        }
+        # Of each kind of fact: the second in which one happened last, and how many in it so far.
+        self._told: dict[str, tuple[int, int]] = {}
+        # How many of each kind have not been told yet.
+        self._untold: Counter[str] = Counter()
+        # Set while there are some.
+        self._waiting = asyncio.Event()
+
+    async def sum_up(self) -> None:
+        """Tell how many facts were not told one by one, second by second. Never ends."""
+        while True:
+            await self._waiting.wait()
+            await asyncio.sleep(1)
+            untold, self._untold = self._untold, Counter()
+            self._waiting.clear()
+            for kind, count in untold.items():
+                log.log(_LEVELS[kind], f"{kind}: more than are told one by one", more=count)
+
+    def _by_one(self, fact: Event) -> None:
+        _BY_ONE[type(fact)](fact)
+
+    def _alike(self, fact: Event) -> None:
+        kind, tell = _ALIKE[type(fact)]
+        if self._has_room(kind, fact):
+            tell(kind, fact)
+
+    def _acknowledged(self, fact: events.DeliveryAcknowledged) -> None:
+        # Most are of no interest to anybody, and there are many.
+        failed = fact.result.status is Outcome.FAILURE
+        if failed and not self._has_room(ACKNOWLEDGED, fact):
+            return
+        if failed or log.isEnabledFor(logging.DEBUG):
+            log.log(
+                logging.WARNING if failed else logging.DEBUG,
+                ACKNOWLEDGED,
+                command_id=fact.command_id,
+                agent_id=fact.agent_id,
+                outcome=str(fact.result.status),
+                outcome_message=fact.result.message,
+            )
+
+    def _has_room(self, kind: str, fact: Event) -> bool:
+        """Tell whether one more fact of a kind may have a line of its own; else count it."""
+        second = fact.at.steady // NANOSECONDS
+        last, count = self._told.get(kind, (second, 0))
+        count = count + 1 if last == second else 1
+        self._told[kind] = second, count
+        if count <= MOST_LINES:
+            return True
+        self._untold[kind] += 1
+        self._waiting.set()
+        return False
 
 
-def _registered(fact: events.AgentRegistered) -> None:
-    log.info(
-        "agent registered",
+ACKNOWLEDGED: Final = "command acknowledged"
+REGISTERED: Final = "agent registered"
+REVIVED: Final = "agent is LIVE again"
+STALE: Final = "agent went STALE"
+DEAD: Final = "agent went DEAD"
+LATE: Final = "late acknowledgement"
+
+_LEVELS: Final = {
+    REGISTERED: logging.INFO,
+    REVIVED: logging.INFO,
+    STALE: logging.WARNING,
+    DEAD: logging.WARNING,
+    LATE: logging.WARNING,
+    ACKNOWLEDGED: logging.WARNING,
+}
+"""The kinds of facts that may happen to many agents at once."""
+
+
+def _registered(kind: str, fact: events.AgentRegistered) -> None:
+    log.log(
+        _LEVELS[kind],
+        kind,
         agent_id=fact.agent_id,
         group=fact.registration.group,
         version=fact.registration.version,
@@ -36,16 +120,25 @@ def _registered(fact: events.AgentRegistered) -> None:
     )
 
 
-def _revived(fact: events.AgentRevived) -> None:
-    log.info("agent is LIVE again", agent_id=fact.agent_id, previous=str(fact.previous))
+def _revived(kind: str, fact: events.AgentRevived) -> None:
+    log.log(_LEVELS[kind], kind, agent_id=fact.agent_id, previous=str(fact.previous))
 
 
-def _went_stale(fact: events.AgentWentStale) -> None:
-    log.warning("agent went STALE", agent_id=fact.agent_id)
+def _of_agent(kind: str, fact: events.AgentEvent) -> None:
+    log.log(_LEVELS[kind], kind, agent_id=fact.agent_id)
 
 
-def _went_dead(fact: events.AgentWentDead) -> None:
-    log.warning("agent went DEAD", agent_id=fact.agent_id)
+def _late(kind: str, fact: events.LateAckReceived) -> None:
+    log.log(_LEVELS[kind], kind, command_id=fact.command_id, agent_id=fact.agent_id)
+
+
+_ALIKE: Final[Mapping[type[Event], tuple[str, Callable[[str, Any], None]]]] = {
+    events.AgentRegistered: (REGISTERED, _registered),
+    events.AgentRevived: (REVIVED, _revived),
+    events.AgentWentStale: (STALE, _of_agent),
+    events.AgentWentDead: (DEAD, _of_agent),
+    events.LateAckReceived: (LATE, _late),
+}
 
 
 def _removed(fact: events.AgentRemoved) -> None:
@@ -57,10 +150,9 @@ def _stream_opened(fact: events.StreamOpened) -> None:
 
 
 def _stream_closed(fact: events.StreamClosed) -> None:
+    # Taken over by a newer one is as usual as the rest: too often is a conflict, which is told.
     ids = {"agent_id": fact.agent_id, "stream_id": fact.stream_id}
     match fact.reason:
-        case events.CloseReason.REPLACED:
-            log.info("stream taken over by a newer one", **ids)
         case events.CloseReason.SLOW_CONSUMER:
             log.warning("stream aborted, its reader does not keep up", **ids)
         case reason:
@@ -85,21 +177,6 @@ def _issued(fact: events.CommandIssued) -> None:
     )
 
 
-def _acknowledged(fact: events.DeliveryAcknowledged) -> None:
-    tell_it = log.warning if fact.result.status is Outcome.FAILURE else log.debug
-    tell_it(
-        "command acknowledged",
-        command_id=fact.command_id,
-        agent_id=fact.agent_id,
-        outcome=str(fact.result.status),
-        outcome_message=fact.result.message,
-    )
-
-
-def _late(fact: events.LateAckReceived) -> None:
-    log.warning("late acknowledgement", command_id=fact.command_id, agent_id=fact.agent_id)
-
-
 def _expired(fact: events.DeliveriesExpired) -> None:
     ids: dict[str, Any] = {"command_id": fact.command_id, "expired": len(fact.agent_ids)}
     if len(fact.agent_ids) <= _IDS_NAMED:
@@ -111,18 +188,12 @@ def _finished(fact: events.CommandFinished) -> None:
     log.info("command finished", command_id=fact.command_id, status=str(fact.status))
 
 
-_TELLERS: Final[Mapping[type[Event], Callable[[Any], None]]] = {
-    events.AgentRegistered: _registered,
-    events.AgentRevived: _revived,
-    events.AgentWentStale: _went_stale,
-    events.AgentWentDead: _went_dead,
+_BY_ONE: Final[Mapping[type[Event], Callable[[Any], None]]] = {
     events.AgentRemoved: _removed,
     events.StreamOpened: _stream_opened,
     events.StreamClosed: _stream_closed,
     events.StreamConflict: _conflict,
     events.CommandIssued: _issued,
-    events.DeliveryAcknowledged: _acknowledged,
-    events.LateAckReceived: _late,
     events.DeliveriesExpired: _expired,
     events.CommandFinished: _finished,
 }

@@ -29,7 +29,7 @@ class News:
 
 def of(fact: Event) -> News | None:
     """Return what the feed tells of a fact, or None where it tells nothing, or not by itself."""
-    reporter = _REPORTERS.get(type(fact))
+    reporter = REPORTERS.get(type(fact))
     return None if reporter is None else reporter(fact)
 
 
@@ -114,7 +114,7 @@ def _issued(fact: events.CommandIssued) -> News:
     return News(FeedType.COMMAND_ISSUED, groups_of(fact), data)
 
 
-_REPORTERS: Final[Mapping[type[Event], Callable[[Any], News]]] = {
+REPORTERS: Final[Mapping[type[Event], Callable[[Any], News]]] = {
     events.AgentRegistered: _registered,
     events.AgentRevived: _revived,
     events.AgentWentStale: _went_stale,

@@ -15,8 +15,9 @@ from typing import Any, Final
 import uuid_utils
 
 from .. import wire
-from ..core import events, views
+from ..core import events, rules, views
 from ..core.events import CloseReason, Event
+from ..core.idempotency import Idempotency
 from ..core.instant import NANOSECONDS, nanoseconds
 from ..core.model import (
     Ack,
@@ -36,13 +37,15 @@ from ..core.registry import Events, Limits, Registry
 from ..errors import CommandExpired
 from ..logs import get_logger
 from ..settings import Settings
-from . import frames, monitors, narrator
+from . import frames, monitors
 from .agent_streams import AgentStream, AgentStreams
 from .clock import TICK, TICKS_OF_A_LEASE, Clock
 from .fanout import FanOuts
 from .feed import Feed
+from .fingerprints import fingerprint
 from .followers import EVERYTHING, Follower, Interest
 from .meters import Meters
+from .narrator import Narrator
 from .streams import BATCH
 from .supervisor import Supervisor
 
@@ -72,6 +75,7 @@ class Node:
                 max_pending_per_agent=settings.max_pending_per_agent,
                 command_history=settings.command_history,
                 command_history_bytes=settings.command_history_bytes,
+                idempotency_keys=settings.idempotency_keys,
             )
         )
         self.streams = AgentStreams(
@@ -83,12 +87,12 @@ class Node:
         self.feed = Feed(settings, started=self.clock.now())
         # What has happened so far, in numbers.
         self.meters = Meters()
-        # Those who tell of what has happened, each in its way.
-        self._tellers: tuple[Callable[[Event], None], ...] = (
-            self.meters.count,
-            self.feed.take,
-            narrator.tell,
-        )
+        self.narrator = Narrator()
+        # Those who tell of what has happened, each in its way, by what they tell of.
+        self._tellers: dict[type[Event], list[Callable[[Any], None]]] = {}
+        for tellers in (self.meters.tellers, self.feed.tellers, self.narrator.tellers):
+            for kind, tell in tellers.items():
+                self._tellers.setdefault(kind, []).append(tell)
         # True from the beginning of the shutdown on.
         self.shutting_down = False
         self._fan_outs = FanOuts(self._push)
@@ -114,6 +118,7 @@ class Node:
             self._supervisor.start(name, partial(run, self))
         self._supervisor.start("command fan-out", self._fan_outs.drain)
         self._supervisor.start("event feed", self.feed.tell)
+        self._supervisor.start("log sums", self.narrator.sum_up)
 
     async def shut_down(self) -> None:
         """Take no more streams, end those that are open, and let nobody wait any longer.
@@ -157,10 +162,14 @@ class Node:
         Raises AtCapacity, and TypeError where something in it is nothing that JSON can express.
         """
         wire.encode(registration)
-        now = self.clock.now()
+        resumed = self.enter(registration)
+        return self.agent(registration.agent_id), resumed
+
+    def enter(self, registration: Registration) -> bool:
+        """Do the same with a registration that has come as JSON; tell whether it was known."""
         resumed = registration.agent_id in self.registry
-        self.carry_out(self.registry.register(registration, now=now))
-        return self.registry.agent(registration.agent_id, now=now), resumed
+        self.carry_out(self.registry.register(registration, now=self.clock.now()))
+        return resumed
 
     def heartbeat(self, agent_id: str) -> None:
         """Renew an agent's lease; raises AgentNotRegistered."""
@@ -262,13 +271,26 @@ class Node:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
         self.registry.check_delivery(agent_id, command_id)
 
-    async def issue(self, order: Order, target: Target) -> Command:
+    def knows_key(self, key: str) -> bool:
+        """Tell whether a command was issued under a key, so far as is remembered."""
+        return self.registry.knows_key(key)
+
+    async def issue(
+        self, order: Order, target: Target, *, idempotency_key: str | None = None
+    ) -> Command:
         """Issue a command and write it to its targets' open streams; then show it.
 
-        Once issued it is written to all, also where the caller is cancelled meanwhile.
-        Raises AgentNotRegistered, GroupNotFound, TooManyPending, and TypeError where the payload
-        is nothing that JSON can express.
+        Once issued it is written to all, also where the caller is cancelled meanwhile. Where it
+        was asked for before under the same key, within an hour and so far as is remembered, it is
+        not issued again but shown as it is by now, also where its targets, or it, are gone.
+        Raises AgentNotRegistered, GroupNotFound, TooManyPending, IdempotencyKeyReused where
+        something else was asked for under that key, TypeError where the payload is nothing that
+        JSON can express, and ValueError where the key is none.
         """
+        idempotency = None
+        if idempotency_key is not None:
+            key = rules.idempotency_key(idempotency_key)
+            idempotency = Idempotency(key, fingerprint(order, target))
         now, command_id = self.clock.now(), str(uuid_utils.uuid7())
         # Encoded once and before anything has changed, for all streams.
         frame = frames.event(
@@ -281,8 +303,18 @@ class Node:
             )
         )
         record, facts = self.registry.issue(
-            command_id, order, target, now=now, size=len(frame.plain)
+            command_id,
+            order,
+            target,
+            now=now,
+            size=wire.footprint(frame.plain),
+            idempotency=idempotency,
         )
+        if record.command_id != command_id:
+            log.info("command asked for again", command_id=record.command_id)
+            self.meters.commands_repeated[record.order.type] += 1
+            await self._fan_outs.written_to_all(record.command_id)
+            return views.command(record, self.clock.now())
         self.carry_out(facts)
         fan_out = self._fan_outs.add(command_id, record.agent_ids, frame)
         await self._fan_outs.written(fan_out)
@@ -294,7 +326,7 @@ class Node:
         Raises AgentNotRegistered, CommandNotFound, CommandExpired after the deadline, and
         TypeError where its data is nothing that JSON can express.
         """
-        now, size = self.clock.now(), len(wire.encode(ack))
+        now, size = self.clock.now(), wire.footprint_of(ack)
         delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)
         self.carry_out(facts)
         if delivery.state_at(now) is DeliveryState.EXPIRED:
@@ -368,7 +400,7 @@ class Node:
             if (effect := self._effects.get(type(fact))) is not None:
                 effect(fact)
         for fact in facts:
-            for tell in self._tellers:
+            for tell in self._tellers.get(type(fact), ()):
                 try:
                     tell(fact)
                 except Exception:
@@ -391,6 +423,6 @@ class Node:
         """Write a command to the streams of some of its targets."""
         now = self.clock.now()
         # It may have expired, or been forgotten, since it was issued.
-        reachable = self.registry.reachable(command_id, agent_ids, now=now)
-        if pushed := self.streams.push(frame, reachable):
+        awaited = self.registry.awaited(command_id, agent_ids, now=now)
+        if pushed := self.streams.push(frame, awaited):
             self.carry_out(self.registry.pushed(command_id, pushed, now=now))

@@ -1,4 +1,7 @@
-"""The newest events of the feed, numbered without a gap and encoded once.
+"""The newest events of the feed, numbered without a gap.
+
+Each is encoded once, when somebody wants it: often nobody follows. Those of deliveries are encoded
+at once, since they may be large, and the ring is bounded in bytes.
 
 Whoever follows the feed has a position in it: the id of the last event that was seen. What comes
 after a position can be told as long as the ring reaches back to it.
@@ -14,24 +17,60 @@ import re
 from collections import deque
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 
-from attrs import frozen
+from attrs import define, field
 
 from .. import wire
 from ..core.feed import FeedEvent, FeedType, ResetReason
 from . import frames
 from .news import News
 
+ENCODED_AT_ONCE: Final = frozenset({FeedType.DELIVERY_ACKNOWLEDGED, FeedType.DELIVERY_EXPIRED})
+"""They name up to a thousand agents; others tell of one, or of a command without its payload."""
 
-@frozen(eq=False)
+USUAL_SIZE: Final = 256
+"""Bytes that others are taken for until they are encoded: 150 to 250 with ordinary names."""
+
+
+@define(eq=False)
 class Entry:
-    """One event, ready to be written."""
+    """One event."""
 
+    ring: Ring
     id: int
-    type: FeedType
-    groups: Collection[str]
-    at: datetime
-    content: bytes
+    news: News
+    # As it is written. None until somebody wants it.
+    _content: bytes | None = field(default=None, init=False)
+
+    @property
+    def type(self) -> FeedType:
+        """What it tells of."""
+        return self.news.type
+
+    @property
+    def groups(self) -> Collection[str]:
+        """The groups that it is about."""
+        return self.news.groups
+
+    @property
+    def at(self) -> datetime:
+        """When it happened."""
+        return self.news.data.at
+
+    @property
+    def content(self) -> bytes:
+        """The lines by which it is told."""
+        if self._content is None:
+            content = encode(self.id, self.news)
+            self.ring.size += len(content) - self.size
+            self._content = content
+        return self._content
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, or is taken for."""
+        return USUAL_SIZE if self._content is None else len(self._content)
 
 
 def encode(event_id: int, news: News) -> bytes:
@@ -55,7 +94,7 @@ class Ring:
         self.newest = first_id - 1
         self.limit = limit
         self.limit_bytes = limit_bytes
-        # Bytes of all that is kept.
+        # Bytes of all that is kept; of what was never wanted, about.
         self.size = 0
         self._entries: deque[Entry] = deque()
 
@@ -74,13 +113,14 @@ class Ring:
 
     def append(self, news: News) -> None:
         """Number an event and keep it, and forget what is over the limits."""
-        content = encode(self.newest + 1, news)
-        entry = Entry(self.newest + 1, news.type, news.groups, news.data.at, content)
+        entry = Entry(self, self.newest + 1, news)
         self.newest += 1
         self._entries.append(entry)
-        self.size += len(entry.content)
+        self.size += entry.size
+        if news.type in ENCODED_AT_ONCE:
+            _ = entry.content
         while len(self._entries) > self.limit or self.size > self.limit_bytes:
-            self.size -= len(self._entries.popleft().content)
+            self.size -= self._entries.popleft().size
 
     def find(self, last_event_id: str) -> int | ResetReason:
         """Return the position that a client names, or why it cannot be told what followed."""

@@ -8,7 +8,7 @@ whichever comes first. Their counts are those after all of them, and exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from attrs import define, field
@@ -74,7 +74,7 @@ class Shares:
         self._open: dict[str, OpenCommand] = {}
         # Those with shares that wait, by their ids.
         self._waiting: dict[str, OpenCommand] = {}
-        self._takers: dict[type[events.Event], Callable[[Any], None]] = {
+        self.takers: Mapping[type[events.Event], Callable[[Any], None]] = {
             events.CommandIssued: self._issued,
             events.DeliveryAcknowledged: self._acknowledged,
             events.DeliveriesExpired: self._expired,
@@ -87,7 +87,7 @@ class Shares:
 
     def take(self, fact: events.Event) -> None:
         """Take in a fact, where it is one about deliveries."""
-        if (taker := self._takers.get(type(fact))) is not None:
+        if (taker := self.takers.get(type(fact))) is not None:
             taker(fact)
 
     def tell_all(self) -> None:

@@ -55,6 +55,7 @@ class EventStream(asyncio.Protocol):
     __slots__ = (
         "_chunked",
         "_streams",
+        "behind",
         "stream_id",
         "transport",
         "written",
@@ -70,9 +71,12 @@ class EventStream(asyncio.Protocol):
         self.transport = transport
         self._streams = streams
         self._chunked = chunked
-        # Bytes written so far.
+        # Whether anything waits in this process for longer than it takes to write it; and since
+        # then, how many bytes were written.
+        self.behind = False
         self.written = 0
-        transport.set_write_buffer_limits(high=self.pause_above, low=0)
+        most = min(self.pause_above, streams.max_backlog)
+        transport.set_write_buffer_limits(high=most, low=0)
         transport.set_protocol(self)
         transport.resume_reading()  # it may have been paused for what the client sent after
         self._write(opening())
@@ -94,12 +98,13 @@ class EventStream(asyncio.Protocol):
 
     @property
     def taken(self) -> int:
-        """Bytes that the peer has confirmed: what neither waits here nor in the kernel."""
+        """Bytes that the peer has confirmed since it was behind, more or less a constant."""
         return self.written - self.transport.get_write_buffer_size() - _in_kernel(self.transport)
 
     def _write(self, frame: Frame) -> None:
         content = frame.chunked if self._chunked else frame.plain
-        self.written += len(content)
+        if self.behind:
+            self.written += len(content)
         self.transport.write(content)
 
     # What the transport has to say
@@ -112,11 +117,13 @@ class EventStream(asyncio.Protocol):
         self._streams.lose(self, CloseReason.CLIENT_GONE)
 
     def pause_writing(self) -> None:
-        """Begin to count the time for which the reader is behind."""
+        """Begin to count the time for which the reader is behind, and the bytes."""
+        self.behind = True
         self._streams.stalled(self)
 
     def resume_writing(self) -> None:
         """Stop counting: the reader has caught up."""
+        self.behind = False
         self._streams.recovered(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -179,6 +186,7 @@ class Streams(Generic[S]):
         stream = self._open.pop(stream_id, None)
         if stream is None:
             return False
+        self.removed(stream)
         self._keepalive_due.pop(stream, None)
         self._stalled.pop(stream, None)
         if reason is CloseReason.SLOW_CONSUMER:
@@ -186,6 +194,9 @@ class Streams(Generic[S]):
         else:
             stream.end()
         return True
+
+    def removed(self, stream: S) -> None:
+        """Take note that a stream is open no more, for whoever keeps more of it."""
 
     def worst_backlog(self) -> int:
         """Return how many bytes wait in this process for the stream that is furthest behind.

@@ -12,9 +12,10 @@ from yarl import URL
 from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Welcome
 from ..settings import Settings
 from . import query
+from .answers import Answer, json
 from .body import read_as
 from .keys import NODE
-from .responses import json, json_array
+from .lists import json_array
 
 SLICE: Final = 100
 """Agents that are looked up at a time."""
@@ -27,12 +28,12 @@ async def register(request: web.Request) -> web.Response:
     """``POST /agents/register``: 201 for a new agent, 200 for a known one."""
     registration = await read_as(request, Registration)
     node = request.app[NODE]
-    agent, resumed = node.register(registration)
+    resumed = node.enter(registration)
     welcome = Welcome(
-        agent_id=agent.agent_id,
-        status=agent.status,
+        agent_id=registration.agent_id,
+        status=AgentStatus.LIVE,
         resumed=resumed,
-        sse_endpoint=_stream_address(request, agent.agent_id),
+        sse_endpoint=_stream_address(request, registration.agent_id),
         server_public_key=None,
         config=_config(node.settings),
     )
@@ -42,7 +43,7 @@ async def register(request: web.Request) -> web.Response:
 async def heartbeat(request: web.Request) -> web.Response:
     """``POST /agents/{id}/heartbeat``: 204; any body is ignored."""
     request.app[NODE].heartbeat(request.match_info["agent_id"])
-    return web.Response(status=204)
+    return Answer(status=204)
 
 
 async def show_agent(request: web.Request) -> web.Response:
@@ -53,7 +54,7 @@ async def show_agent(request: web.Request) -> web.Response:
 async def remove_agent(request: web.Request) -> web.Response:
     """``DELETE /agents/{id}``: 204."""
     request.app[NODE].remove(request.match_info["agent_id"])
-    return web.Response(status=204)
+    return Answer(status=204)
 
 
 async def list_agents(request: web.Request) -> web.StreamResponse:

@@ -9,7 +9,7 @@ from aiohttp import web
 from ..node.clock import Clock
 from ..node.node import Node
 from ..settings import Settings
-from . import guard, metrics, routes
+from . import answers, guard, metrics, routes
 from .keys import DOCUMENTS, NODE
 
 
@@ -23,12 +23,13 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     Each has a registry of its own, at hand as ``app[NODE]`` before and while it runs. Settings
     that say where to listen (``host``, ``port``) are for who runs it. ``clock`` is for tests.
     """
-    app = web.Application(middlewares=[guard.guard])
+    app = web.Application()
     app[NODE] = Node(settings or Settings(), clock=clock)
     app[DOCUMENTS] = {}
+    guard.add_to(app)
     routes.add_to(app)
     metrics.add_to(app, {r: routes.template(r.canonical) for r in app.router.resources()})
-    app.on_response_prepare.append(guard.add_headers)
+    app.on_response_prepare.append(answers.on_prepare)
     app.cleanup_ctx.append(_run_node)
     app.on_shutdown.append(_shut_down)
     return app

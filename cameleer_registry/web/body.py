@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TypeVar
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.web import RequestPayloadError
 
 from .. import wire
@@ -45,20 +45,30 @@ async def read(request: web.Request) -> bytes:
     length = request.content_length
     if length is not None and length > settings.max_body:
         raise BodyTooLarge(settings.max_body)
+    content = request.content
     try:
-        async with asyncio.timeout(settings.body_timeout):
-            raw = bytearray()
-            while chunk := await request.content.readany():
-                raw += chunk
-                if len(raw) > settings.max_body:
-                    raise BodyTooLarge(settings.max_body)
-            return bytes(raw)
+        if content.is_eof():  # it came with the head, as most do: there is nothing to wait for
+            raw = content.read_nowait()
+        else:
+            async with asyncio.timeout(settings.body_timeout):
+                raw = await _read_up_to(settings.max_body, content)
     except TimeoutError:
         raise RequestTimeout(
             f"the body did not arrive within {settings.body_timeout:g} seconds"
         ) from None
     except RequestPayloadError:
         raise MalformedJson("the body broke off, or its chunks are wrong") from None
+    if len(raw) > settings.max_body:
+        raise BodyTooLarge(settings.max_body)
+    return raw
+
+
+async def _read_up_to(limit: int, content: StreamReader) -> bytes:
+    """Read all there is, or until it is more than ``limit`` bytes."""
+    raw = bytearray()
+    while len(raw) <= limit and (chunk := await content.readany()):
+        raw += chunk
+    return bytes(raw)
 
 
 async def expect_continue(request: web.Request) -> None:

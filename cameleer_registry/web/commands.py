@@ -7,10 +7,11 @@ from typing import Final
 from aiohttp import web
 
 from ..core.model import Ack, CommandStatus, DeliveryState, Order, Target
-from . import metrics, query
+from . import idempotency, metrics, query
+from .answers import json
 from .body import read_as
 from .keys import NODE
-from .responses import json, json_array
+from .lists import json_array
 
 LOOK_AFTER_CLIENT: Final = 1.0
 """Seconds after which somebody who waits is looked after: aiohttp does not tell who has gone."""
@@ -74,6 +75,9 @@ async def list_of_agent(request: web.Request) -> web.StreamResponse:
 
 async def _issue(request: web.Request, target: Target) -> web.Response:
     node = request.app[NODE]
-    node.check_target(target)
+    key = idempotency.key_of(request)
+    # What was asked for before is answered, too, when there is no such target any more.
+    if key is None or not node.knows_key(key):
+        node.check_target(target)
     order = await read_as(request, Order)
-    return json(await node.issue(order, target), status=202)
+    return json(await node.issue(order, target, idempotency_key=key), status=202)

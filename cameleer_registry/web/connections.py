@@ -16,12 +16,12 @@ import errno
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError
 from aiohttp.web_protocol import RequestHandler
 
 from ..errors import Fault, InvalidRequest, reason_of
 from ..logs import get_logger
-from .guard import complete
+from .answers import complete
 from .problems import problem
 
 log = get_logger(__name__)
@@ -49,6 +49,8 @@ class PoliteConnection(RequestHandler):
         if not isinstance(exc, HttpProcessingError) or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         reason = " ".join(exc.message.split())
+        if isinstance(exc, InvalidURLError):  # which may say no more than the address
+            reason = f"bad address: {reason}"
         log.debug("no HTTP request", reason=reason[:200])
         response = problem(InvalidRequest([Fault("request", reason)]))
         complete(response)

@@ -6,25 +6,25 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from ..errors import (
     CrossSiteRequest,
+    Fault,
     InternalError,
+    InvalidRequest,
     RegistryError,
     UnsupportedProtocolVersion,
 )
 from ..logs import get_logger
 from . import console, documentation
+from .answers import SUPPORTED_VERSIONS, VERSION_HEADER
 from .health import PROBES
 from .keys import NODE
 from .metrics import arrived, show_metrics
 from .problems import from_aiohttp, problem
 
 log = get_logger(__name__)
-
-VERSION_HEADER: Final = "X-Cameleer-Protocol-Version"
-SUPPORTED_VERSIONS: Final = ("1",)
 
 SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -36,50 +36,71 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Check a request, have it handled, and turn every refusal into a problem."""
-    arrived(request)
-    try:
-        check_version(request)
-        check_site(request)
-        return await handler(request)
-    except RegistryError as error:
-        return problem(error)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
-        return from_aiohttp(error, request)
-    except Exception as error:
-        if isinstance(error, ConnectionError) and _is_gone(request):
-            return web.Response()  # to nobody: aiohttp drops it
-        log.exception("a request failed", method=request.method, path=request.path)
-        if request.writer.output_size > 0 and request.transport is not None:
-            request.transport.abort()  # an answer has begun, and no other can follow in it
-        return problem(InternalError("the server's log has the details"))
+def add_to(app: web.Application) -> None:
+    """Guard an application, which has its node by now."""
+    settings = app[NODE].settings
+    version_required, public_url = settings.require_protocol_version, settings.public_url
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Check a request, have it handled, and turn every refusal into a problem."""
+        arrived(request)
+        if reason := no_http(request):
+            return refuse_connection(request, reason)
+        try:
+            check_version(request, required=version_required)
+            check_site(request, public_url)
+            return await handler(request)
+        except RegistryError as error:
+            return problem(error)
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+            return from_aiohttp(error, request)
+        except Exception as error:
+            if isinstance(error, ConnectionError) and _is_gone(request):
+                return web.Response()  # to nobody: aiohttp drops it
+            log.exception("a request failed", method=request.method, path=request.path)
+            if request.writer.output_size > 0 and request.transport is not None:
+                request.transport.abort()  # an answer has begun, and no other can follow in it
+            return problem(InternalError("the server's log has the details"))
+
+    app.middlewares.append(guard)
 
 
 def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Add what every response carries, when it is about to be written."""
-    complete(response)
+def no_http(request: web.Request) -> str | None:
+    """Return why a request that aiohttp has let through is none, or None where it is one.
+
+    Of HTTP/0.9 and 2.0 its parser reads a head as it reads that of 1.1, and an empty
+    Transfer-Encoding it reads as if there were none (RFC 9112, sections 2.3 and 6.3).
+    """
+    if request._message.version not in (HttpVersion11, HttpVersion10):
+        return "only HTTP/1.1 and HTTP/1.0 are spoken here"
+    if request.headers.get(hdrs.TRANSFER_ENCODING) == "":
+        return "Transfer-Encoding is empty"
+    return None
 
 
-def complete(response: web.StreamResponse) -> None:
-    """Add what every response carries."""
-    headers = response.headers
-    headers[VERSION_HEADER] = SUPPORTED_VERSIONS[-1]
-    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+def refuse_connection(request: web.Request, reason: str) -> web.Response:
+    """Refuse what is no HTTP request, and whatever follows on its connection."""
+    # aiohttp answers in the version of the request, which it keeps as soon as anybody has asked.
+    request._version = HttpVersion11
+    response = problem(InvalidRequest([Fault("request", reason)]))
+    response.force_close()
+    return response
 
 
-def check_version(request: web.Request) -> None:
+def check_version(request: web.Request, *, required: bool) -> None:
     """Refuse a protocol version that is not spoken here; raises UnsupportedProtocolVersion.
 
     Not from an orchestrator's probes, from Prometheus, or from a browser that opens a page: they
     speak none. Nor is one required where there is nothing that could be spoken to.
     """
-    versions = request.headers.getall(VERSION_HEADER, [])
+    versions = request.headers.getall(VERSION_HEADER, ())
+    if not versions and not required:
+        return
     unsupported = [version for version in versions if version not in SUPPORTED_VERSIONS]
     if request.match_info.handler in _UNVERSIONED or (versions and not unsupported):
         return
@@ -87,14 +108,12 @@ def check_version(request: web.Request) -> None:
         asked = f"protocol version {unsupported[0]!r} is not supported"
     elif isinstance(request.match_info.http_exception, web.HTTPNotFound):
         return
-    elif request.app[NODE].settings.require_protocol_version:
-        asked = f"the header {VERSION_HEADER} is required"
     else:
-        return
+        asked = f"the header {VERSION_HEADER} is required"
     raise UnsupportedProtocolVersion(f"{asked}; supported: {', '.join(SUPPORTED_VERSIONS)}")
 
 
-def check_site(request: web.Request) -> None:
+def check_site(request: web.Request, public_url: str | None) -> None:
     """Refuse changes that a browser asks for on behalf of another site.
 
     Bodies are read whatever their Content-Type, so a page anywhere could make its visitors send
@@ -111,7 +130,6 @@ def check_site(request: web.Request) -> None:
     origin = headers.get(hdrs.ORIGIN)
     if origin is None:
         return
-    public_url = request.app[NODE].settings.public_url
     if not _is_host(origin, headers.get(hdrs.HOST, "")) and not (
         public_url and _is_host(origin, urlsplit(public_url).netloc)
     ):

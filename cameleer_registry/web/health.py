@@ -7,8 +7,8 @@ from typing import Final, Literal
 from aiohttp import web
 from attrs import frozen
 
+from .answers import json
 from .keys import NODE
-from .responses import json
 
 
 @frozen

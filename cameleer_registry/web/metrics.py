@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures.thread  # noqa: F401 - asyncio imports it for the first thread: see below
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from aiohttp import hdrs, web
+from attrs import define, field
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
 from prometheus_client.metrics_core import Metric
@@ -35,6 +36,16 @@ _ARRIVED = web.RequestKey("cameleer_registry.arrived", float)
 """When a request's head had arrived, on the clock of the loop. Absent where it does not matter."""
 
 
+@define(eq=False)
+class Answers:
+    """What was answered to one method on one address."""
+
+    method: str
+    route: str
+    by_status: dict[int, int] = field(factory=dict)
+    seconds: Histogram = field(factory=partial(Histogram, REQUEST_SECONDS))
+
+
 class HttpMeter(Collector):
     """Counts answers by method, address and status, and how long they took to begin.
 
@@ -44,22 +55,33 @@ class HttpMeter(Collector):
 
     def __init__(self, routes: Mapping[web.AbstractResource, str]) -> None:
         self._routes = routes
-        self._answers: Counter[tuple[str, str, int]] = Counter()
-        self._seconds: dict[tuple[str, str], Histogram] = {}
+        self._answers: dict[tuple[str, str], Answers] = {}
+        # The same by what is at hand when an answer is about to be written, for all that HTTP and
+        # this application know.
+        self._known: dict[tuple[str, web.AbstractResource | None], Answers] = {}
 
-    async def count(self, request: web.Request, response: web.StreamResponse) -> None:
+    def count(self, request: web.Request, status: int) -> None:
         """Count an answer whose head is about to be written."""
         if request.transport is None:
             return  # there is nobody to answer any more
-        method = request.method if request.method in hdrs.METH_ALL else OTHER
-        resource = request.match_info.route.resource
-        route = OTHER if resource is None else self._routes.get(resource, OTHER)
-        self._answers[method, route, response.status] += 1
+        method, resource = request.method, request.match_info.route.resource
+        answers = self._known.get((method, resource)) or self._answers_to(method, resource)
+        answers.by_status[status] = answers.by_status.get(status, 0) + 1
         if (arrived := request.get(_ARRIVED)) is not None:
-            seconds = self._seconds.get((method, route))
-            if seconds is None:
-                seconds = self._seconds[method, route] = Histogram(REQUEST_SECONDS)
-            seconds.observe(asyncio.get_running_loop().time() - arrived)
+            answers.seconds.observe(asyncio.get_running_loop().time() - arrived)
+
+    def _answers_to(self, method: str, resource: web.AbstractResource | None) -> Answers:
+        known = method in hdrs.METH_ALL and (resource is None or resource in self._routes)
+        labels = (
+            method if method in hdrs.METH_ALL else OTHER,
+            OTHER if resource is None else self._routes.get(resource, OTHER),
+        )
+        answers = self._answers.get(labels)
+        if answers is None:
+            answers = self._answers[labels] = Answers(*labels)
+        if known:
+            self._known[method, resource] = answers
+        return answers
 
     def collect(self) -> Iterator[Metric]:
         """Make metrics of what was counted."""
@@ -67,8 +89,9 @@ class HttpMeter(Collector):
             "cameleer_http_requests_total",
             "Requests answered.",
             {
-                (method, route, str(status)): n
-                for (method, route, status), n in self._answers.items()
+                (*labels, str(status)): n
+                for labels, answers in self._answers.items()
+                for status, n in answers.by_status.items()
             },
             "method",
             "route",
@@ -77,7 +100,11 @@ class HttpMeter(Collector):
         yield histogram(
             "cameleer_http_request_duration_seconds",
             "Seconds from the arrival of a request's head to the beginning of its answer.",
-            self._seconds,
+            {
+                labels: answers.seconds
+                for labels, answers in self._answers.items()
+                if any(answers.seconds.counts)
+            },
             "method",
             "route",
         )
@@ -135,7 +162,6 @@ METRICS = web.AppKey("cameleer_registry.metrics", Metrics)
 def add_to(app: web.Application, routes: Mapping[web.AbstractResource, str]) -> None:
     """Meter an application; ``routes`` are its addresses, as they are to be called."""
     app[METRICS] = Metrics(app[NODE], routes)
-    app.on_response_prepare.append(app[METRICS].http.count)
 
 
 def arrived(request: web.Request) -> None:

@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from ..errors import MethodNotAllowed, NotFound, RegistryError
+from .answers import Answer
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -19,10 +20,11 @@ who were refused together do not come back together."""
 
 def problem(error: RegistryError) -> web.Response:
     """Return the response that tells of a refusal."""
-    response = web.Response(
+    response = Answer(
+        # What a client sent may be quoted in here: lone surrogates of an address, and whatever
+        # could steer the terminal, or turn the text, of whoever reads it.
+        orjson.dumps(_printable(details(error))),
         status=error.status,
-        # What a client sent may be quoted in here, lone surrogates of an address included.
-        body=orjson.dumps(_printable(details(error))),
         content_type=MEDIA_TYPE,
     )
     if error.status == web.HTTPServiceUnavailable.status_code:
@@ -63,10 +65,14 @@ def from_aiohttp(
 def _printable(value: Any) -> Any:
     match value:
         case str():
-            return value.encode("utf-8", "backslashreplace").decode()
+            return value if value.isprintable() else "".join(map(_escaped, value))
         case dict():
             return {key: _printable(inner) for key, inner in value.items()}
         case list():
             return [_printable(inner) for inner in value]
         case _:
             return value
+
+
+def _escaped(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode()

@@ -44,6 +44,9 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
 the streams: aiohttp would open one to answer. What is said of each, to machines, stands in
 :mod:`~cameleer_registry.web.openapi.operations`."""
 
+BUSIEST: Final = (agents.heartbeat, commands.acknowledge)
+"""Added first: among addresses that begin alike, aiohttp tries one after the other."""
+
 STREAMS: Final[tuple[Handler, ...]] = (streams.stream_events, feed.stream_feed)
 
 PAGES: Final[tuple[tuple[str, str, Handler], ...]] = (
@@ -65,7 +68,8 @@ def template(path: str) -> str:
 
 def add_to(app: web.Application) -> None:
     """Add every address to an application."""
-    for method, path, handler in ROUTES + PAGES:
+    routes = sorted(ROUTES + PAGES, key=lambda route: route[2] not in BUSIEST)
+    for method, path, handler in routes:
         name = "agents" if handler is agents.list_agents else None  # others point there
         route = app.router.add_route(
             method, path, handler, name=name, expect_handler=expect_continue

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from cameleer_registry import Settings
 
-from ..processes import run
+from ..processes import PROGRAM, environment, run
 from ..support import Served, serving, streaming
-from ..terminal import terminal
+from ..terminal import in_terminal, terminal
 
 HOSTILE = "[b]:x:\u202e"
 LONG = "a" + "-very" * 24 + "-long"
@@ -158,10 +159,29 @@ async def test_agents_in_a_terminal() -> None:
             assert 0 == await shown.ended()
             head, *rows, totals = shown.text.splitlines()
             assert ["AGENT", "GROUP", "STATUS", "CONNECTED", "VERSION", "HEARTBEAT"] == head.split()
-            assert rows[0].endswith("LIVE    yes        vvvvvvvvvvvvvvv…  0 s ago")
+            assert re.search("LIVE    yes        vvvvvvvvvvvvvvv…  [0-9]+ s ago$", rows[0])
             assert LONG == "".join(row.split()[0] for row in rows)
             assert "green" == shown.colour_of("LIVE")
             assert "1 agent: 1 LIVE, 0 STALE, 0 DEAD; 1 connected" == totals
+
+
+@pytest.mark.parametrize(
+    ("columns", "head"),
+    [
+        (60, "AGENT GROUP STATUS CONNECTED HEARTBEAT"),
+        (40, "AGENT GROUP STATUS CONNECTED"),
+        (25, "AGENT GROUP STATUS"),
+    ],
+)
+async def test_agents_in_a_narrow_terminal(columns: int, head: str, served: Served) -> None:
+    """Less is told of them, but always of whom."""
+    await served.register("order-1", "orders", version="v" * 256)
+    ask = (*PROGRAM, "agents", "--url", served.url)
+    async with in_terminal(*ask, env=environment(TERM="xterm"), columns=columns) as shown:
+        assert 0 == await shown.ended()
+        first, row, *_ = shown.text.splitlines()
+    assert head == " ".join(first.split())
+    assert "order-1" == row.split()[0]
 
 
 async def test_a_terminal_without_colours(served: Served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shlex
 import signal
@@ -140,6 +141,8 @@ async def test_something_else_answers() -> None:
         (["agents", "--status", "ASLEEP"], "'ASLEEP' is not one of"),
         (["agents", "--sort"], "No such option"),
         (["agents", "a"], "unexpected extra argument"),
+        (["agnets"], "No such command 'agnets'"),
+        (["send"], "Missing argument 'TYPE'. Choose from: config-update, deep-trace, replay"),
         (["agent"], "Missing argument 'ID'"),
         (["--url", "http://x"], "Missing command"),
     ],
@@ -193,6 +196,39 @@ async def test_what_cannot_be_written(served: Served) -> None:
         )
         _, err = await within(process.communicate())
     assert (1, b"cameleer-registry: No space left on device\n") == (process.returncode, err)
+
+
+async def through_a_shell(script: str, *args: str) -> tuple[int | None, bytes, bytes]:
+    """Run the command line as a shell script has it (``"$@"``)."""
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", script, "sh", *PROGRAM, *args, env=environment(), stdout=PIPE, stderr=PIPE
+    )
+    out, err = await within(process.communicate())
+    return process.returncode, out, err
+
+
+async def test_streams_that_are_closed(served: Served) -> None:
+    """It does what it is told, as well as it can."""
+    ask = ("agent", "nobody", "--url", served.url)
+    assert (0, b"", b"") == await through_a_shell('"$@" >&-', "agents", "--url", served.url)
+    assert (3, b"", b"") == await through_a_shell('"$@" 2>&-', *ask)
+    send = ("send", "replay", "--all", "--yes", "--payload", "-", "--url", served.url)
+    status, _, err = await through_a_shell('"$@" <&-', *send)
+    assert (2, True) == (status, b"standard input: expected an object, got nothing" in err)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+async def test_characters_that_the_encoding_does_not_have(encoding: str, served: Served) -> None:
+    """They are escaped, in JSON as JSON has it."""
+    name = "Snow ☃ \U0001f42a"
+    await served.register("a", name=name)
+    ask = ("agent", "a", "--url", served.url)
+    status, out, err = await run(*ask, PYTHONIOENCODING=encoding)
+    assert (0, "") == (status, err)
+    assert r"Snow \u2603 \U0001f42a" in out
+    status, out, err = await run(*ask, "--json", PYTHONIOENCODING=encoding)
+    assert (0, "") == (status, err)
+    assert name == json.loads(out)["name"]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

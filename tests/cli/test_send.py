@@ -90,6 +90,17 @@ async def test_sending(args: list[str], targets: list[str], served: Served) -> N
     assert set() == command_ids
 
 
+async def test_sending_again(served: Served) -> None:
+    """With the same key it is the same command, and another one with it is refused."""
+    args = ["--agent", "a", "--idempotency-key", "rollout 7"]
+    first, again = [await sending(served, "replay", *args) for _ in range(2)]
+    assert (0, first) == (again[0], again)
+    assert 1 == len(served.node.agent_deliveries("a"))
+    status, out, err = await sending(served, "deep-trace", *args)
+    assert (3, "") == (status, out)
+    assert "under the key 'rollout 7' another command was asked for" in err
+
+
 async def test_sending_as_json(served: Served) -> None:
     """The command as the server answered."""
     status, out, err = await sending(served, "replay", "--agent", "a", "--json")
@@ -127,7 +138,7 @@ async def test_payloads(
         ('{"a": 1,\n "b" 2}', "line 2 column 6"),
         ("[1]", "expected an object, got an array"),
         ("null", "expected an object, got null"),
-        ("", "the body is missing"),
+        ("", "expected an object, got nothing"),
         ('{"a": 18446744073709551616}', "$.a: integers must fit into 64 bits"),
         ('{"a": NaN}', "line 1 column 7"),
         ("@none.json", "cannot read none.json: No such file or directory"),
@@ -159,6 +170,8 @@ def test_a_payload_that_is_none(
         (["replay", "--all", "--agent", "a", "--yes"], "say one of"),
         (["reboot", "--all"], "'reboot' is not one of 'config-update', 'deep-trace', 'replay'"),
         (["replay", "--agent", "a", "--wait", "soon"], "expected seconds, or a duration"),
+        (["replay", "--agent", "a", "--idempotency-key", ""], "expected 1 to 255 characters"),
+        (["replay", "--agent", "a", "--idempotency-key", "clé"], "printable ASCII only"),
         (["replay", "--all"], "--all needs --yes where nobody can be asked"),
         (["replay", "--all", "--json"], "--all needs --yes where nobody can be asked"),
     ],
@@ -302,19 +315,26 @@ async def test_a_server_that_is_lost_meanwhile() -> None:
     """Status 3; what was sent is named, so that it can be asked for."""
     async with server() as lost, lost.client() as client:
         await client.post("/agents/register", json={"agentId": "a", "group": "g"})
-        sent = asyncio.create_task(
-            run("send", "replay", "--agent", "a", "--wait", "60", "--url", lost.url)
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAM,
+            *("send", "replay", "--agent", "a", "--wait", "60", "--url", lost.url),
+            env=environment(),
+            stdout=PIPE,
+            stderr=PIPE,
         )
-        async with asyncio.timeout(20):
-            while not (told := (await client.get("/agents/a/commands")).json()):
-                pass
-        await asyncio.sleep(0.2)  # until it waits
-        lost.process.kill()
-        status, out, err = await sent
-    command_id = told[0]["commandId"]
-    assert (3, f"command\t{command_id}") == (status, out.splitlines()[0])
-    assert err.startswith("cameleer-registry: cannot reach ")
-    assert err.endswith(f"; command {command_id} was sent\n")
+        try:
+            assert process.stdout is not None
+            first = (await within(process.stdout.readline())).decode()  # it waits, or is about to
+            [sent] = (await client.get("/agents/a/commands")).json()
+            assert f"command\t{sent['commandId']}\n" == first
+            lost.process.kill()
+            _, raw = await within(process.communicate())
+        finally:
+            if process.returncode is None:
+                process.kill()
+    assert 3 == process.returncode
+    assert raw.startswith(b"cameleer-registry: cannot reach ")
+    assert raw.endswith(f"; command {sent['commandId']} was sent\n".encode())
 
 
 async def test_command(served: Served) -> None:

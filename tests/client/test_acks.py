@@ -7,16 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from cameleer_registry import Ack, Order, Registration, Target
+from cameleer_registry import Ack, CommandStatus, Order, Registration, Target
 from cameleer_registry.client.acks import Acks
 from cameleer_registry.client.connection import Connection
 from cameleer_registry.client.membership import Membership
 from cameleer_registry.client.server_clock import ServerClock
 
-from ..support import Served, within
+from ..support import Served, running, within
 
-SOON = datetime.now(UTC) + timedelta(minutes=1)
+SOON = datetime.now(UTC) + timedelta(hours=1)
 
 
 async def test_a_404_says_that_the_agent_is_not_known(
@@ -36,3 +37,25 @@ async def test_a_404_says_that_the_agent_is_not_known(
         assert not served.node.agent("a").connected
         assert "acknowledgement lost" in caplog.text
         keeping.cancel()
+
+
+async def test_a_page_is_no_confirmation(served: Served) -> None:
+    """A proxy that greets whoever comes has told the registry nothing: it is tried again."""
+    answers: list[web.Response] = [web.Response(text="<h1>Welcome</h1>")]
+
+    async def answer(request: web.Request) -> web.Response:
+        if answers:
+            return answers.pop()
+        told = await served.request("POST", request.path.removeprefix("/api/v1"))
+        return web.Response(status=told.status, body=told.body)
+
+    app = web.Application()
+    app.router.add_post("/{any:.*}", answer)
+    await served.register("a")
+    command = await served.node.issue(Order(type="replay"), Target.agent("a"))
+    async with running(app) as (host, port), Connection(f"http://{host}:{port}") as connection:
+        declared: dict[str, Any] = {"agent_id": "a", "group": "g"}
+        clock = ServerClock()
+        membership = Membership(connection, Registration(**declared), clock)
+        await Acks(connection, "a", membership, clock).send(command.command_id, Ack(), SOON)
+    assert CommandStatus.ACKNOWLEDGED is served.node.command(command.command_id).status

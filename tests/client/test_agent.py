@@ -7,6 +7,7 @@ import logging
 import random
 import signal
 import threading
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -31,11 +32,11 @@ from .support import VirtualServerClock, connected, echoing, proxy, running_agen
 ORDER = Order(type="config-update")
 
 
-async def issue(served: Served, seconds: float = 20, **payload: Any) -> Any:
+async def issue(served: Served, type: str = "config-update", **payload: Any) -> Any:
     """Send a command to the agent, wait for its end, and return the delivery."""
-    order = Order(type="config-update", payload=payload)
+    order = Order(type=type, payload=payload)
     command = await served.node.issue(order, Target.agent("a"))
-    await within(served.node.wait(command.command_id, seconds), seconds + 5)
+    await within(served.node.wait(command.command_id, 20), 25)
     [delivery] = served.node.deliveries(command.command_id)
     return delivery
 
@@ -111,12 +112,24 @@ async def test_a_registration_that_is_refused_for_good(monkeypatch: pytest.Monke
         assert [] == served.node.agents()
 
 
+class Speechless(Exception):
+    """One of whose making something went wrong."""
+
+    def __repr__(self) -> str:
+        raise AttributeError("reason")
+
+    __str__ = __repr__
+
+
 @pytest.mark.parametrize(
     ("raised", "message"),
     [
         (ValueError("no such revision"), "no such revision"),
         (KeyError("revision"), "KeyError('revision')"),
         (RuntimeError(), "RuntimeError()"),
+        (ValueError("caf\udce9"), "caf\\udce9"),
+        (ValueError("long" * 2001), "long" * 2000 + "…"),
+        (Speechless(), "Speechless"),
         (asyncio.CancelledError(), "the handler was cancelled"),
     ],
 )
@@ -128,11 +141,15 @@ async def test_a_handler_that_fails(served: Served, raised: BaseException, messa
     async def fail(_command: CommandEvent) -> None:
         raise raised
 
+    @agent.on("replay")
+    def fail_in_a_thread(_command: CommandEvent) -> None:
+        raise raised
+
     async with running_agent(agent):
         await connected(served)
-        for _ in range(2):
+        for kind in ("config-update", "replay", "config-update"):
             expected = Ack(status=Outcome.FAILURE, message=message)
-            assert expected == (await issue(served)).result
+            assert expected == (await issue(served, type=kind)).result
 
 
 @pytest.mark.parametrize(
@@ -204,6 +221,27 @@ async def test_a_plain_function_runs_in_a_thread(served: Served) -> None:
         await connected(served)
         assert Ack(data="done") == (await issue(served)).result
     assert threading.main_thread() not in threads
+
+
+async def test_plain_functions_hold_up_nothing_but_themselves(served: Served) -> None:
+    """As many block as may at a time; what else needs a thread, like looking up a host, has one."""
+    number = 40  # more than asyncio has threads, unless there are many processors
+    agent = Agent(served.url, agent_id="a", group="g", max_concurrent=number)
+    all_there, goes_on = threading.Barrier(number + 1), threading.Event()
+
+    @agent.on("config-update")
+    def block(_command: CommandEvent) -> None:
+        all_there.wait(20)
+        goes_on.wait(20)
+
+    async with running_agent(agent):
+        await connected(served)
+        commands = [await served.node.issue(ORDER, Target.agent("a")) for _ in range(number)]
+        await within(asyncio.to_thread(all_there.wait, 20))
+        await within(asyncio.to_thread(goes_on.set))
+        for command in commands:
+            done = await within(served.node.wait(command.command_id, 20))
+            assert CommandStatus.ACKNOWLEDGED is done.status
 
 
 async def test_declaring_anew(served: Served) -> None:
@@ -387,6 +425,28 @@ async def test_it_waits_as_long_as_the_server_said(monkeypatch: pytest.MonkeyPat
 
 
 @virtual_time
+async def test_streams_that_break_at_once() -> None:
+    """They are opened ever more rarely, as where they cannot be opened at all."""
+    async with serving(clock=virtual_clock()) as served, proxy(served) as network:
+        agent, _ = echoing(network.url, clock=VirtualServerClock())
+        opened = []
+        async with running_agent(agent):
+            for _ in range(20):
+                while not agent.connected:  # noqa: ASYNC110 - nothing tells when it is
+                    await asyncio.sleep(0.5)
+                opened.append(asyncio.get_running_loop().time())
+                network.cut()
+                await eventually(lambda: not agent.connected)
+            pauses = [later - earlier for earlier, later in pairwise(opened)]
+            assert 10 < sum(pauses[8:]) / len(pauses[8:]) <= 61
+            await asyncio.sleep(120)
+            assert agent.connected
+            network.cut()
+            await eventually(lambda: not agent.connected)
+            await connected(served, seconds=11)
+
+
+@virtual_time
 async def test_two_processes_under_one_id() -> None:
     """They take the stream from each other ever more rarely, and nobody else is troubled."""
     async with serving(clock=virtual_clock()) as served:
@@ -537,12 +597,17 @@ async def test_sigterm_is_for_all_agents_of_a_process(served: Served) -> None:
 async def test_stopping_what_does_not_end(served: Served) -> None:
     """It is cut off after its grace and answered as a failure; what has not begun stays pending."""
     agent = Agent(served.url, agent_id="a", group="g", max_concurrent=1, grace=0.05)
-    agent.on("config-update")(lambda _command: asyncio.Event().wait())
+    begun = asyncio.Event()
+
+    @agent.on("config-update")
+    async def never_end(_command: CommandEvent) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
     task = asyncio.create_task(agent.run())
     await connected(served)
     commands = [await served.node.issue(ORDER, Target.agent("a")) for _ in range(2)]
-    await eventually(lambda: served.node.command(commands[1].command_id).connected_count)
-    await asyncio.sleep(0.1)
+    await within(begun.wait())
     agent.stop()
     await within(task)
     [cut_off], [left] = (served.node.deliveries(command.command_id) for command in commands)
@@ -559,6 +624,31 @@ async def test_nothing_is_left_when_it_has_ended(served: Served) -> None:
         await issue(served)
     await eventually(lambda: len(served.node.streams) == 0)
     await eventually(lambda: asyncio.all_tasks() <= before)
+
+
+@pytest.mark.parametrize("ticks", range(4))
+async def test_cancelled_twice(served: Served, ticks: int) -> None:
+    """Whoever does not wait for its end is left with nothing that goes on either."""
+    agent, begun = Agent(served.url, agent_id="a", group="g"), asyncio.Event()
+
+    @agent.on("config-update")
+    async def never_end(_command: CommandEvent) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(agent.run())
+    await connected(served)
+    await served.node.issue(ORDER, Target.agent("a"))
+    await within(begun.wait())
+    task.cancel()
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await within(task)
+    commands = [task for task in asyncio.all_tasks() - before if "command" in task.get_name()]
+    assert [] == commands
 
 
 async def test_the_log_names_the_agent(served: Served, caplog: pytest.LogCaptureFixture) -> None:

@@ -66,6 +66,13 @@ async def test_delays_grow_at_random() -> None:
         assert max(of_this_number) - min(of_this_number) > (most - 2) / 2, "spread over the range"
 
 
+async def test_there_is_always_chance_in_it() -> None:
+    """Also where the least is longer than the longest should be: many wait for the same server."""
+    delays = [(await persist(Failing(1), least=lambda: 90.0))[1][0] for _ in range(50)]
+    assert all(90 <= delay <= 180 for delay in delays)
+    assert max(delays) - min(delays) > 45
+
+
 async def test_what_the_server_says_counts() -> None:
     """A Retry-After is followed to the letter: the server has drawn it at random."""
     full = RegistryError.told(
@@ -73,6 +80,8 @@ async def test_what_the_server_says_counts() -> None:
     )
     assert isinstance(full, AtCapacity)
     assert [17, 17] == (await persist(Failing(2, full)))[1]
+    full.retry_after = 0.0
+    assert all(2 <= delay for delay in (await persist(Failing(8, full)))[1]), "some rest"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +122,7 @@ async def test_it_ends_when_no_time_is_left() -> None:
     call, loop = Failing(math.inf), asyncio.get_running_loop()
     with pytest.raises(ServerUnreachable):
         await persist(call, most=lambda: 5.0, seconds_left=lambda: 1060 - loop.time())
-    assert call.calls[-1] < 60
+    assert 58 <= call.calls[-1] < 60, "but for as long as the least delay leaves any"
     assert loop.time() - 1000 == call.calls[-1]
     assert len(call.calls) > 10
 

@@ -185,6 +185,23 @@ async def test_an_end_that_nobody_hears(caplog: pytest.LogCaptureFixture) -> Non
     assert "command left without an answer" in caplog.text
 
 
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("after", [1, 6])
+async def test_an_end_that_is_cut_short(after: float) -> None:
+    """Whoever waits for it is cancelled, in the grace or in the last words: nothing goes on."""
+    desk = Desk(takes=100)
+    desk.answering_takes = 100
+    for number in range(3):
+        desk.inbox.offer(command(number))
+    await asyncio.sleep(1)
+    end = asyncio.create_task(desk.inbox.close(5))
+    await asyncio.sleep(after)
+    end.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await end
+    assert 0 == desk.side_by_side
+
+
 async def test_an_answer_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     """A defect of ours is in the log, and the inbox goes on."""
     desk = Desk()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -17,10 +18,12 @@ from cameleer_registry import (
     Ack,
     AgentNotRegistered,
     AgentStatus,
+    AtCapacity,
     CommandNotFound,
     CommandStatus,
     DeliveryState,
     GroupNotFound,
+    IdempotencyKeyReused,
     InvalidRequest,
     MethodNotAllowed,
     Outcome,
@@ -35,7 +38,7 @@ from cameleer_registry import (
 from cameleer_registry.client import Operator
 from cameleer_registry.client import operator as module
 
-from ..support import Served, eventually, running, serving, within
+from ..support import Served, connected, eventually, running, serving, within
 
 
 @pytest.fixture
@@ -179,10 +182,39 @@ async def test_nobody_listens() -> None:
     assert "cannot reach http://127.0.0.1:1: Connection refused" == str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:8081", "ftp://x", "", "//x", "http://"])
-def test_an_address_that_is_none(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://somebody:secret@127.0.0.1:1/", "http://127.0.0.1:1: Connection refused"),
+        (" http://127.0.0.1:1/a b//\n", "http://127.0.0.1:1/a%20b: Connection refused"),
+        ("http://a..b", "http://a..b: encoding with 'idna' codec failed"),
+    ],
+)
+async def test_how_an_address_is_told(url: str, told: str) -> None:
+    """Without the password in it, which is none of a log's business."""
+    async with Operator(url) as operator:
+        with pytest.raises(ServerUnreachable) as caught:
+            await operator.agents()
+    assert str(caught.value).startswith(f"cannot reach {told}")
+
+
+async def test_no_tls(served: Served) -> None:
+    """It is not told by a number that means something else elsewhere."""
+    async with Operator(served.url.replace("http:", "https:")) as operator:
+        with pytest.raises(ServerUnreachable, match=r": TLS: [a-z ]+$"):
+            await operator.agents()
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        *((url, "such as") for url in ("localhost:8081", "ftp://x", "", "//x", "http://")),
+        *((url, "without a query") for url in ("http://x/?y=1", "http://x?", "http://x/#y")),
+    ],
+)
+def test_an_address_that_is_none(url: str, complaint: str) -> None:
     """It is refused at once."""
-    with pytest.raises(ValueError, match="expected an address such as"):
+    with pytest.raises(ValueError, match=f"expected an address {complaint}"):
         Operator(url)
 
 
@@ -235,6 +267,14 @@ def answering(response: Any) -> web.Application:
         ({"status": 404, "text": '{"type": "about:blank", "title": "", "detail": ""}'}, "404"),
         ({"status": 400, "text": '{"type": "urn:cameleer:problem:x"}'}, "400"),
         ({"status": 400, "text": "[]"}, "400"),
+        (
+            {
+                "status": 400,
+                "text": '{"type": "urn:cameleer:problem:x", "title": "", "detail": %s}'
+                % ("[" * 1000 + "]" * 1000),
+            },
+            "400",
+        ),
     ],
 )
 async def test_something_else_answers(response: dict[str, Any], complaint: str) -> None:
@@ -247,17 +287,41 @@ async def test_something_else_answers(response: dict[str, Any], complaint: str) 
     assert "\n" not in str(caught.value)
 
 
-async def test_a_problem_of_tomorrow() -> None:
-    """It is told in its own words, with what is known of it."""
+async def test_something_else_deletes_nothing() -> None:
+    """A page of a proxy, say, which it sends for every address, is no answer."""
+    async with (
+        running(answering(web.Response(text="<h1>Welcome</h1>"))) as (host, port),
+        Operator(f"http://{host}:{port}") as operator,
+    ):
+        with pytest.raises(UnexpectedAnswer, match="no registry's"):
+            await operator.delete("a")
+
+
+@pytest.mark.parametrize("said", ["soon", "inf", "nan", "1e999", "Wed, 21 Oct 2026 07:28:00 GMT"])
+async def test_a_retry_after_that_is_no_time(said: str) -> None:
+    """It is as if nothing had been said."""
+    body = {"type": "urn:cameleer:problem:at-capacity", "title": "Full", "detail": "full"}
+    answer = web.Response(status=503, body=json.dumps(body), headers={"Retry-After": said})
+    async with running(answering(answer)) as (host, port), Operator(f"http://{host}:{port}") as it:
+        with pytest.raises(AtCapacity) as caught:
+            await it.agents()
+    assert None is caught.value.retry_after
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("7", 7), ("-1", 0), ("inf", None), ("nan", None), ("soon", None)]
+)
+async def test_a_problem_of_tomorrow(said: str, seconds: float | None) -> None:
+    """It is told in its own words, with what is known of it; nobody waits for ever."""
     body = {"type": "urn:cameleer:problem:tea", "title": "Tea", "detail": "no coffee"}
-    answer = web.Response(status=418, body=json.dumps(body), headers={"Retry-After": "7"})
+    answer = web.Response(status=418, body=json.dumps(body), headers={"Retry-After": said})
     async with running(answering(answer)) as (host, port):
         operator = Operator(f"http://{host}:{port}")
         async with operator:
             with pytest.raises(RegistryError, match="no coffee") as caught:
                 await operator.agents()
     error = caught.value
-    assert ("tea", 418, 7.0) == (error.code, error.status, error.retry_after)
+    assert ("tea", 418, seconds) == (error.code, error.status, error.retry_after)
     assert MethodNotAllowed is not type(error)
 
 
@@ -318,3 +382,62 @@ async def test_connections_are_shared(served: Served, operator: Operator) -> Non
     before = asyncio.all_tasks()
     await operator.__aexit__(None, None, None)
     await eventually(lambda: asyncio.all_tasks() <= before)
+
+
+async def test_a_command_is_sent_again_where_the_connection_breaks(
+    served: Served, operator: Operator
+) -> None:
+    """Once, and is issued once; each call is a command of its own."""
+    await served.register("a")
+    async with breaking(served, times=1) as (url, keys), Operator(url) as other:
+        first = await other.send("replay", Target.agent("a"))
+        second = await other.send("replay", Target.agent("a"))
+    issued = [delivery.command_id for delivery in served.node.agent_deliveries("a")]
+    assert [second.command_id, first.command_id] == issued
+    assert keys[0] == keys[1] != keys[2]
+    assert 3 == len(keys)
+
+
+async def test_a_command_is_not_sent_again_and_again(served: Served) -> None:
+    """Whoever sends it does not know what became of it, and can ask under the same key."""
+    await served.register("a")
+    async with breaking(served, times=2) as (url, keys), Operator(url) as other:
+        with pytest.raises(ServerUnreachable):
+            await other.send("replay", Target.agent("a"), idempotency_key='"mine" \\')
+        again = await other.send("replay", Target.agent("a"), idempotency_key='"mine" \\')
+    [delivery] = served.node.agent_deliveries("a")
+    assert again.command_id == delivery.command_id
+    assert [r'"\"mine\" \\"'] * 3 == keys
+
+
+async def test_a_key_that_is_used_for_another_command(served: Served, operator: Operator) -> None:
+    """It is refused as by the server; and one that is none is not sent."""
+    await served.register("a")
+    await operator.send("replay", Target.agent("a"), idempotency_key="k")
+    with pytest.raises(IdempotencyKeyReused, match="'k'"):
+        await operator.send("deep-trace", Target.agent("a"), idempotency_key="k")
+    with pytest.raises(ValueError, match="1 to 255"):
+        await operator.send("replay", Target.agent("a"), idempotency_key="")
+
+
+@asynccontextmanager
+async def breaking(served: Served, *, times: int) -> AsyncIterator[tuple[str, list[str]]]:
+    """Stand before a server, and lose its answer so many times; collect the keys on the way."""
+    keys: list[str] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if line)
+        keys.append(fields["Idempotency-Key"])
+        body = await reader.readexactly(int(fields["Content-Length"]))
+        async with connected(served) as connection:
+            connection.writer.write(head + body)
+            answer = await connection.answer("POST")
+        if len(keys) > times:
+            writer.write(answer.head + answer.body)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", keys

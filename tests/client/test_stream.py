@@ -144,3 +144,11 @@ async def test_what_is_no_stream(response: dict[str, Any], error: type[Exception
     async with running(app) as (host, port), Connection(f"http://{host}:{port}") as connection:
         with pytest.raises(error):
             await connection.stream("/events", silence=20)
+
+
+@pytest.mark.parametrize("endpoint", ["http://[x", "//x:99999/", "http://a..b/", "ftp://x/y"])
+async def test_an_endpoint_that_is_no_address(endpoint: str) -> None:
+    """It is no reason to end: the next registration may name another."""
+    async with Connection("http://127.0.0.1:1") as connection:
+        with pytest.raises(ServerUnreachable, match=r"cannot reach http://127\.0\.0\.1:1: "):
+            await connection.stream(endpoint, silence=20)

@@ -75,6 +75,19 @@ async def test_every_view(
         assert [] == await violations(page, axe), "without a server"
 
 
+async def test_wide_letters(served: Served, browser: Browser, routes: dict[str, str]) -> None:
+    """A font that runs wide, or letters spaced out as WCAG 1.4.12 has it: the page still fits."""
+    async with looking(browser, served.url, NARROW) as console:
+        page = console.page
+        await console.open()
+        await page.evaluate("document.body.style.letterSpacing = '0.12em'")
+        for route, there in routes.items():
+            await console.go(route)
+            await page.locator(there).locator("visible=true").first.wait_for()
+            width = await page.evaluate("document.documentElement.scrollWidth")
+            assert NARROW[0] == width, route
+
+
 async def test_axe_would_find_something(console: Console, axe: str) -> None:
     """Otherwise the tests above would show nothing."""
     await console.open()

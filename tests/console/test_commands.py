@@ -180,6 +180,50 @@ async def test_what_the_server_refuses_is_told_in_the_form(browser: Browser) -> 
         await expect(dialog.locator("textarea")).to_have_value('{"a": 1}')
 
 
+async def test_a_command_whose_answer_was_lost_can_be_sent_again(
+    served: Served, console: Console
+) -> None:
+    """It is one command, unless something of it is changed; or the form was opened anew."""
+    page = console.page
+    console.forgiven.append("net::ERR")
+    await served.register("a")
+    await console.open("#/agents/a")
+
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    async def send(*, lost: bool) -> None:
+        if lost:
+            await page.route("**/agents/a/commands", lose, times=1)
+        await dialog.get_by_role("button", name="Send", exact=True).click()
+        if lost:
+            await expect(dialog.locator(".refusal[role=alert]")).to_contain_text(
+                "Sent again as it is, it is still carried out once."
+            )
+        else:
+            await expect(dialog).to_be_hidden()
+
+    for issued in (1, 2):
+        await page.locator(".top").get_by_role("button", name="Send command").click()
+        dialog = page.locator("dialog.send")
+        await dialog.get_by_label("One agent", exact=True).check()
+        await dialog.get_by_label("Agent id").fill("a")
+        await dialog.locator("textarea").fill('{"n": 1}')
+        await send(lost=True)
+        assert issued == len(served.node.agent_deliveries("a"))
+        await send(lost=False)
+        assert issued == len(served.node.agent_deliveries("a"))
+    await page.locator(".top").get_by_role("button", name="Send command").click()
+    await dialog.get_by_label("One agent", exact=True).check()
+    await dialog.get_by_label("Agent id").fill("a")
+    await send(lost=True)
+    await dialog.locator("textarea").fill('{"n": 2}')
+    await send(lost=False)
+    payloads = [delivery.payload for delivery in served.node.agent_deliveries("a")]
+    assert [{"n": 2}, {"n": 1}, {"n": 1}, {"n": 1}] == payloads
+
+
 async def test_failures_are_counted_once(served: Served, console: Console) -> None:
     """By the pane that reads the deliveries and by the list that is told of them, alike."""
     page = console.page

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from attrs import define, field
 
+from cameleer_registry.core import views
 from cameleer_registry.core.events import (
     CloseReason,
     CommandFinished,
@@ -14,6 +15,7 @@ from cameleer_registry.core.events import (
     Event,
     ExpiryReason,
 )
+from cameleer_registry.core.idempotency import Idempotency
 from cameleer_registry.core.instant import Instant, nanoseconds
 from cameleer_registry.core.model import (
     Ack,
@@ -36,6 +38,9 @@ NS: Final = 1e-9
 
 STALE, DEAD, TTL = 90.0, 390.0, 60.0
 """When an agent heard at 0 becomes STALE and DEAD, and a command issued at 0 expires."""
+
+HOUR: Final = 3600.0
+"""When a key under which a command was issued at 0 is not remembered any more."""
 
 # Far apart, so that one clock taken for another shows.
 START: Final = Instant(
@@ -134,6 +139,16 @@ class Talk:
     def issue(self, command_id: str, target: Target, order: Order = ORDER) -> list[Event]:
         _, facts = self.registry.issue(command_id, order, target, now=self.now)
         return self._note(facts)
+
+    def issue_once(
+        self, command_id: str, target: Target, key: str, order: Order = ORDER
+    ) -> tuple[Command, list[Event]]:
+        """Issue under a key; return the command that is shown for it, too."""
+        fingerprint = repr((order, target)).encode()
+        record, facts = self.registry.issue(
+            command_id, order, target, now=self.now, idempotency=Idempotency(key, fingerprint)
+        )
+        return views.command(record, self.now), self._note(facts)
 
     def pushed(self, command_id: str, *agent_ids: str) -> list[Event]:
         return self._note(self.registry.pushed(command_id, agent_ids, now=self.now))

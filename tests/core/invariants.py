@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from cameleer_registry.core import commands, lifecycle
+from cameleer_registry.core import commands, idempotency, lifecycle, views
 from cameleer_registry.core import roster as roster_module
 from cameleer_registry.core.commands import Turn, status_of
 from cameleer_registry.core.events import (
@@ -26,7 +26,7 @@ from cameleer_registry.core.events import (
     HeartbeatReceived,
 )
 from cameleer_registry.core.instant import Instant
-from cameleer_registry.core.ledger import CommandRecord
+from cameleer_registry.core.ledger import MANY, CommandRecord
 from cameleer_registry.core.lifecycle import Sign
 from cameleer_registry.core.model import AgentStatus, DeliveryState, GroupSummary
 from cameleer_registry.core.registry import Registry
@@ -49,6 +49,7 @@ def check(registry: Registry, now: Instant) -> None:
     _check_commands(registry, now)
     _check_history(registry)
     _check_inboxes(registry)
+    _check_keys(registry)
 
 
 def _check_indexes(registry: Registry) -> None:
@@ -142,9 +143,16 @@ def _check_commands(registry: Registry, now: Instant) -> None:
     """Deliveries add up, and none was acknowledged too late or lost its result."""
     for command_id, command in registry._ledger.commands.items():
         assert command_id == command.command_id
-        states = Counter(delivery.state for delivery in command.deliveries.values())
+        every = [command.delivery(agent_id) for agent_id in command.targets]
+        states = Counter(delivery.state for delivery in every)
         assert {state: states[state] for state in DeliveryState} == command.counts
-        for agent_id, delivery in command.deliveries.items():
+        assert set(command.delivered) <= set(command.targets)
+        pending = [d.agent_id for d in every if d.state is DeliveryState.PENDING]
+        assert pending == list(command.untold())
+        for agent_id, record in command.targets.items():
+            delivery = command.delivery(agent_id)
+            assert record in (None, delivery)
+            assert record is None or record.state is not DeliveryState.PENDING
             assert (agent_id, command) == (delivery.agent_id, delivery.command)
             acknowledged = delivery.state is DeliveryState.ACKNOWLEDGED
             assert acknowledged == (delivery.acknowledged is not None)
@@ -154,7 +162,7 @@ def _check_commands(registry: Registry, now: Instant) -> None:
             assert delivery.late_ack is None or delivery.state is DeliveryState.EXPIRED
         shown = registry.command(command_id, now=now)
         deliveries = list(registry.deliveries(command_id, now=now))
-        assert [d.agent_id for d in deliveries] == sorted(command.deliveries)
+        assert [d.agent_id for d in deliveries] == sorted(command.targets)
         current = Counter(delivery.status for delivery in deliveries)
         assert {state: current[state] for state in DeliveryState} == shown.counts
         assert shown.target_count == len(deliveries)
@@ -181,20 +189,50 @@ def _check_history(registry: Registry) -> None:
 
 
 def _check_inboxes(registry: Registry) -> None:
-    """Inboxes hold what is known of an agent's commands, and count what is pending."""
-    ledger = registry._ledger
-    assert set(ledger.inboxes) <= set(registry._roster.agents)
-    for agent_id, inbox in ledger.inboxes.items():
-        assert inbox.deliveries, "an empty inbox is not kept"
-        for command_id, delivery in inbox.deliveries.items():
-            assert ledger.commands[command_id].deliveries[agent_id] is delivery
-        states = Counter(delivery.state for delivery in inbox.deliveries.values())
-        assert states[DeliveryState.PENDING] == inbox.pending
-        assert inbox.pending <= registry.limits.max_pending_per_agent
+    """Inboxes hold what is known of an agent's commands, and what is pending is counted."""
+    ledger, agents = registry._ledger, registry._roster.agents
+    assert set(ledger._inboxes) <= set(agents)
+    pending: Counter[str] = Counter()
+    for agent_id in agents:
+        inbox = list(ledger.inbox(agent_id))
+        numbers = [delivery.command.number for delivery in inbox]
+        assert numbers == sorted(numbers, reverse=True)
+        for delivery in inbox:
+            assert ledger.commands[delivery.command.command_id] is delivery.command
+            pending[agent_id] += delivery.state is DeliveryState.PENDING
+        assert pending[agent_id] <= registry.limits.max_pending_per_agent
+    assert +pending == +ledger._pending
+    for agent_id, of_its_own in ledger._inboxes.items():
+        assert of_its_own, "an empty inbox is not kept"
+        assert all(agent_id in command.targets for command in of_its_own.values())
+    many = [command for command in ledger.commands.values() if len(command.targets) >= MANY]
+    assert many == list(ledger._broadcasts.values())
+    numbers = list(ledger._removed.values())
+    assert numbers == sorted(numbers)
+    assert all(number >= many[0].number for number in numbers) if many else not numbers
     for command in ledger._open.values():
-        for agent_id, delivery in command.deliveries.items():
-            if delivery.state is DeliveryState.PENDING:
-                assert command.command_id in ledger.inboxes[agent_id].deliveries
+        assert all(agent_id in agents for agent_id in command.untold())
+
+
+def _check_keys(registry: Registry) -> None:
+    """Keys are within their limits, and lead to the commands that were issued under them."""
+    keys, ledger = registry._ledger.keys, registry._ledger
+    issued = list(keys._commands.values())
+    assert len(issued) <= registry.limits.idempotency_keys
+    assert keys.skipped == sum(len(command.skipped) for command in issued)
+    assert keys.skipped <= idempotency.SKIPPED_REMEMBERED or len(issued) == 1
+    moments = [command.created.steady for command in issued]
+    assert moments == sorted(moments)
+    assert not moments or moments[-1] - moments[0] < idempotency.REMEMBERED
+    for key, command in keys._commands.items():
+        assert command.idempotency is not None
+        assert key == command.idempotency.key
+        known = ledger.commands.get(command.command_id)
+        if known is None:  # nothing is kept of it that could be large
+            assert ({}, {}, {}) == (command.targets, command.delivered, command.order.payload)
+            assert not command.pending
+        else:
+            assert known is command
 
 
 def check_facts(facts: Iterable[Event]) -> None:
@@ -263,5 +301,10 @@ def snapshot(registry: Registry, now: Instant) -> dict[str, Any]:
         "vacated": list(roster._vacated),
         "open": list(ledger._open),
         "finished": [command.command_id for command in ledger._finished],
-        "pending": {agent_id: inbox.pending for agent_id, inbox in ledger.inboxes.items()},
+        "keys": [
+            (command.idempotency, views.command(command, now))
+            for command in ledger.keys._commands.values()
+        ],
+        "pending": dict(+ledger._pending),
+        "removed": dict(ledger._removed),
     }

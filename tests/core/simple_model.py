@@ -9,9 +9,9 @@ from __future__ import annotations
 from attrs import define, field
 
 from cameleer_registry.core.instant import Instant
-from cameleer_registry.core.model import Ack, AgentStatus, DeliveryState
+from cameleer_registry.core.model import Ack, AgentStatus, DeliveryState, Order, Target
 
-from .conversations import DEAD, STALE, TTL
+from .conversations import DEAD, HOUR, STALE, TTL
 
 
 @define
@@ -36,6 +36,19 @@ class ModelAgent:
         if boundary is None:
             return self.live_since.lease
         return self.heard.lease + round(boundary * 1e9)
+
+
+@define
+class ModelKey:
+    """What was first asked for under a key."""
+
+    command_id: str
+    issued: Instant
+    whom: Target
+    order: Order
+
+    def is_over(self, now: Instant) -> bool:
+        return (now.steady - self.issued.steady) / 1e9 >= HOUR
 
 
 @define

@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 
+from cameleer_registry.core import ledger
 from cameleer_registry.core.commands import status_of
 from cameleer_registry.core.events import (
     CommandFinished,
@@ -21,6 +22,7 @@ from cameleer_registry.core.model import (
 from cameleer_registry.core.views import time_of_day
 from cameleer_registry.errors import TooManyPending
 
+from . import invariants
 from .conversations import NS, TTL, Talk, Talking, deadline
 
 PENDING, ACKNOWLEDGED, EXPIRED = DeliveryState
@@ -114,49 +116,59 @@ def test_agent_deliveries_as_shown(talk: Talk) -> None:
     ) == next(talk.registry.agent_deliveries("a", now=talk.now))
 
 
-def test_those_who_can_be_reached(talk: Talk) -> None:
-    """They hold a stream, and may still acknowledge: nobody else is written to."""
+def test_those_whose_answer_is_awaited(talk: Talk) -> None:
+    """They may still acknowledge: nobody else is written to."""
     agents = ("a", "b", "c", "d")
-    for stream_id, agent_id in enumerate(agents, start=1):
+    for agent_id in agents:
         talk.register(agent_id)
-        if agent_id != "b":
-            talk.open(agent_id, stream_id)
 
-    def reachable(command_id: str = "x") -> list[tuple[str, int]]:
-        return talk.registry.reachable(command_id, agents, now=talk.now)
+    def awaited(command_id: str = "x") -> list[str]:
+        return list(talk.registry.awaited(command_id, agents, now=talk.now))
 
-    assert [] == reachable(), "there is no such command yet"
+    assert [] == awaited(), "there is no such command yet"
     talk.issue("x", Target.all())
-    assert [("a", 1), ("c", 3), ("d", 4)] == reachable()
+    assert ["a", "b", "c", "d"] == awaited()
     talk.ack("a", "x")
     talk.remove("c")
-    talk.open("d", 9)
-    assert [("d", 9)] == reachable()
+    assert ["b", "d"] == awaited()
     talk.at(TTL - NS)
-    assert [("d", 9)] == reachable()
+    assert ["b", "d"] == awaited()
     talk.at(TTL)
-    assert [] == reachable(), "not even where its end has not been told"
+    assert [] == awaited(), "not even where its end has not been told"
 
 
-def test_deliveries_that_are_made_as_a_command_goes_out(talking: Talking) -> None:
-    """Nobody can tell which have been made already, whatever he asks, or does, first."""
-    batches = (("a", "b"), ("c", "d"))
-    answers = []
-    for made in range(len(batches) + 1):
-        talk = talking(max_pending_per_agent=3)
-        for agent_id in "abcd":
-            talk.register(agent_id)
-        talk.issue("x", Target.all())
-        for batch in batches[:made]:
-            talk.registry.reachable("x", batch, now=talk.now)
-        assert len(talk.registry.command_record("x").made) == 2 * made
-        talk.issue("y", Target.agent("d"))
-        talk.issue("z", Target.of_group("g"))
-        talk.ack("a", "x")
-        with pytest.raises(TooManyPending):
-            talk.issue("more", Target.agent("d"))
-        inbox = [one.command_id for one in talk.registry.agent_deliveries("d", now=talk.now)]
-        assert ["z", "y", "x"] == inbox
-        talk.remove("c")
-        answers.append([list(talk.registry.deliveries(name, now=talk.now)) for name in "xyz"])
-    assert answers[0] == answers[1] == answers[2]
+@pytest.mark.parametrize("many", [1, 3, 100])
+def test_nobody_can_tell_how_many_a_command_is_for(
+    talking: Talking, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands to many are kept in another way than those to few, and all else is the same."""
+    monkeypatch.setattr(ledger, "MANY", many)
+    monkeypatch.setattr(invariants, "MANY", many)
+    talk = talking(max_pending_per_agent=3, command_history=5)
+    for agent_id in "abcd":
+        talk.register(agent_id)
+    talk.issue("x", Target.all())
+    talk.at(1).issue("y", Target.agent("d"))
+    talk.issue("z", Target.of_group("g"))
+    talk.ack("a", "x")
+    with pytest.raises(TooManyPending):
+        talk.issue("more", Target.agent("d"))
+    talk.issue("most", Target.all())
+    assert ("d",) == talk.command("most").skipped
+    assert ["z", "y", "x"] == talk.inbox("d")
+    assert ["most", "z", "x"] == talk.inbox("c")
+    talk.remove("c")
+    talk.register("c")
+    assert [] == talk.inbox("c"), "what was sent before is no command of who came back"
+    assert "EXPIRED" == talk.delivery("c", "z").status
+    talk.issue("after", Target.all())
+    assert ["after"] == talk.inbox("c")
+    talk.at(TTL)
+    assert [] == talk.inbox("d", PENDING)[2:]
+    talk.issue("later", Target.agent("d"))  # x is not pending any more, though not told so
+    talk.at(TTL + 1).sweep_commands()
+    assert ["later"] == talk.inbox("d", PENDING)
+    talk.remove("a")
+    talk.at(3 * TTL).sweep_commands()
+    talk.register("a")
+    assert [] == talk.inbox("a")

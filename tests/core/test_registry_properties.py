@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from cameleer_registry.core import ledger
 from cameleer_registry.core.events import CloseReason, CommandIssued, StreamClosed, StreamOpened
 from cameleer_registry.core.instant import Instant
-from cameleer_registry.core.model import Ack, AgentStatus, DeliveryState, Target, TargetLevel
+from cameleer_registry.core.model import (
+    Ack,
+    AgentStatus,
+    Command,
+    DeliveryState,
+    Order,
+    Target,
+    TargetLevel,
+)
 from cameleer_registry.core.registry import Registry
 from cameleer_registry.core.views import time_of_day
 from cameleer_registry.errors import (
@@ -19,14 +30,16 @@ from cameleer_registry.errors import (
     AtCapacity,
     CommandNotFound,
     GroupNotFound,
+    IdempotencyKeyReused,
     TooManyPending,
 )
 
-from .conversations import DEAD, NS, STALE, TTL, Talk, limits
+from . import invariants
+from .conversations import DEAD, HOUR, NS, ORDER, STALE, TTL, Talk, limits
 from .invariants import check, check_facts, check_replay
-from .simple_model import ModelAgent, ModelCommand
+from .simple_model import ModelAgent, ModelCommand, ModelKey
 
-MAX_AGENTS, MAX_PENDING, HISTORY = 3, 2, 5
+MAX_AGENTS, MAX_PENDING, HISTORY, MAX_KEYS = 3, 2, 5, 2
 
 # One agent more than there is room for, and few enough of all that they meet.
 AGENTS = st.sampled_from("abcd")
@@ -46,12 +59,17 @@ class Conversations(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
         own = limits(
-            max_agents=MAX_AGENTS, max_pending_per_agent=MAX_PENDING, command_history=HISTORY
+            max_agents=MAX_AGENTS,
+            max_pending_per_agent=MAX_PENDING,
+            command_history=HISTORY,
+            idempotency_keys=MAX_KEYS,
         )
         self.talk = Talk(Registry(own))
         self.agents: dict[str, ModelAgent] = {}
         self.commands: dict[str, ModelCommand] = {}
+        self.keys: dict[str, ModelKey] = {}
         self.groups: set[str] = set()
         self.streams = 0
 
@@ -59,9 +77,11 @@ class Conversations(RuleBasedStateMachine):
     def now(self) -> Instant:
         return self.talk.now
 
-    @initialize(group=GROUPS)
-    def begin_with_somebody(self, group: str) -> None:
-        """An empty registry is soon understood."""
+    @initialize(group=GROUPS, many=st.sampled_from([1, 2, ledger.MANY]))
+    def begin_with_somebody(self, group: str, many: int) -> None:
+        """An empty registry is soon understood. Commands to many are kept in a way of their own."""
+        self.patch.setattr(ledger, "MANY", many)
+        self.patch.setattr(invariants, "MANY", many)
         self.register("a", "g")
         self.register("b", group)
 
@@ -90,6 +110,12 @@ class Conversations(RuleBasedStateMachine):
         due = self.talk.registry.next_deadline()
         if due is not None:
             self.talk.elapsed += max(0, due + off - self.now.steady)
+
+    @precondition(lambda self: self.keys)
+    @rule(off=st.sampled_from([-1, 0, 1]))
+    def the_oldest_key_is_about_to_be_forgotten(self, off: int) -> None:
+        due = next(iter(self.keys.values())).issued.steady + round(HOUR * 1e9)
+        self.talk.elapsed += max(0, due + off - self.now.steady)
 
     @rule(limit=st.sampled_from([1, 2, 500]))
     def sweep_leases(self, limit: int) -> None:
@@ -182,15 +208,66 @@ class Conversations(RuleBasedStateMachine):
             with pytest.raises(refusal):
                 self.talk.issue(command_id, whom)
             return
-        meant = self._meant(whom)
-        skipped = self._full(meant)
-        self.commands[command_id] = ModelCommand(self.now, frozenset(meant - skipped))
+        meant, skipped = self._issued(command_id, whom)
         facts = self.talk.issue(command_id, whom)
         (issued,) = (fact for fact in facts if isinstance(fact, CommandIssued))
         assert meant - skipped == set(issued.agent_ids)
         assert tuple(sorted(skipped)) == issued.skipped
         connected = [a for a in issued.agent_ids if self.agents[a].stream_id is not None]
         assert len(connected) == issued.connected_count
+
+    def _issued(self, command_id: str, whom: Target) -> tuple[set[str], set[str]]:
+        """Have the model take in a command; return whom it meant, and who was left out."""
+        meant = self._meant(whom)
+        skipped = self._full(meant)
+        self.commands[command_id] = ModelCommand(self.now, frozenset(meant - skipped))
+        return meant, skipped
+
+    @rule(whom=TARGETS, key=st.sampled_from("xyz"), number=st.integers(0, 1))
+    def issue_once(self, whom: Target, key: str, number: int) -> None:
+        self._issue_once(whom, key, evolve(ORDER, payload={"number": number}))
+
+    @precondition(lambda self: self.keys)
+    @rule(back=st.integers(0, MAX_KEYS - 1))
+    def the_same_is_asked_for_again(self, back: int) -> None:
+        key, model = list(self.keys.items())[-1 - min(back, len(self.keys) - 1)]
+        self._issue_once(model.whom, key, model.order)
+
+    def _issue_once(self, whom: Target, key: str, order: Order) -> None:
+        command_id, before = f"c{len(self.commands):03}", self.keys.get(key)
+        if before is not None and not before.is_over(self.now):
+            if (before.whom, before.order) != (whom, order):
+                with pytest.raises(IdempotencyKeyReused):
+                    self.talk.issue_once(command_id, whom, key, order)
+                return
+            again, facts = self.talk.issue_once(command_id, whom, key, order)
+            assert [] == facts
+            assert (before.command_id, whom, order.payload) == (
+                again.command_id,
+                again.target,
+                again.payload,
+            )
+            self._adds_up(again)
+            return
+        if refusal := self._refusal(whom):
+            with pytest.raises(refusal):
+                self.talk.issue_once(command_id, whom, key, order)
+            return
+        self.keys = {k: model for k, model in self.keys.items() if not model.is_over(self.now)}
+        self.keys[key] = ModelKey(command_id, self.now, whom, order)
+        if len(self.keys) > MAX_KEYS:
+            del self.keys[next(iter(self.keys))]
+        _, skipped = self._issued(command_id, whom)
+        command, _ = self.talk.issue_once(command_id, whom, key, order)
+        assert (command_id, tuple(sorted(skipped))) == (command.command_id, command.skipped)
+        self._adds_up(command)
+
+    def _adds_up(self, command: Command) -> None:
+        """Its deliveries are what the model says, whether or not it has been forgotten."""
+        model = self.commands[command.command_id]
+        states = Counter(model.state(agent_id, self.now) for agent_id in model.targets)
+        assert {state: states[state] for state in DeliveryState} == command.counts
+        assert len(model.targets) == command.target_count
 
     def _refusal(self, whom: Target) -> type[Exception] | None:
         if whom.level is TargetLevel.GROUP and whom.group not in self.groups:
@@ -308,8 +385,11 @@ class Conversations(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The facts of the whole conversation can happen, and lead to an equal registry."""
-        check_facts(self.talk.facts)
-        check_replay(self.talk.registry, self.talk.facts, self.now)
+        try:
+            check_facts(self.talk.facts)
+            check_replay(self.talk.registry, self.talk.facts, self.now)
+        finally:
+            self.patch.undo()
 
 
 # Derandomized: a run says something about the code and nothing about luck.

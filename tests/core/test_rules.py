@@ -183,3 +183,14 @@ def test_orders_and_acks_made_in_python_take_plain_words() -> None:
         Order(type="reboot")
     with pytest.raises(ValueError, match="payload: expected an object"):
         Order(type="replay", payload=[])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["", "a" * 257, "a\x00", "\x85", *NO_STRINGS], ids=repr)
+def test_labels_are_each_a_label(wrong: Any) -> None:
+    """However many there are, and wherever the wrong one stands."""
+    right = ["a", "a" * 256, "\u2028", "é"]
+    assert tuple(right) == rules.labels(right)
+    assert () == rules.labels(())
+    for place in (0, 2, 4):
+        with pytest.raises(ValueError, match=r"expected|not allowed"):
+            rules.labels([*right[:place], wrong, *right[place:]])

@@ -10,8 +10,30 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class Scale:
-    """Numbers of what is tried."""
+    """Numbers that decide how long the tests take, and what they can find."""
 
+    examples: int
+    """Examples that hypothesis makes for each property."""
+    fuzz_runs: int
+    """Inputs that atheris makes for each target."""
+    slow_connections: int
+    """Connections that send a byte at a time, all at once."""
+    schedules: int
+    """Orders of steps that a race may have where all are tried."""
+    draws: int
+    """Orders of one that has more: so many from the beginning, and as many by chance."""
+    openings: int
+    """Streams opened and closed at once, under a heap that is watched."""
+    openings_of_process: int
+    """The same, against a server in a process of its own."""
+    takeovers: int
+    """Times that two processes take one id from each other, as quickly as they can."""
+    stalled_readers: int
+    """Readers that stop reading, at once."""
+    resets: int
+    """Connections that are reset in the middle of a request."""
+    half_open: int
+    """Peers that vanish without a word, at once."""
     commands: int
     """Commands issued, and acknowledged or left to expire, under a heap that is watched."""
     agents: int
@@ -29,6 +51,17 @@ class Scale:
 
 
 SHORT: Final = Scale(
+    examples=150,
+    fuzz_runs=20_000,
+    slow_connections=200,
+    schedules=500,
+    draws=500,
+    openings=500,
+    openings_of_process=10_000,
+    takeovers=500,
+    stalled_readers=20,
+    resets=300,
+    half_open=5,
     commands=22_000,
     agents=22_000,
     refusals=2_000,
@@ -38,6 +71,17 @@ SHORT: Final = Scale(
     fleet=100,
 )
 LONG: Final = Scale(
+    examples=1_000,
+    fuzz_runs=1_000_000,
+    slow_connections=400,
+    schedules=20_000,
+    draws=5_000,
+    openings=10_000,
+    openings_of_process=50_000,
+    takeovers=5_000,
+    stalled_readers=60,
+    resets=5_000,
+    half_open=50,
     commands=1_000_000,
     agents=100_000,
     refusals=100_000,
@@ -47,4 +91,5 @@ LONG: Final = Scale(
     fleet=1_000,
 )
 
-SCALE: Final = LONG if os.environ.get("CAMELEER_SOAK") == "1" else SHORT
+IS_LONG: Final = os.environ.get("CAMELEER_SOAK") == "1"
+SCALE: Final = LONG if IS_LONG else SHORT

@@ -25,6 +25,7 @@ from cameleer_registry.descriptors import raise_limit
 from cameleer_registry.node import monitors
 from cameleer_registry.node.fanout import FanOuts
 from cameleer_registry.node.feed import Feed
+from cameleer_registry.node.narrator import Narrator
 
 from ..exposition import scrape
 from ..processes import Server, free_port, server
@@ -243,6 +244,7 @@ TASKS: list[tuple[str, Any, str]] = [
     ("event loop monitor", monitors, "loop_monitor"),
     ("command fan-out", FanOuts, "drain"),
     ("event feed", Feed, "tell"),
+    ("log sums", Narrator, "sum_up"),
 ]
 
 

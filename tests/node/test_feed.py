@@ -16,7 +16,7 @@ from cameleer_registry.core.views import time_of_day
 from cameleer_registry.node import feed as feed_module
 from cameleer_registry.node.feed import Feed
 from cameleer_registry.node.followers import Follower
-from cameleer_registry.node.ring import Entry
+from cameleer_registry.node.ring import USUAL_SIZE, Entry
 
 from ..core.conversations import DEAD, STALE, START, TTL, Talk, limits, registration
 from ..support import eventually, following, serving
@@ -401,20 +401,22 @@ def test_the_history_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(feed_module, "HISTORY", 3)
     told = Told()
     for number in range(5):
-        told.of(told.talk.register(f"a{number}"))
+        for fact in told.talk.register(f"a{number}"):
+            told.feed.take(fact)
     ring = told.feed._ring
     assert [FIRST + 2, FIRST + 3, FIRST + 4] == [event.id for event in ring._entries]
     assert (FIRST + 2, FIRST + 4) == (ring.oldest, ring.newest)
-    assert sum(len(event.content) for event in ring._entries) == ring.size
+    assert 3 * USUAL_SIZE == ring.size
+    assert sum(len(event.content) for event in ring._entries) == ring.size != 3 * USUAL_SIZE
 
 
 def test_the_history_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many events that is; an event larger than the bound is numbered, and gone."""
-    monkeypatch.setattr(feed_module, "HISTORY_BYTES", 1000)
+    monkeypatch.setattr(feed_module, "HISTORY_BYTES", 1500)
     told = Told()
     for number in range(20):
         told.of(told.talk.register(f"a{number}"))
-        assert told.feed._ring.size <= 1000
+        assert told.feed._ring.size <= 1500
     assert len(told.feed._ring) > 3
     deliveries(told, 1)
     for fact in told.talk.ack("a0000", "c", Ack(status=Outcome.FAILURE, message="\x00" * 500)):

@@ -119,13 +119,11 @@ async def test_a_command_that_was_not_counted_is_left_out() -> None:
         facts = node.registry.acknowledge(
             "a", lost.command_id, Ack(), now=node.clock.now(), size=0
         )[1]
-        for fact in facts:
-            node.meters.count(fact)
+        node.carry_out(facts)
     expiring = await node.issue(Order(type=CommandType.REPLAY), Target.agent("a"))
     del node.meters._open[expiring.command_id]
     hands.steady += 60 * SECOND
-    for fact in node.registry.sweep_commands(now=node.clock.now()):
-        node.meters.count(fact)
+    node.carry_out(node.registry.sweep_commands(now=node.clock.now()))
     assert {0} == set(node.meters.deliveries.values())
     assert {0} == set(node.meters.commands_finished.values())
     assert 3 == node.meters.commands_issued[CommandType.REPLAY]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cameleer_registry.core.events import AgentRegistered, StreamClosed
+from cameleer_registry.core.events import AgentRegistered, AgentRemoved, StreamClosed
 
 from ..support import Served, streaming
 
@@ -24,7 +24,8 @@ async def test_one_that_fails_fails_nobody_else(
             raise RuntimeError("a defect")
         told.append(number)
 
-    served.node._tellers = tuple(partial(tell, number) for number in range(3))
+    tellers = [partial(tell, number) for number in range(3)]
+    served.node._tellers = {AgentRegistered: [*tellers]}
     assert 201 == (await served.register("a")).status
     assert [number for number in range(3) if number != teller] == told
     assert "a fact was not told" in caplog.text
@@ -40,7 +41,7 @@ async def test_everything_is_done_before_anything_is_told(served: Served) -> Non
         open_streams.append((type(fact).__name__, len(served.node.streams)))
 
     async with streaming(served, "a"):
-        served.node._tellers = (tell,)
+        served.node._tellers = {AgentRemoved: [tell], StreamClosed: [tell]}
         facts = served.node.registry.remove("a", now=served.node.clock.now())
         last = sorted(facts, key=lambda fact: isinstance(fact, StreamClosed))
         served.node.carry_out(tuple(last))

@@ -329,7 +329,7 @@ async def test_a_thousand_commands_arrive_in_order(served: Served) -> None:
 
 async def test_history_is_bounded_in_bytes() -> None:
     """Large payloads and results are forgotten sooner than small ones."""
-    async with serving(Settings(command_history_bytes=10_000)) as served:
+    async with serving(Settings(command_history_bytes=12_000)) as served:
         await served.register("a")
 
         async def finished(payload: str, data: str) -> str:
@@ -349,6 +349,6 @@ async def test_history_is_bounded_in_bytes() -> None:
         assert [200, 200, 200] == await statuses(small, large_result, large_payload)
         newest = await finished("x" * 2_000, "y" * 2_000)
         assert [404, 404, 200, 200] == await statuses(small, large_result, large_payload, newest)
-        too_large = await finished("", "y" * 10_000)
+        too_large = await finished("", "y" * 12_000)
         assert [404, 404] == await statuses(newest, too_large)
         assert 0 == served.node.registry._ledger.finished_size

@@ -676,7 +676,7 @@ async def test_a_follower_that_catches_up_in_time_is_told_the_rest_before_the_en
     """Its connection is closed in the moment in which nothing waits for it any more."""
     with contextlib.closing(await unread(served)) as sock:
         [stream] = served.node.feed.streams
-        while not stream._behind:
+        while not stream.behind:
             happen(served.node, 100)
             stream.advance()
         shutting_down = asyncio.create_task(served.node.shut_down())

@@ -37,10 +37,14 @@ export class Problem extends Error {
 
 /** No answer: the server is down, or the way to it. */
 export class Unreachable extends Error {
-  /** @param {string} method */
-  constructor(method) {
+  /**
+   * @param {string} method
+   * @param {string} [key] under which it was sent
+   */
+  constructor(method, key) {
     const done = method === "GET" ? "" : " It may have been carried out all the same.";
-    super(`The server did not answer this request.${done}`);
+    const safe = key === undefined ? "" : " Sent again as it is, it is still carried out once.";
+    super(`The server did not answer this request.${done}${safe}`);
     this.title = "No answer";
   }
 }
@@ -60,22 +64,27 @@ export function whenInDoubt(listener) {
  * @param {string} method
  * @param {string | URL} path below /api/v1, or whole
  * @param {string} [body] JSON, passed on as it is
+ * @param {string} [key] by which the server can tell that it is sent again
  * @returns {Promise<Response>}
  */
-async function request(method, path, body) {
+async function request(method, path, body, key) {
   const sent = Date.now();
+  /** @type {Record<string, string>} */
+  const headers = { ...HEADERS };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (key !== undefined) headers["Idempotency-Key"] = `"${key}"`;
   const overdue = setTimeout(() => doubt(sent), OVERDUE);
   let response;
   try {
     response = await fetch(typeof path === "string" ? address(path) : path, {
       method,
       body,
-      headers: body === undefined ? HEADERS : { ...HEADERS, "Content-Type": "application/json" },
+      headers,
       signal: AbortSignal.timeout(PATIENCE),
     });
   } catch {
     doubt(sent);
-    throw new Unreachable(method);
+    throw new Unreachable(method, key);
   } finally {
     clearTimeout(overdue);
   }
@@ -95,13 +104,14 @@ export async function problemOf(response) {
 /**
  * @param {Response} response
  * @param {string} [method] by which it was asked for
+ * @param {string} [key] likewise
  * @returns {Promise<any>}
  */
-async function bodyOf(response, method = "GET") {
+async function bodyOf(response, method = "GET", key) {
   try {
     return parse(await response.text());
   } catch {
-    throw new Unreachable(method); // it broke off
+    throw new Unreachable(method, key); // it broke off
   }
 }
 
@@ -164,13 +174,20 @@ export async function forget(id) {
  * @param {Target} target
  * @param {string} type
  * @param {string} payload a JSON object as it was typed: parsing it here would round its integers
+ * @param {string} key under which the same command is issued once, however often it is sent
  * @returns {Promise<any>}
  */
-export async function send(target, type, payload) {
+export async function send(target, type, payload, key) {
   const body = `{"type":${JSON.stringify(type)},"payload":${payload}}`;
   const path = `/agents${pathOf(target)}/commands`;
-  return bodyOf(await request("POST", path, body), "POST");
+  return bodyOf(await request("POST", path, body, key), "POST", key);
 }
+
+/** Return a new key. Not `randomUUID`, which browsers have over TLS only. */
+export const newKey = () =>
+  Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) =>
+    part.toString(16).padStart(8, "0"),
+  ).join("");
 
 /** @param {Target} target */
 function pathOf(target) {

@@ -11,6 +11,7 @@ from ...errors import (
     CommandExpired,
     CommandNotFound,
     GroupNotFound,
+    IdempotencyKeyReused,
     TooManyPending,
 )
 from . import examples, parameters
@@ -33,6 +34,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Command one agent",
         description="Whatever its status. The command is written to its open stream at once, and "
         "not again when it reconnects.",
+        parameters=(parameters.IDEMPOTENCY_KEY,),
         body=Order,
         body_example=examples.ORDER,
         answers=(
@@ -44,7 +46,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 links=(*_AFTER_ISSUE, _ACK_OF_AGENT),
             ),
         ),
-        problems=(AgentNotRegistered, TooManyPending),
+        problems=(AgentNotRegistered, TooManyPending, IdempotencyKeyReused),
     ),
     "POST /api/v1/agents/groups/{group}/commands": Operation(
         operation_id="issueToGroup",
@@ -52,6 +54,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Command a group",
         description="The agents of the group that are LIVE at this moment. Those with too many "
         "pending commands are left out and named in `skipped`.",
+        parameters=(parameters.IDEMPOTENCY_KEY,),
         body=Order,
         body_example=examples.ORDER,
         answers=(
@@ -63,7 +66,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 links=_AFTER_ISSUE,
             ),
         ),
-        problems=(GroupNotFound,),
+        problems=(GroupNotFound, IdempotencyKeyReused),
     ),
     "POST /api/v1/agents/commands": Operation(
         operation_id="issueToAll",
@@ -71,6 +74,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Command all agents",
         description="Those that are LIVE at this moment. Those with too many pending commands "
         "are left out and named in `skipped`.",
+        parameters=(parameters.IDEMPOTENCY_KEY,),
         body=Order,
         body_example=examples.ORDER,
         answers=(
@@ -82,6 +86,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 links=_AFTER_ISSUE,
             ),
         ),
+        problems=(IdempotencyKeyReused,),
     ),
     "GET /api/v1/agents/{agentId}/commands": Operation(
         operation_id="listCommandsOfAgent",

@@ -8,7 +8,8 @@ from typing import Any, Final
 from ...core import rules
 from ...core.feed import FeedType
 from ...core.model import AgentStatus, DeliveryState
-from ..guard import SUPPORTED_VERSIONS, VERSION_HEADER
+from ..answers import SUPPORTED_VERSIONS, VERSION_HEADER
+from ..idempotency import HEADER as IDEMPOTENCY_HEADER
 from ..problems import RETRY_AFTER
 from ..query import LARGEST_NUMBER, LONGEST_WAIT
 from .schemas import COMMAND_ID, IDENTIFIER
@@ -107,6 +108,18 @@ VERSION: Final = Parameter(
     shape={"type": "string", "enum": list(SUPPORTED_VERSIONS)},
     description="The version of the protocol that the client speaks.",
     example=SUPPORTED_VERSIONS[-1],
+)
+IDEMPOTENCY_KEY: Final = Parameter(
+    name=IDEMPOTENCY_HEADER,
+    where="header",
+    # In quotes or without them; without, some characters cannot be told from the syntax.
+    shape={
+        "type": "string",
+        "pattern": r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+.-:<-\[\]-~-]{1,255})$',
+    },
+    description="A key of the client's own: the same request with the same key, within an hour, "
+    "is answered with the same command, which is issued once.",
+    example='"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 )
 LAST_EVENT_ID: Final = Parameter(
     name="Last-Event-ID",

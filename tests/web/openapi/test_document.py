@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from cameleer_registry import NODE, Settings, create_app, wire
 from cameleer_registry.errors import RegistryError
-from cameleer_registry.web import guard
+from cameleer_registry.web import answers
 from cameleer_registry.web.openapi import examples
 from cameleer_registry.web.openapi.operations import OPERATIONS
 from cameleer_registry.web.routes import PAGES, ROUTES
@@ -135,7 +135,7 @@ async def test_its_addresses_are_right_where_it_is_mounted() -> None:
 
 def test_the_version_is_required_where_it_is() -> None:
     """By a setting."""
-    name = guard.VERSION_HEADER
+    name = answers.VERSION_HEADER
     for required in (False, True):
         contents = Contract.of(Settings(require_protocol_version=required)).contents
         assert required == contents["components"]["parameters"][name]["required"]

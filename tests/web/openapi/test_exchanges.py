@@ -12,7 +12,7 @@ from attrs import frozen
 
 from cameleer_registry import DeliveryState, Settings
 from cameleer_registry.core.feed import FeedType
-from cameleer_registry.web import guard
+from cameleer_registry.web import answers, guard
 from cameleer_registry.web.connections import PoliteRunner
 
 from ...support import (
@@ -128,6 +128,14 @@ async def too_late(asked: Exchange) -> Answer:
     return await asked.ask()
 
 
+async def reused(asked: Exchange) -> Answer:
+    """Under a key under which something else was asked for."""
+    key = {"Idempotency-Key": "k"}
+    body = {"type": "deep-trace"}
+    await asked.served.request("POST", "/agents/commands", body, headers=key)
+    return await asked.ask(headers=key)
+
+
 async def one_too_many(asked: Exchange) -> Answer:
     async with following(asked.served):
         return await asked.ask()
@@ -136,7 +144,7 @@ async def one_too_many(asked: Exchange) -> Answer:
 REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "malformed-json": lambda asked: asked.ask(raw=b"{"),
     "invalid-request": invalid_request,
-    "unsupported-protocol-version": lambda asked: asked.ask(headers={guard.VERSION_HEADER: "2"}),
+    "unsupported-protocol-version": lambda asked: asked.ask(headers={answers.VERSION_HEADER: "2"}),
     "cross-site-request": lambda asked: asked.ask(headers={"Sec-Fetch-Site": "cross-site"}),
     "not-found": nothing,
     "agent-not-registered": nobody,
@@ -147,6 +155,7 @@ REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "command-expired": too_late,
     "body-too-large": lambda asked: asked.ask(body={"message": "x" * 1000}),
     "unsupported-content-encoding": lambda asked: asked.ask(headers={"Content-Encoding": "gzip"}),
+    "idempotency-key-reused": reused,
     "too-many-pending": lambda asked: asked.ask(),
     "internal-error": internal_error,
     "at-capacity": lambda asked: asked.ask(),

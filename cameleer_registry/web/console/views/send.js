@@ -63,6 +63,8 @@ export class SendDialog {
   #problem = h("div");
   #lost = h("p.refusal", { role: "status", hidden: true });
   #submit = /** @type {HTMLButtonElement} */ (h("button.primary", { type: "submit" }, "Send"));
+  /** What was sent last, and under which key: the same again may be the same command. */
+  #sent = { what: "", key: "" };
   #dialog;
 
   /** @param {import("../store.js").Store} store */
@@ -114,6 +116,7 @@ export class SendDialog {
     if (target.agentId) this.#agent.value = target.agentId;
     this.#group.value = groups.includes(target.group ?? "") ? (target.group ?? "") : "";
     fill(this.#problem);
+    this.#sent = { what: "", key: "" };
     this.#check();
     this.#dialog.showModal();
   }
@@ -259,7 +262,9 @@ export class SendDialog {
   async #send(target) {
     fill(this.#problem);
     const payload = this.#payload.value.trim() || "{}";
-    const command = await api.send(target, this.#type.value, payload);
+    const what = JSON.stringify([target, this.#type.value, payload]);
+    if (what !== this.#sent.what) this.#sent = { what, key: api.newKey() };
+    const command = await api.send(target, this.#type.value, payload, this.#sent.key);
     this.#store.putCommand(command);
     this.#dialog.close();
     go(to("commands", command.commandId));

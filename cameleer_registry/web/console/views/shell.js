@@ -41,7 +41,7 @@ export class Shell {
         "a.brand",
         { href: to("agents"), "aria-label": "Cameleer, to all agents" },
         logo(),
-        "Cameleer",
+        h("span", null, "Cameleer"),
       ),
       h("nav", { "aria-label": "Views" }, ...this.#links.values()),
       h(

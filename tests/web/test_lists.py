@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cameleer_registry import CommandType, Order, Settings, Target
-from cameleer_registry.web import responses
+from cameleer_registry.web import lists
 
 from ..support import Served, connected, eventually, serving, within
 
@@ -26,7 +26,7 @@ async def test_others_are_served_while_a_long_list_is_made(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loop goes round at least once for each piece, however quick the reader."""
-    monkeypatch.setattr(responses, "PIECE", 2_000)
+    monkeypatch.setattr(lists, "PIECE", 2_000)
     ids = await fill(served, 300)
     rounds = 0
 
@@ -41,7 +41,7 @@ async def test_others_are_served_while_a_long_list_is_made(
     pieces: list[bytes] = []
     items = iter(served.node.agents())
     while True:
-        piece, complete = responses._next_piece(items)
+        piece, complete = lists._next_piece(items)
         pieces.append(piece)
         if complete:
             break
@@ -59,7 +59,7 @@ async def test_a_list_is_whole_wherever_its_pieces_end(
     """Also where the last piece is exactly full, and for pages as for everything."""
     ids = await fill(served, count)
     for size in (1, 300, 3_000, 10**6):
-        monkeypatch.setattr(responses, "PIECE", size)
+        monkeypatch.setattr(lists, "PIECE", size)
         for path in ("/agents", f"/agents?limit={count + 1}", "/agents?limit=999999999"):
             answer = await served.request("GET", path)
             assert ids == [agent["agentId"] for agent in answer.json()]
@@ -79,7 +79,7 @@ async def test_a_piece_is_no_larger_than_it_must_be(served: Served) -> None:
     order = Order(type=CommandType.REPLAY, payload={"x": "y" * 500_000})
     for _ in range(10):
         await served.node.issue(order, Target.agent("a"))
-    piece, complete = responses._next_piece(served.node.iter_agent_deliveries("a"))
+    piece, complete = lists._next_piece(served.node.iter_agent_deliveries("a"))
     assert not complete
     assert len(piece) < 600_000
     answer = await served.request("GET", "/agents/a/commands")
@@ -127,7 +127,7 @@ async def test_the_end_of_an_agent_while_its_list_is_read(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was not written yet of what is gone is left out, and the list is still one."""
-    monkeypatch.setattr(responses, "PIECE", 1)
+    monkeypatch.setattr(lists, "PIECE", 1)
     await fill(served, 300)
     async with connected(served) as connection:
         connection.writer.write(b"GET /api/v1/agents HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Answering with JSON: one model, or many."""
+"""Lists of any length, as JSON."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from .. import wire
+from .answers import JSON, Answer
 from .keys import NODE
 
 PIECE: Final = 65_536
 """Bytes of a long list that are made and written before others get their turn."""
-
-
-def json(value: Any, *, status: int = 200) -> web.Response:
-    """Answer with a model."""
-    return web.Response(body=wire.encode(value), status=status, content_type="application/json")
 
 
 async def json_array(
@@ -34,9 +30,11 @@ async def json_array(
     piece, complete = _next_piece(items)
     if complete:
         body = b"[%b]" % piece
-        return web.Response(body=body, headers=headers, content_type="application/json")
+        answer = Answer(body, content_type=JSON)
+        answer.headers.update(headers or {})
+        return answer
     response = web.StreamResponse(headers=headers)
-    response.content_type = "application/json"
+    response.content_type = JSON
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return response
