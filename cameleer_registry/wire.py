@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -313,7 +314,7 @@ def _structure_tuple(converter: OrjsonConverter, shape: Any) -> Callable[[Any, A
     """Accept arrays only: cattrs would also take a string apart into its letters."""
     element = get_args(shape)[0]
     if element is rules.Label and not converter.detailed_validation:
-        return lambda value, of: tuple(_structure_array(value, of))  # the models check the labels
+        return lambda value, of: tuple(map(sys.intern, _structure_array(value, of)))
 
     def hook(value: Any, of: Any) -> Any:
         return tuple(_structure_each(converter, _structure_array(value, of), element))
@@ -422,9 +423,10 @@ def _make_converter(
         (rules.Label, rules.label),
         (rules.Note, rules.note),
     ):
-        # The models check it, too, and where that fails the detailed converter says why.
-        checked = rule if detailed else rules.text
-        converter.register_structure_hook_func(partial(_is_equal, new_type), _by_rule(checked))
+        # The models check it, too, and where that fails the detailed converter says why. What
+        # thousands of agents have in common is kept once: their group, version and routes.
+        take = rule if detailed else rules.text if new_type is rules.AgentId else sys.intern
+        converter.register_structure_hook_func(partial(_is_equal, new_type), _by_rule(take))
     for enum in (
         model.AgentStatus,
         model.DeliveryState,

@@ -405,7 +405,7 @@ class Node:
 
     def carry_out(self, facts: Events) -> None:
         """Act on what has happened, on all of it, and then tell of it."""
-        self._untold.extend(facts)
+        self._untold += facts
         for fact in facts:
             if (effect := self._effects.get(type(fact))) is not None:
                 effect(fact)
