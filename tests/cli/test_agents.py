@@ -10,7 +10,7 @@ import pytest
 from cameleer_registry import Settings
 
 from ..processes import PROGRAM, environment, run
-from ..support import Served, serving, streaming
+from ..support import Served, eventually, serving, streaming
 from ..terminal import in_terminal, terminal
 
 HOSTILE = "[b]:x:\u202e"
@@ -146,9 +146,10 @@ async def test_names_cannot_write_to_the_terminal(
 
 async def test_agents_in_a_terminal() -> None:
     """A table in colours, no wider than the terminal, in which no id is cut off."""
-    settings = Settings(heartbeat_interval=0.01, stale_after=0.01, dead_after=0.01)
+    settings = Settings(heartbeat_interval=0.2, stale_after=0.2, dead_after=0.2)
     async with serving(settings) as dying:
         await dying.register("old")
+        await eventually(lambda: dying.node.agent("old").status == "DEAD")
         async with terminal("agents", "--url", dying.url) as shown:
             assert 0 == await shown.ended()
             assert "red" == shown.colour_of("DEAD")
