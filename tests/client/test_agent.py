@@ -132,6 +132,7 @@ class Speechless(Exception):
         (Speechless(), "Speechless"),
         (asyncio.CancelledError(), "the handler was cancelled"),
     ],
+    ids=["message", "key", "nothing", "surrogate", "long", "speechless", "cancelled"],
 )
 async def test_a_handler_that_fails(served: Served, raised: BaseException, message: str) -> None:
     """It is a FAILURE that says why, and the agent goes on."""
