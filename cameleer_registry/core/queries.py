@@ -128,6 +128,8 @@ class Queries:
         if command is None or command.is_due(now):
             return ()
         targets = command.targets
+        if command.pending == len(targets):
+            return agent_ids  # as nearly always while it goes out
         return [agent_id for agent_id in agent_ids if targets[agent_id] is None]
 
     def deliveries(
