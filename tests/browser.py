@@ -19,7 +19,7 @@ from playwright.async_api import (
 )
 from yarl import URL
 
-PATIENCE: Final = 20_000
+PATIENCE: Final = 45_000
 """Milliseconds for what should come soon: machines that run tests have much else to do."""
 
 expect.set_options(timeout=PATIENCE)
