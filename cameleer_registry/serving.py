@@ -44,8 +44,8 @@ keepalive_timeout. Longer where heartbeats come less often, so that they can sha
 
 COLLECT_AFTER: Final = (10_000, 10, 20)
 """Objects after which the youngest generation is collected, and how often so before the next one.
-What a request leaves is freed by its reference counts. With Python's 700 a broadcast to 10,000
-collects its own deliveries again and again, and soon everything: 100 ms for 10,000 agents."""
+What a request leaves is freed by its reference counts. With Python's 700 a fleet that registers or
+acknowledges has everything looked at again and again: 100 ms for 10,000 agents."""
 
 
 async def serve(settings: Settings) -> None:
