@@ -72,7 +72,6 @@ class Registry(Queries):
         )
         super().__init__(roster, ledger)
         self.limits = limits
-        self._stale_after = limits.stale_after
         self._appliers: Mapping[type[Event], tuple[Callable[[Any], None], ...]] = {
             events.AgentRegistered: (roster.apply_registered,),
             events.HeartbeatReceived: (roster.apply_heartbeat,),
@@ -121,7 +120,7 @@ class Registry(Queries):
         """Renew an agent's lease; raises AgentNotRegistered."""
         record = self._roster.find(agent_id)
         heard = events.HeartbeatReceived(at=now, agent_id=agent_id)
-        if record.status is AgentStatus.LIVE and now.lease < record.heard.lease + self._stale_after:
+        if record.status is AgentStatus.LIVE is self._roster.status_of(record, now):
             self._roster.apply_heartbeat(heard)  # what nearly all come to, the short way
             return (heard,)
         revival = self._revival(record, record.registration.group, now)

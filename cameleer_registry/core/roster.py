@@ -276,14 +276,11 @@ class Roster:
             record.registration = event.registration
             self._join(record)
             self._vacate(before)
-            record.heard = event.at
-            self._told[record.status].move_to_end(event.agent_id)
+            self._heard(record, event.at)
 
     def apply_heartbeat(self, event: events.HeartbeatReceived) -> None:
         """Renew a lease."""
-        record = self.agents[event.agent_id]
-        record.heard = event.at
-        self._told[record.status].move_to_end(event.agent_id)
+        self._heard(self.agents[event.agent_id], event.at)
 
     def apply_status(
         self, event: events.AgentRevived | events.AgentWentStale | events.AgentWentDead
@@ -318,6 +315,10 @@ class Roster:
     def apply_conflict(self, event: events.StreamConflict) -> None:
         """Note that a conflict was told."""
         self.agents[event.agent_id].conflict_told = event.at.steady
+
+    def _heard(self, record: AgentRecord, at: Instant) -> None:
+        record.heard = at
+        self._told[record.status].move_to_end(record.agent_id)
 
     def _join(self, record: AgentRecord) -> None:
         """Enter an agent in the indexes by status and by group."""

@@ -40,8 +40,6 @@ _ARRIVED = web.RequestKey("cameleer_registry.arrived", float)
 class Answers:
     """What was answered to one method on one address."""
 
-    method: str
-    route: str
     by_status: dict[int, int] = field(factory=dict)
     seconds: Histogram = field(factory=partial(Histogram, REQUEST_SECONDS))
 
@@ -78,7 +76,7 @@ class HttpMeter(Collector):
         )
         answers = self._answers.get(labels)
         if answers is None:
-            answers = self._answers[labels] = Answers(*labels)
+            answers = self._answers[labels] = Answers()
         if known:
             self._known[method, resource] = answers
         return answers
