@@ -16,7 +16,8 @@ from .errors import CannotListen, reason_of
 from .logs import get_logger
 from .settings import Settings
 from .web.app import create_app
-from .web.connections import AcceptFailures, PoliteRunner
+from .web.connections import AcceptFailures
+from .web.inline import InlineRunner
 from .web.keys import NODE
 from .web.streams import KERNEL_STALLS, LONGEST_USER_TIMEOUT
 
@@ -60,7 +61,7 @@ async def serve(settings: Settings) -> None:
     loop.set_exception_handler(AcceptFailures().handle)
     log.debug("limit of open files", now=raise_limit())
     app = create_app(settings)
-    runner = PoliteRunner(
+    runner = InlineRunner(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
         auto_decompress=False,  # a megabyte can unpack to a gigabyte; see web/body.py

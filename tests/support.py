@@ -15,6 +15,7 @@ from attrs import define, field
 from cameleer_registry import NODE, Node, Settings, create_app
 from cameleer_registry.core.events import Event
 from cameleer_registry.node.clock import Clock
+from cameleer_registry.web.inline import InlineRunner
 
 
 @define
@@ -50,7 +51,6 @@ class Served:
         target = target.removeprefix("/") if path.startswith("//") else target
         head = {
             "Host": f"{self.host}:{self.port}",
-            "Connection": "close",
             "Content-Length": str(len(raw)),
             **(headers or {}),
         }
@@ -251,14 +251,18 @@ async def begin_stream(
 
 @asynccontextmanager
 async def serving(
-    settings: Settings | None = None, *, clock: Clock | None = None, **runner: Any
+    settings: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    runs: type[web.AppRunner] = InlineRunner,
+    **runner: Any,
 ) -> AsyncIterator[Served]:
-    """Serve a registry on a real socket, as a user's own program would.
+    """Serve a registry on a real socket, as ``python -m cameleer_registry`` does.
 
     Not on aiohttp's TestServer, which cancels handlers whose client is gone; real ones do not.
     """
     app = create_app(settings, clock=clock)
-    async with running(app, **runner) as (host, port):
+    async with running(app, runs=runs, **runner) as (host, port):
         yield Served(app[NODE], host, port)
 
 

@@ -48,6 +48,10 @@ class FanOuts:
         # True while drain() runs; else nobody would write what is left in the queue.
         self._draining = False
 
+    def __bool__(self) -> bool:
+        """Tell whether commands are on their way."""
+        return bool(self._queue)
+
     def add(self, command_id: str, agent_ids: tuple[str, ...], frame: Frame) -> FanOut:
         """Begin to write a command, or put it behind those that are being written."""
         fan_out = FanOut(command_id, frame, agent_ids)

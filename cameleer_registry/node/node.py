@@ -275,6 +275,11 @@ class Node:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
         self.registry.check_delivery(agent_id, command_id)
 
+    @property
+    def is_writing_commands(self) -> bool:
+        """Whether commands are on their way to streams: one that is issued now has to wait."""
+        return bool(self._fan_outs)
+
     def knows_key(self, key: str) -> bool:
         """Tell whether a command was issued under a key, so far as is remembered."""
         return self.registry.knows_key(key)

@@ -13,7 +13,7 @@ from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Welcome
 from ..settings import Settings
 from . import query
 from .answers import Answer, json
-from .body import read_as
+from .calls import Call, OnCall, RequestCall, read_as
 from .keys import NODE
 from .lists import json_array
 
@@ -24,40 +24,44 @@ Ask = Callable[[str, int], list[Agent]]
 """Returns up to so many agents that follow an id."""
 
 
-async def register(request: web.Request) -> web.Response:
+@OnCall
+async def register(call: Call) -> Answer:
     """``POST /agents/register``: 201 for a new agent, 200 for a known one."""
-    registration = await read_as(request, Registration)
-    node = request.app[NODE]
+    registration = await read_as(call, Registration)
+    node = call.node
     resumed = node.enter(registration)
     welcome = Welcome(
         agent_id=registration.agent_id,
         status=AgentStatus.LIVE,
         resumed=resumed,
-        sse_endpoint=_stream_address(request, registration.agent_id),
+        sse_endpoint=_stream_address(call, registration.agent_id),
         server_public_key=None,
         config=_config(node.settings),
     )
     return json(welcome, status=200 if resumed else 201)
 
 
-async def heartbeat(request: web.Request) -> web.Response:
+@OnCall
+async def heartbeat(call: Call) -> Answer:
     """``POST /agents/{id}/heartbeat``: 204; any body is ignored."""
-    request.app[NODE].heartbeat(request.match_info["agent_id"])
+    call.node.heartbeat(call.address["agent_id"])
     return Answer(status=204)
 
 
-async def show_agent(request: web.Request) -> web.Response:
+@OnCall
+async def show_agent(call: Call) -> Answer:
     """``GET /agents/{id}``."""
-    return json(request.app[NODE].agent(request.match_info["agent_id"]))
+    return json(call.node.agent(call.address["agent_id"]))
 
 
-async def remove_agent(request: web.Request) -> web.Response:
+@OnCall
+async def remove_agent(call: Call) -> Answer:
     """``DELETE /agents/{id}``: 204."""
-    request.app[NODE].remove(request.match_info["agent_id"])
+    call.node.remove(call.address["agent_id"])
     return Answer(status=204)
 
 
-async def list_agents(request: web.Request) -> web.StreamResponse:
+async def list_agents(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /agents``: all of them, or those that the query asks for."""
     node = request.app[NODE]
     statuses = query.members(request, "status", AgentStatus)
@@ -74,7 +78,7 @@ async def list_agents(request: web.Request) -> web.StreamResponse:
     return await json_array(request, _in_slices(ask, after, last), headers=headers)
 
 
-async def list_groups(request: web.Request) -> web.StreamResponse:
+async def list_groups(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /agents/groups``."""
     return await json_array(request, request.app[NODE].iter_groups())
 
@@ -115,19 +119,16 @@ def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _stream_address(request: web.Request, agent_id: str) -> str:
+def _stream_address(call: Call, agent_id: str) -> str:
     """Return where an agent finds its stream, with the prefix this is mounted under."""
-    return _outside(request, f"{_agents_path(request)}/{agent_id}/events")
+    return _outside(call, f"{call.agents_path}/{agent_id}/events")
 
 
 def _next_page(request: web.Request, after: str) -> str:
-    address = URL(_agents_path(request)).with_query(request.query)
-    return _outside(request, str(address.update_query(after=after)))
+    call = RequestCall(request)
+    address = URL(call.agents_path).with_query(request.query)
+    return _outside(call, str(address.update_query(after=after)))
 
 
-def _agents_path(request: web.Request) -> str:
-    return request.app.router["agents"].canonical
-
-
-def _outside(request: web.Request, path: str) -> str:
-    return (request.app[NODE].settings.public_url or "") + path
+def _outside(call: Call, path: str) -> str:
+    return (call.node.settings.public_url or "") + path

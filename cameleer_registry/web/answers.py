@@ -1,22 +1,21 @@
-"""Answers whose whole body is at hand, which nearly all are: each is written in one piece.
+"""Answers whose whole body is at hand, which nearly all are.
 
-aiohttp makes the head of each response anew, header by header, asks everybody who wants to be
-asked about it, and then writes it: a third of what a heartbeat costs. The heads of this API's
-answers are alike but for a length and the time, so they are made once. Where somebody else has a
-say, a host application or its middleware, an answer goes aiohttp's way, and looks the same.
+A handler returns what is to be answered, and not how it is written. There are two ways: as a
+response of aiohttp's, in which a host application and its middleware have a say, or in one piece,
+where a request is answered inline (:mod:`~cameleer_registry.web.inline`). They look the same.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import hdrs, web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.http import SERVER_SOFTWARE, HttpVersion11
+from aiohttp.http import SERVER_SOFTWARE
 
 from .. import wire
 from .metrics import METRICS
@@ -29,66 +28,46 @@ JSON: Final = "application/json"
 COMMON: Final = {VERSION_HEADER: SUPPORTED_VERSIONS[-1], hdrs.CACHE_CONTROL: "no-store"}
 """What every response carries; a page may say of itself how long it may be kept."""
 
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
-class Answer(web.Response):
+
+class Answer:
     """A body of bytes, which may be empty, with a status."""
 
-    # Whether it has been written, in which case there is nothing left to do for aiohttp.
-    _written = False
+    __slots__ = ("body", "content_type", "headers", "status")
 
     def __init__(
-        self, body: bytes = b"", *, status: int = 200, content_type: str | None = None
+        self,
+        body: bytes = b"",
+        *,
+        status: int = 200,
+        content_type: str | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
     ) -> None:
-        super().__init__(body=body, status=status)
-        self._type = content_type
+        self.body = body
+        self.status = status
+        # None where there is nothing to be said of what the body is.
+        self.content_type = content_type
+        # What this answer carries besides, in Latin-1.
+        self.headers = headers
 
-    @property
-    def keep_alive(self) -> bool | None:
-        """Whether the connection stays open; None where that is yet to be seen."""
-        return True if self._written else super().keep_alive
+    def response(self) -> web.Response:
+        """Return it as aiohttp's."""
+        headers = dict(self.headers)
+        if self.content_type is not None:
+            headers[hdrs.CONTENT_TYPE] = self.content_type
+        return web.Response(body=self.body, status=self.status, headers=headers)
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write it, where nobody else has a say; otherwise only its head."""
-        if self.prepared:
-            return None
-        if not isinstance(request, web.Request) or not self._is_ours_alone(request):
-            if self._type is not None:
-                self.headers.setdefault(hdrs.CONTENT_TYPE, self._type)
-            return await super().prepare(request)
-        request.app[METRICS].http.count(request, self.status)
-        body: Any = self.body
-        await request.writer.write(
-            _head(self.status, self._type, len(body), int(time.time())) + body
-        )
-        self._written = True
-        return None
-
-    @property
-    def prepared(self) -> bool:
-        """Whether its head, at the least, has been written."""
-        return self._written or super().prepared
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Write what is left of it."""
-        if not self._written:
-            await super().write_eof(data)
-
-    def _is_ours_alone(self, request: web.Request) -> bool:
-        """Tell whether it is as this module made it, and asked for in the usual way."""
-        return (
-            not self.headers
-            and super().keep_alive is None
-            and request.keep_alive
-            and request.version == HttpVersion11
-            and request.method != hdrs.METH_HEAD
-            and len(request.match_info.apps) == 1
-            and len(request.app.middlewares) == len(request.app.on_response_prepare) == 1
-        )
+    def in_one_piece(self) -> bytes:
+        """Return all of it as HTTP/1.1 has it, for a connection that stays open."""
+        head = _head(self.status, self.content_type, len(self.body), int(time.time()))
+        more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        return b"%b%b\r\n%b" % (head, more.encode("latin-1"), self.body)
 
 
-def json(value: Any, *, status: int = 200) -> Answer:
+def json(value: Any, *, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS) -> Answer:
     """Answer with a model."""
-    return Answer(wire.encode(value), status=status, content_type=JSON)
+    return Answer(wire.encode(value), status=status, content_type=JSON, headers=headers)
 
 
 def complete(response: web.StreamResponse) -> None:
@@ -105,13 +84,13 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
 
 @lru_cache(maxsize=256)
 def _head(status: int, content_type: str | None, length: int, _second: int) -> bytes:
-    """Return the head of an answer in this second."""
+    """Return the head of an answer in this second, but for the blank line that ends it."""
     headers = dict(COMMON)
     if status != HTTPStatus.NO_CONTENT:
         headers[hdrs.CONTENT_LENGTH] = str(length)
-        if content_type is not None and length:
+        if content_type is not None:
             headers[hdrs.CONTENT_TYPE] = content_type
     headers[hdrs.DATE] = rfc822_formatted_time()
     headers[hdrs.SERVER] = SERVER_SOFTWARE
     lines = (f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{''.join(lines)}\r\n".encode()
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{''.join(lines)}".encode()

@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     app = web.Application()
     app[NODE] = Node(settings or Settings(), clock=clock)
     app[DOCUMENTS] = {}
-    guard.add_to(app)
+    app.middlewares.append(guard.guard)
     routes.add_to(app)
     metrics.add_to(app, {r: routes.template(r.canonical) for r in app.router.resources()})
     app.on_response_prepare.append(answers.on_prepare)

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.web import RequestPayloadError
 
-from .. import wire
 from ..errors import BodyTooLarge, MalformedJson, RequestTimeout, UnsupportedEncoding
 from .keys import NODE
-
-T = TypeVar("T")
-
-
-async def read_as(request: web.Request, shape: type[T], *, empty: T | None = None) -> T:
-    """Read a body as JSON, whatever its Content-Type, and structure it.
-
-    ``empty`` is what a missing body stands for; without it a missing body is refused. Raises
-    MalformedJson, InvalidRequest, BodyTooLarge, UnsupportedEncoding and RequestTimeout.
-    """
-    raw = await read(request)
-    if empty is not None and not raw:
-        return empty
-    return wire.decode(raw, shape)
 
 
 async def read(request: web.Request) -> bytes:

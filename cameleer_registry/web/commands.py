@@ -8,8 +8,8 @@ from aiohttp import web
 
 from ..core.model import Ack, CommandStatus, DeliveryState, Order, Target
 from . import idempotency, metrics, query
-from .answers import json
-from .body import read_as
+from .answers import Answer, json
+from .calls import Call, OnCall, read_as
 from .keys import NODE
 from .lists import json_array
 
@@ -17,31 +17,35 @@ LOOK_AFTER_CLIENT: Final = 1.0
 """Seconds after which somebody who waits is looked after: aiohttp does not tell who has gone."""
 
 
-async def issue_to_agent(request: web.Request) -> web.Response:
+@OnCall
+async def issue_to_agent(call: Call) -> Answer:
     """``POST /agents/{id}/commands``: to that agent, whatever its status."""
-    return await _issue(request, Target.agent(request.match_info["agent_id"]))
+    return await _issue(call, Target.agent(call.address["agent_id"]))
 
 
-async def issue_to_group(request: web.Request) -> web.Response:
+@OnCall
+async def issue_to_group(call: Call) -> Answer:
     """``POST /agents/groups/{group}/commands``: to the agents of that group that are LIVE."""
-    return await _issue(request, Target.of_group(request.match_info["group"]))
+    return await _issue(call, Target.of_group(call.address["group"]))
 
 
-async def issue_to_all(request: web.Request) -> web.Response:
+@OnCall
+async def issue_to_all(call: Call) -> Answer:
     """``POST /agents/commands``: to all agents that are LIVE."""
-    return await _issue(request, Target.all())
+    return await _issue(call, Target.all())
 
 
-async def acknowledge(request: web.Request) -> web.Response:
+@OnCall
+async def acknowledge(call: Call) -> Answer:
     """``POST /agents/{id}/commands/{commandId}/ack``: 200 with the delivery."""
-    node, address = request.app[NODE], request.match_info
+    node, address = call.node, call.address
     agent_id, command_id = address["agent_id"], address["command_id"]
     node.check_delivery(agent_id, command_id)
-    ack = await read_as(request, Ack, empty=Ack())
+    ack = await read_as(call, Ack, empty=Ack())
     return json(node.acknowledge(agent_id, command_id, ack))
 
 
-async def show_command(request: web.Request) -> web.Response:
+async def show_command(request: web.Request) -> Answer:
     """``GET /commands/{commandId}``: at once, or with ``?wait=`` when nothing is pending."""
     node, command_id = request.app[NODE], request.match_info["command_id"]
     seconds = query.wait_seconds(request)
@@ -57,14 +61,14 @@ async def show_command(request: web.Request) -> web.Response:
     return json(command)
 
 
-async def list_deliveries(request: web.Request) -> web.StreamResponse:
+async def list_deliveries(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /commands/{commandId}/deliveries``: in order of the agents' ids."""
     states = query.members(request, "status", DeliveryState)
     deliveries = request.app[NODE].iter_deliveries(request.match_info["command_id"], states=states)
     return await json_array(request, deliveries)
 
 
-async def list_of_agent(request: web.Request) -> web.StreamResponse:
+async def list_of_agent(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /agents/{id}/commands``: what was sent to that agent, newest first."""
     states = query.members(request, "status", DeliveryState)
     deliveries = request.app[NODE].iter_agent_deliveries(
@@ -73,11 +77,11 @@ async def list_of_agent(request: web.Request) -> web.StreamResponse:
     return await json_array(request, deliveries)
 
 
-async def _issue(request: web.Request, target: Target) -> web.Response:
-    node = request.app[NODE]
-    key = idempotency.key_of(request)
+async def _issue(call: Call, target: Target) -> Answer:
+    node = call.node
+    key = idempotency.key_of(call.headers)
     # What was asked for before is answered, too, when there is no such target any more.
     if key is None or not node.knows_key(key):
         node.check_target(target)
-    order = await read_as(request, Order)
+    order = await read_as(call, Order)
     return json(await node.issue(order, target, idempotency_key=key), status=202)

@@ -52,26 +52,10 @@ class PoliteConnection(RequestHandler):
         if isinstance(exc, InvalidURLError):  # which may say no more than the address
             reason = f"bad address: {reason}"
         log.debug("no HTTP request", reason=reason[:200])
-        response = problem(InvalidRequest([Fault("request", reason)]))
+        response = problem(InvalidRequest([Fault("request", reason)])).response()
         complete(response)
         response.force_close()
         return response
-
-
-class PoliteRunner(web.AppRunner):
-    """A runner whose connections are polite."""
-
-    @property
-    def server(self) -> Any:
-        """Return the factory of connections that sites listen with."""
-        server = super().server
-        if server is None:
-            return None
-
-        def connection() -> PoliteConnection:
-            return PoliteConnection(server, loop=server._loop, **server._kwargs)
-
-        return connection
 
 
 class AcceptFailures:

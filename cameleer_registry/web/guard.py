@@ -1,12 +1,12 @@
-"""What stands before every handler, and what is added to every response."""
+"""What stands before every handler, and what becomes of the errors behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from multidict import CIMultiDictProxy
 
 from ..errors import (
     CrossSiteRequest,
@@ -18,7 +18,8 @@ from ..errors import (
 )
 from ..logs import get_logger
 from . import console, documentation
-from .answers import SUPPORTED_VERSIONS, VERSION_HEADER
+from .answers import SUPPORTED_VERSIONS, VERSION_HEADER, Answer
+from .handlers import Handler, handler_of, response_of
 from .health import PROBES
 from .keys import NODE
 from .metrics import arrived, show_metrics
@@ -33,37 +34,38 @@ _UNVERSIONED: Final = (*PROBES, *documentation.PAGES, *console.PAGES, show_metri
 _OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Check a request, have it handled, and turn every refusal into a problem."""
+    arrived(request)
+    if reason := no_http(request):
+        return refuse_connection(request, reason)
+    settings, match = request.app[NODE].settings, request.match_info
+    try:
+        if handler_of(match.handler) not in _UNVERSIONED:
+            nothing_there = isinstance(match.http_exception, web.HTTPNotFound)
+            required = settings.require_protocol_version and not nothing_there
+            check_version(request.headers, required=required)
+        check_site(request.method, request.headers, settings.public_url)
+        return response_of(await handler(request))
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        return from_aiohttp(error, request).response()
+    except Exception as error:
+        if isinstance(error, ConnectionError) and _is_gone(request):
+            return web.Response()  # to nobody: aiohttp drops it
+        refused = refusal(error, request.method, request.path)
+        if request.writer.output_size > 0 and request.transport is not None:
+            request.transport.abort()  # an answer has begun, and no other can follow in it
+        return refused.response()
 
 
-def add_to(app: web.Application) -> None:
-    """Guard an application, which has its node by now."""
-    settings = app[NODE].settings
-    version_required, public_url = settings.require_protocol_version, settings.public_url
-
-    @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Check a request, have it handled, and turn every refusal into a problem."""
-        arrived(request)
-        if reason := no_http(request):
-            return refuse_connection(request, reason)
-        try:
-            check_version(request, required=version_required)
-            check_site(request, public_url)
-            return await handler(request)
-        except RegistryError as error:
-            return problem(error)
-        except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
-            return from_aiohttp(error, request)
-        except Exception as error:
-            if isinstance(error, ConnectionError) and _is_gone(request):
-                return web.Response()  # to nobody: aiohttp drops it
-            log.exception("a request failed", method=request.method, path=request.path)
-            if request.writer.output_size > 0 and request.transport is not None:
-                request.transport.abort()  # an answer has begun, and no other can follow in it
-            return problem(InternalError("the server's log has the details"))
-
-    app.middlewares.append(guard)
+def refusal(error: Exception, method: str, path: str) -> Answer:
+    """Return the answer that tells of an error which is being handled; log what is unexpected."""
+    if isinstance(error, RegistryError):
+        return problem(error)
+    log.exception("a request failed", method=method, path=path)
+    return problem(InternalError("the server's log has the details"))
 
 
 def _is_gone(request: web.Request) -> bool:
@@ -87,33 +89,29 @@ def refuse_connection(request: web.Request, reason: str) -> web.Response:
     """Refuse what is no HTTP request, and whatever follows on its connection."""
     # aiohttp answers in the version of the request, which it keeps as soon as anybody has asked.
     request._version = HttpVersion11
-    response = problem(InvalidRequest([Fault("request", reason)]))
+    response = problem(InvalidRequest([Fault("request", reason)])).response()
     response.force_close()
     return response
 
 
-def check_version(request: web.Request, *, required: bool) -> None:
+def check_version(headers: CIMultiDictProxy[str], *, required: bool) -> None:
     """Refuse a protocol version that is not spoken here; raises UnsupportedProtocolVersion.
 
-    Not from an orchestrator's probes, from Prometheus, or from a browser that opens a page: they
+    Not for an orchestrator's probes, for Prometheus, or for a browser that opens a page: they
     speak none. Nor is one required where there is nothing that could be spoken to.
     """
-    versions = request.headers.getall(VERSION_HEADER, ())
-    if not versions and not required:
-        return
+    versions = headers.getall(VERSION_HEADER, ())
     unsupported = [version for version in versions if version not in SUPPORTED_VERSIONS]
-    if request.match_info.handler in _UNVERSIONED or (versions and not unsupported):
-        return
     if unsupported:
         asked = f"protocol version {unsupported[0]!r} is not supported"
-    elif isinstance(request.match_info.http_exception, web.HTTPNotFound):
-        return
-    else:
+    elif required and not versions:
         asked = f"the header {VERSION_HEADER} is required"
+    else:
+        return
     raise UnsupportedProtocolVersion(f"{asked}; supported: {', '.join(SUPPORTED_VERSIONS)}")
 
 
-def check_site(request: web.Request, public_url: str | None) -> None:
+def check_site(method: str, headers: CIMultiDictProxy[str], public_url: str | None) -> None:
     """Refuse changes that a browser asks for on behalf of another site.
 
     Bodies are read whatever their Content-Type, so a page anywhere could make its visitors send
@@ -121,9 +119,8 @@ def check_site(request: web.Request, public_url: str | None) -> None:
     Fetch Metadata) or Origin (RFC 6454), and scripts cannot change that. Other clients send
     neither. Raises CrossSiteRequest.
     """
-    if request.method in SAFE:
+    if method in SAFE:
         return
-    headers = request.headers
     site = headers.get("Sec-Fetch-Site", "")
     if site.lower() in _OTHER_SITES:
         raise CrossSiteRequest(f"Sec-Fetch-Site is {site}")

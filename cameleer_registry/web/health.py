@@ -7,7 +7,7 @@ from typing import Final, Literal
 from aiohttp import web
 from attrs import frozen
 
-from .answers import json
+from .answers import Answer, json
 from .keys import NODE
 
 
@@ -33,12 +33,12 @@ class NotReady:
     reasons: list[str]
 
 
-async def healthz(_request: web.Request) -> web.Response:
+async def healthz(_request: web.Request) -> Answer:
     """``GET /healthz``: 200 while the process answers at all."""
     return json(Up())
 
 
-async def readyz(request: web.Request) -> web.Response:
+async def readyz(request: web.Request) -> Answer:
     """``GET /readyz``: 200, or 503 while it shuts down or one of its tasks keeps failing."""
     if reasons := request.app[NODE].ailments:
         return json(NotReady(reasons=reasons), status=503)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from ..core import rules
 from ..core.rules import IdempotencyKey
@@ -19,13 +19,13 @@ _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\["\\])*"')
 _BARE: Final = re.compile(r'[^",;\\\s]+')
 
 
-def key_of(request: web.Request) -> IdempotencyKey | None:
+def key_of(headers: CIMultiDictProxy[str]) -> IdempotencyKey | None:
     """Return a request's key, or None where it has none; raises InvalidRequest.
 
     In quotes, as the draft has it: a String of RFC 9651, section 3.3.3. Or without them, as most
     clients send it. It is the same key.
     """
-    values = request.headers.getall(HEADER, ())
+    values = headers.getall(HEADER, ())
     if not values:
         return None
     try:

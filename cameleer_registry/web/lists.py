@@ -21,7 +21,7 @@ async def json_array(
     items: Iterator[Any],
     *,
     headers: Mapping[str, str] | None = None,
-) -> web.StreamResponse:
+) -> Answer | web.StreamResponse:
     """Answer with a list, written piece by piece where it is long.
 
     So a list of any length takes no more memory than a piece and its largest item, and holds up
@@ -29,10 +29,7 @@ async def json_array(
     """
     piece, complete = _next_piece(items)
     if complete:
-        body = b"[%b]" % piece
-        answer = Answer(body, content_type=JSON)
-        answer.headers.update(headers or {})
-        return answer
+        return Answer(b"[%b]" % piece, content_type=JSON, headers=headers or {})
     response = web.StreamResponse(headers=headers)
     response.content_type = JSON
     await response.prepare(request)

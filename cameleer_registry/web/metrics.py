@@ -43,6 +43,12 @@ class Answers:
     by_status: dict[int, int] = field(factory=dict)
     seconds: Histogram = field(factory=partial(Histogram, REQUEST_SECONDS))
 
+    def count(self, status: int, seconds: float | None) -> None:
+        """Count one, which took so long; None where that does not matter."""
+        self.by_status[status] = self.by_status.get(status, 0) + 1
+        if seconds is not None:
+            self.seconds.observe(seconds)
+
 
 class HttpMeter(Collector):
     """Counts answers by method, address and status, and how long they took to begin.
@@ -62,11 +68,15 @@ class HttpMeter(Collector):
         """Count an answer whose head is about to be written."""
         if request.transport is None:
             return  # there is nobody to answer any more
-        method, resource = request.method, request.match_info.route.resource
-        answers = self._known.get((method, resource)) or self._answers_to(method, resource)
-        answers.by_status[status] = answers.by_status.get(status, 0) + 1
+        seconds = None
         if (arrived := request.get(_ARRIVED)) is not None:
-            answers.seconds.observe(asyncio.get_running_loop().time() - arrived)
+            seconds = asyncio.get_running_loop().time() - arrived
+        self.answers_to(request.method, request.match_info.route.resource).count(status, seconds)
+
+    def answers_to(self, method: str, resource: web.AbstractResource | None) -> Answers:
+        """Return what was answered to a method on an address."""
+        answers = self._known.get((method, resource))
+        return answers or self._answers_to(method, resource)
 
     def _answers_to(self, method: str, resource: web.AbstractResource | None) -> Answers:
         known = method in hdrs.METH_ALL and (resource is None or resource in self._routes)

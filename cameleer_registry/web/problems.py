@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ..errors import MethodNotAllowed, NotFound, RegistryError
 from .answers import Answer
@@ -18,18 +20,19 @@ RETRY_AFTER: Final = (5, 30)
 who were refused together do not come back together."""
 
 
-def problem(error: RegistryError) -> web.Response:
-    """Return the response that tells of a refusal."""
-    response = Answer(
+def problem(error: RegistryError, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return the answer that tells of a refusal."""
+    headers = dict(headers or {})
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers[hdrs.RETRY_AFTER] = str(random.randint(*RETRY_AFTER))
+    return Answer(
         # What a client sent may be quoted in here: lone surrogates of an address, and whatever
         # could steer the terminal, or turn the text, of whoever reads it.
         orjson.dumps(_printable(details(error))),
         status=error.status,
         content_type=MEDIA_TYPE,
+        headers=headers,
     )
-    if error.status == web.HTTPServiceUnavailable.status_code:
-        response.headers["Retry-After"] = str(random.randint(*RETRY_AFTER))
-    return response
 
 
 def type_of(code: str) -> str:
@@ -52,14 +55,13 @@ def details(error: RegistryError) -> dict[str, Any]:
 
 def from_aiohttp(
     error: web.HTTPNotFound | web.HTTPMethodNotAllowed, request: web.Request
-) -> web.Response:
-    """Return the response for an address that aiohttp did not find among the routes."""
+) -> Answer:
+    """Return the answer for an address that aiohttp did not find among the routes."""
     if isinstance(error, web.HTTPNotFound):
         return problem(NotFound(f"there is nothing at {request.path}"))
     allowed = ", ".join(sorted(error.allowed_methods))
-    response = problem(MethodNotAllowed(f"{request.path} takes {allowed}, not {error.method}"))
-    response.headers["Allow"] = allowed
-    return response
+    refusal = MethodNotAllowed(f"{request.path} takes {allowed}, not {error.method}")
+    return problem(refusal, {hdrs.ALLOW: allowed})
 
 
 def _printable(value: Any) -> Any:

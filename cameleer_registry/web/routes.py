@@ -10,7 +10,7 @@ from aiohttp import web
 from .. import wire
 from . import agents, commands, console, documentation, feed, health, metrics, streams
 from .body import expect_continue
-from .guard import Handler
+from .handlers import Handler, responding
 
 API: Final = "/api/v1"
 
@@ -71,9 +71,10 @@ def add_to(app: web.Application) -> None:
     routes = sorted(ROUTES + PAGES, key=lambda route: route[2] not in BUSIEST)
     for method, path, handler in routes:
         name = "agents" if handler is agents.list_agents else None  # others point there
+        handle = responding(handler)
         route = app.router.add_route(
-            method, path, handler, name=name, expect_handler=expect_continue
+            method, path, handle, name=name, expect_handler=expect_continue
         )
         if method == "GET" and handler not in STREAMS:
             assert isinstance(route.resource, web.Resource)
-            route.resource.add_route("HEAD", handler, expect_handler=expect_continue)
+            route.resource.add_route("HEAD", handle, expect_handler=expect_continue)

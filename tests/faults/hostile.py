@@ -14,7 +14,6 @@ import pytest
 
 from cameleer_registry import Settings
 from cameleer_registry.node.clock import Clock
-from cameleer_registry.web.connections import PoliteRunner
 
 from ..core.invariants import check
 from ..support import Answer, Served, connected, serving, within
@@ -55,9 +54,7 @@ async def attacked(
     At the end the server still answers, its registry is sound, and its log has no error in it.
     """
     with caplog.at_level(logging.INFO):
-        async with serving(
-            settings, clock=clock, runs=PoliteRunner, auto_decompress=False, **runner
-        ) as served:
+        async with serving(settings, clock=clock, auto_decompress=False, **runner) as served:
             yield served
             assert_sound(served)
             assert 200 == (await served.request("GET", "//healthz")).status

@@ -11,13 +11,13 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
-from typing import Any
 
 import pytest
+from aiohttp import web
 
 from cameleer_registry import Ack, CommandType, Order, Settings, Target
 from cameleer_registry.core.events import CloseReason
-from cameleer_registry.web.connections import PoliteRunner
+from cameleer_registry.web.inline import InlineRunner
 
 from ..exposition import scrape
 from ..processes import server
@@ -57,15 +57,15 @@ def client_socket(address: tuple[str, int], *, reset: bool) -> socket.socket:
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-@pytest.mark.parametrize("runs", [None, PoliteRunner], ids=["embedded", "served"])
+@pytest.mark.parametrize("runs", [web.AppRunner, InlineRunner], ids=["embedded", "served"])
 async def test_connections_that_end_in_the_middle_of_a_request_leave_nothing(
-    reset: bool, runs: Any, tell: Tell
+    reset: bool, runs: type[web.AppRunner], tell: Tell
 ) -> None:
     """Before a byte, in the request line, in a header, in a body, and before the answer."""
     body = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
     cuts = [b"", HEAD[:3], HEAD[:30], HEAD[:60], HEAD[:-2], body, HEAD]
     tried = iter(range(1_000_000))
-    async with serving(**({"runs": runs} if runs else {})) as served:
+    async with serving(runs=runs) as served:
         await served.register("a")
 
         async def fault() -> None:

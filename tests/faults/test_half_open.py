@@ -14,7 +14,7 @@ from attrs import frozen
 from cameleer_registry import Ack, CommandType, Order, Registration, Settings, Target
 from cameleer_registry.core.events import CloseReason
 from cameleer_registry.core.rules import AgentId, GroupName
-from cameleer_registry.web.connections import PoliteConnection, PoliteRunner
+from cameleer_registry.web.connections import PoliteConnection
 
 from ..processes import server
 from ..support import Served, eventually, serving, streaming, within
@@ -53,9 +53,7 @@ def cable(made: Network) -> Iterator[Network]:
 @asynccontextmanager
 async def served_to(cable: Network) -> AsyncIterator[Served]:
     """Serve those at the other end of a cable, with little patience."""
-    async with serving(
-        QUICK, host=cable.here, runs=PoliteRunner, keepalive_timeout=0.4, lingering_time=0.1
-    ) as served:
+    async with serving(QUICK, host=cable.here, keepalive_timeout=0.4, lingering_time=0.1) as served:
         yield served
 
 

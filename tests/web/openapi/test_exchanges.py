@@ -13,7 +13,6 @@ from attrs import frozen
 from cameleer_registry import DeliveryState, Settings
 from cameleer_registry.core.feed import FeedType
 from cameleer_registry.web import answers, guard
-from cameleer_registry.web.connections import PoliteRunner
 
 from ...support import (
     Answer,
@@ -67,7 +66,7 @@ class Exchange:
 async def exchange(
     method: str, path: str, settings: Settings | None = None
 ) -> AsyncIterator[Exchange]:
-    async with serving(settings, runs=PoliteRunner) as served:
+    async with serving(settings) as served:
         await served.register("a")
         command_id = (await served.issue("/agents/a")).json()["commandId"]
         yield Exchange(served, method, path, command_id)

@@ -1,0 +1,103 @@
+"""Calls: requests as most handlers of the API see them, however they have come.
+
+What agents ask for all day can be answered in the moment in which its bytes are read, where there
+is no request of aiohttp's yet (:mod:`~cameleer_registry.web.inline`). Handlers that are given a
+call do not know the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, TypeVar
+
+from aiohttp import web
+from attrs import frozen
+from multidict import CIMultiDictProxy
+
+from .. import wire
+from ..node.node import Node
+from . import body
+from .answers import Answer
+from .keys import NODE
+
+T = TypeVar("T")
+
+
+class Call(Protocol):
+    """What is asked for, and of which node."""
+
+    @property
+    def node(self) -> Node:
+        """The node of the application that is asked."""
+
+    @property
+    def address(self) -> Mapping[str, str]:
+        """What stands in the variable parts of the path."""
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """The headers of the request."""
+
+    @property
+    def agents_path(self) -> str:
+        """The path of all agents, with the prefix under which the API is mounted."""
+
+    async def body(self) -> bytes:
+        """Return the body, which is empty where there is none.
+
+        Raises MalformedJson, BodyTooLarge, UnsupportedEncoding and RequestTimeout.
+        """
+
+
+@frozen
+class RequestCall:
+    """A call that has come as a request of aiohttp's."""
+
+    request: web.Request
+
+    @property
+    def node(self) -> Node:
+        """The node of the application that is asked."""
+        return self.request.app[NODE]
+
+    @property
+    def address(self) -> Mapping[str, str]:
+        """What stands in the variable parts of the path."""
+        return self.request.match_info
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """The headers of the request."""
+        return self.request.headers
+
+    @property
+    def agents_path(self) -> str:
+        """The path of all agents, with the prefix under which the API is mounted."""
+        return self.request.app.router["agents"].canonical
+
+    async def body(self) -> bytes:
+        """Wait for the body; raises what :func:`~cameleer_registry.web.body.read` does."""
+        return await body.read(self.request)
+
+
+@frozen(eq=False)
+class OnCall:
+    """A handler that is given a call: to aiohttp it is one like any other."""
+
+    answer: Callable[[Call], Coroutine[Any, Any, Answer]]
+
+    async def __call__(self, request: web.Request) -> Answer:
+        """Answer a request of aiohttp's."""
+        return await self.answer(RequestCall(request))
+
+
+async def read_as(call: Call, shape: type[T], *, empty: T | None = None) -> T:
+    """Read a body as JSON, whatever its Content-Type, and structure it.
+
+    ``empty`` is what a missing body stands for; without it a missing body is refused. Raises
+    MalformedJson, InvalidRequest, BodyTooLarge, UnsupportedEncoding and RequestTimeout.
+    """
+    raw = await call.body()
+    if empty is not None and not raw:
+        return empty
+    return wire.decode(raw, shape)

@@ -1,0 +1,30 @@
+"""Requests and answers that can be compared, whichever server was asked."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..support import Answer, Served, connected
+
+MOMENTS: Final = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
+COMMAND_IDS: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+async def ask(served: Served, method: str, path: str, body: bytes) -> Answer:
+    """Send a request, on a connection of its own that it leaves open."""
+    async with connected(served) as connection:
+        head = f"{method} {served.prefix}{path} HTTP/1.1\r\nHost: x\r\n"
+        connection.writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        return await connection.answer(method)
+
+
+def told(answer: Answer) -> tuple[int, dict[str, str], bytes]:
+    """Return all of an answer but for what is drawn, or depends on the moment or a prefix."""
+    headers = {name: value for name, value in answer.headers.items() if name != "date"}
+    if answer.body:
+        assert str(len(answer.body)) == headers.pop("content-length")
+    if "retry-after" in headers:
+        headers["retry-after"] = "some"
+    body = COMMAND_IDS.sub(b"ID", MOMENTS.sub(b"NOW", answer.body.replace(b"/registry", b"")))
+    return answer.status, headers, body
