@@ -166,12 +166,9 @@ class InlineConnection(PoliteConnection):
             and hdrs.TRANSFER_ENCODING not in headers
             and hdrs.CONTENT_ENCODING not in headers
             and payload.is_eof()
-            # Neither side is behind, or about to end.
+            # The client takes its answers, and has not sent more than aiohttp takes in at once.
             and not self._paused
-            and not self._reading_paused
             and not self._buffer_paused
-            and self.transport is not None
-            and not self.transport.is_closing()
         )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from cameleer_registry import NODE, Settings, create_app, wire
 from cameleer_registry.core.model import CommandType, Order, Registration, Target
 from cameleer_registry.web.answers import Answer as MadeAnswer
 from cameleer_registry.web.connections import PoliteConnection
-from cameleer_registry.web.inline import INLINE, InlineApp, InlineRunner
+from cameleer_registry.web.inline import INLINE, InlineApp, InlineConnection, InlineRunner
 
 from ..exposition import scrape
 from ..support import Answer, Connection, Served, connected, serving, streaming
@@ -42,6 +44,56 @@ def request(
 
 
 HEARTBEAT: Final = request("/api/v1/agents/a/heartbeat")
+
+
+class PoliteRunner(web.AppRunner):
+    """A runner like ours, but for answering inline."""
+
+    @property
+    def server(self) -> Any:
+        server = super().server
+        return server and partial(PoliteConnection, server, loop=server._loop, **server._kwargs)
+
+
+class Wire(asyncio.Transport):
+    """A connection without a socket, whose other end takes everything at once."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self._protocol = protocol
+        self.written = bytearray()
+        self.closing = False
+        protocol.connection_made(self)
+
+    def write(self, data: Any) -> None:
+        if not self.closing:
+            self.written += data
+
+    def writelines(self, list_of_data: Any) -> None:
+        self.write(b"".join(list_of_data))
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def close(self) -> None:
+        if not self.closing:
+            self.closing = True
+            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        self.close()
 
 
 @pytest.fixture
@@ -88,6 +140,11 @@ OTHER_WAYS: Final = {
     "an id that cannot be": (request("/api/v1/agents/.a/heartbeat"), 404),
     "a whole URL": (request("http://x/api/v1/agents/a/heartbeat"), 204),
     "an old version": (request("/api/v1/agents/a/heartbeat", version="1.0"), 204),
+    "an old version that stays": (
+        request("/api/v1/agents/a/heartbeat", b"", "Connection: keep-alive", version="1.0"),
+        204,
+    ),
+    "a version of another kind": (request("/api/v1/agents/a/heartbeat", version="2.0"), 400),
     "to be closed": (request("/api/v1/agents/a/heartbeat", b"", "Connection: close"), 204),
     "an upgrade": (
         request("/api/v1/agents/a/heartbeat", b"", "Connection: upgrade", "Upgrade: h2c"),
@@ -121,6 +178,32 @@ async def test_what_is_not_answered_inline(way: str, inline: list[int]) -> None:
         inline.clear()
         assert [status] == [answer.status for answer in await asked(served, raw)]
         assert not inline
+
+
+REFUSED: Final = {
+    "Origin: http://elsewhere": 403,
+    "Sec-Fetch-Site: cross-site": 403,
+    "X-Cameleer-Protocol-Version: 2": 400,
+}
+
+
+@pytest.mark.parametrize("header", REFUSED)
+async def test_what_is_refused_is_refused_inline(
+    served: Served, inline: list[int], header: str
+) -> None:
+    """Before anything is done."""
+    [answer] = await asked(served, request("/api/v1/agents/register", BODY, header))
+    assert [REFUSED[header]] == [answer.status] == inline
+    assert not served.node.agents()
+
+
+async def test_a_protocol_version_may_be_required(inline: list[int]) -> None:
+    """Inline like elsewhere."""
+    async with serving(Settings(require_protocol_version=True)) as served:
+        said = "X-Cameleer-Protocol-Version: 1"
+        register = partial(request, "/api/v1/agents/register", BODY)
+        answers = await asked(served, register(), register(said))
+        assert [400, 201] == [answer.status for answer in answers] == inline
 
 
 @pytest.mark.parametrize("cut", [10, -len(BODY) - 1, -len(BODY), -len(BODY) + 1, -1])
@@ -232,28 +315,50 @@ async def test_a_handler_that_would_wait_is_a_defect(
     assert "must not wait" in caplog.text
 
 
-async def test_a_reader_that_is_behind_is_not_answered_inline(inline: list[int]) -> None:
-    """Its answers would pile up here. aiohttp waits until it has taken some."""
-    runner = InlineRunner(create_app(), access_log=None)
+@asynccontextmanager
+async def connection_of(app: web.Application) -> AsyncIterator[tuple[InlineConnection, Wire]]:
+    """Return a connection of a server, without a socket."""
+    runner = InlineRunner(app, access_log=None)
     await runner.setup()
     try:
-        socket = Wire(protocol := runner.server())
-        await asyncio.sleep(0)
-        protocol.data_received(request("/api/v1/agents/register", BODY))
-        protocol.pause_writing()
-        protocol.data_received(HEARTBEAT * 3)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert [201] == inline
-        assert 2 == socket.written.count(b"HTTP/1.1 ")
-        protocol.resume_writing()
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert 4 == socket.written.count(b"HTTP/1.1 ")
-        protocol.data_received(HEARTBEAT)
-        assert [201, 204] == inline
+        connection = runner.server()
+        wire = Wire(connection)
+        await turns(2)
+        yield connection, wire
     finally:
         await runner.cleanup()
+
+
+async def turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_a_reader_that_is_behind_is_not_answered_inline(inline: list[int]) -> None:
+    """Its answers would pile up here. aiohttp waits until it has taken some."""
+    async with connection_of(create_app()) as (connection, socket):
+        connection.data_received(request("/api/v1/agents/register", BODY))
+        connection.pause_writing()
+        connection.data_received(HEARTBEAT * 3)
+        await turns(20)
+        assert [201] == inline
+        assert 2 == socket.written.count(b"HTTP/1.1 ")
+        connection.resume_writing()
+        await turns(20)
+        assert 4 == socket.written.count(b"HTTP/1.1 ")
+        connection.data_received(HEARTBEAT)
+        assert [201, 204] == inline
+
+
+async def test_a_body_for_which_aiohttp_stops_to_read(inline: list[int]) -> None:
+    """What follows such a one is read and answered, too."""
+    routes = [f"route-{number:06}" for number in range(20_000)]
+    body = json.dumps({"agentId": "a", "group": "g", "routeIds": routes}).encode()
+    async with connection_of(create_app()) as (connection, socket):
+        connection.data_received(request("/api/v1/agents/register", body) + HEARTBEAT * 3)
+        await turns(20)
+        assert [201, 204, 204, 204] == inline
+        assert 4 == socket.written.count(b"HTTP/1.1 ")
 
 
 async def test_an_idle_connection_is_given_up_from_its_last_request_on() -> None:
@@ -284,64 +389,13 @@ async def test_what_is_answered_inline_is_counted() -> None:
 # Whatever is sent, both say the same
 
 
-class PoliteRunner(web.AppRunner):
-    """A runner like ours, but for answering inline."""
-
-    @property
-    def server(self) -> Any:
-        server = super().server
-        return server and partial(PoliteConnection, server, loop=server._loop, **server._kwargs)
-
-
-class Wire(asyncio.Transport):
-    """A connection without a socket, whose other end takes everything at once."""
-
-    def __init__(self, protocol: asyncio.Protocol) -> None:
-        super().__init__()
-        self._protocol = protocol
-        self.written = bytearray()
-        self.closing = False
-        protocol.connection_made(self)
-
-    def write(self, data: Any) -> None:
-        if not self.closing:
-            self.written += data
-
-    def writelines(self, list_of_data: Any) -> None:
-        self.write(b"".join(list_of_data))
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def close(self) -> None:
-        if not self.closing:
-            self.closing = True
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
-
-    def abort(self) -> None:
-        self.close()
-
-
 async def said(runner: web.AppRunner, pieces: list[tuple[bytes, int]]) -> list[Any]:
     """Send pieces to a server, and let it take so many turns after each; return its answers."""
     socket = Wire(protocol := runner.server())  # type: ignore[misc]
-    for piece, turns in [(b"", 2), *pieces, (b"", 60)]:
+    for piece, number in [(b"", 2), *pieces, (b"", 60)]:
         if piece and not socket.closing:
             protocol.data_received(piece)
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await turns(number)
     end = "closed" if socket.closing else "open"
     socket.close()
     await asyncio.sleep(0)
@@ -359,7 +413,8 @@ async def said(runner: web.AppRunner, pieces: list[tuple[bytes, int]]) -> list[A
 
 IDS: Final = ["a", "b", "register", "groups", "commands", "%61", ".", "..", "a%2Fb", "-", "é", ""]
 PATHS: Final = st.one_of(
-    st.just("/api/v1/agents/register"),
+    *map(st.just, ["/api/v1/agents/register", "/api/v1/agents/a/commands/ID/ack"] * 2),
+    *map(st.just, ["/api/v1/agents/a/heartbeat", "/api/v1/agents/b/commands"] * 2),
     *(
         st.builds(template.format, st.sampled_from(IDS))
         for template in (
