@@ -26,6 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     scale = LONG if arguments.long else SHORT
     machine.allow_descriptors()
+    machine.share_out()
     about = {
         "version": __version__,
         "scale": scale.name,

@@ -17,6 +17,8 @@ from typing import Final
 
 from attrs import frozen
 
+from . import machine
+
 Address = tuple[str, int]
 
 HERE: Final = Path(__file__).parent
@@ -137,13 +139,15 @@ def _announcing(command: list[str]) -> Iterator[Server]:
 def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     # What it logs is made, but not kept. It has a group of its own, so that what it has started
     # ends with it: a `node` may be a wrapper that does not see to that.
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
+    with machine.core_of_servers():
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    with process:
         try:
             yield process
         finally:

@@ -18,6 +18,14 @@ from typing import Final
 from .model import CommandStatus, DeliveryState
 
 
+def all_pending(count: int) -> dict[DeliveryState, int]:
+    """Return how many deliveries are in which state when so many begin."""
+    return {**_NONE, DeliveryState.PENDING: count}
+
+
+_NONE: Final = dict.fromkeys(DeliveryState, 0)
+
+
 class Turn(StrEnum):
     """What can happen to a delivery."""
 

@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 from ..errors import IdempotencyKeyReused
 from .instant import NANOSECONDS, Instant
 from .model import Order
+from .written import Written
 
 if TYPE_CHECKING:
     from .ledger import CommandRecord
@@ -88,7 +89,7 @@ class Keys:
         key = record.idempotency.key if record.idempotency else None
         if key is not None and self._commands.get(key) is record:
             self._commands[key] = evolve(
-                record, order=Order(type=record.order.type), targets={}, delivered={}, size=0
+                record, order=Order(type=record.order.type), targets={}, written=Written(), size=0
             )
 
     def _drop_oldest(self) -> None:

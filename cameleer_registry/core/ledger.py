@@ -26,10 +26,11 @@ from attrs import define, field
 
 from ..errors import CommandNotFound
 from . import events
-from .commands import TRANSITIONS, Turn, status_of
+from .commands import TRANSITIONS, Turn, all_pending, status_of
 from .idempotency import Idempotency, Keys
 from .instant import Instant
 from .model import Ack, CommandStatus, DeliveryState, Order, Target
+from .written import Written
 
 MANY: Final = 100
 """Targets from which on a command is not entered in the inbox of each."""
@@ -49,7 +50,7 @@ class DeliveryRecord:
     @property
     def delivered(self) -> Instant | None:
         """When it was written to a stream; None until then."""
-        return self.command.delivered.get(self.agent_id)
+        return self.command.written.at(self.agent_id)
 
     def state_at(self, now: Instant) -> DeliveryState:
         """Judge the state at this moment, whether or not its end has been told."""
@@ -77,7 +78,7 @@ class CommandRecord:
     # that is nothing: it is as all others are.
     targets: dict[str, DeliveryRecord | None]
     others: DeliveryState = DeliveryState.PENDING  # the state of those, as last told
-    delivered: dict[str, Instant] = field(factory=dict)  # when it was written to whose stream
+    written: Written = field(factory=Written)  # when, and to whose stream
 
     @property
     def agent_ids(self) -> tuple[str, ...]:
@@ -232,7 +233,7 @@ class Ledger:
             skipped=event.skipped,
             size=event.size,
             idempotency=event.idempotency,
-            counts={**dict.fromkeys(DeliveryState, 0), DeliveryState.PENDING: len(event.agent_ids)},
+            counts=all_pending(len(event.agent_ids)),
             targets=dict.fromkeys(event.agent_ids),
         )
         self.commands[event.command_id] = self._open[event.command_id] = record
@@ -247,7 +248,7 @@ class Ledger:
     def apply_pushed(self, event: events.CommandPushed) -> None:
         """Note that a command was written to streams."""
         if record := self.commands.get(event.command_id):
-            record.delivered.update(dict.fromkeys(event.agent_ids, event.at))
+            record.written.add(event.agent_ids, event.at)
 
     def apply_acknowledged(self, event: events.DeliveryAcknowledged) -> None:
         """Note an agent's answer."""

@@ -147,7 +147,9 @@ class Roster:
         """
         match target.level:
             case TargetLevel.AGENT:
-                return self._audience([self.find(target.agent_id or "")])
+                record = self.find(target.agent_id or "")
+                group = frozenset({record.registration.group})
+                return Audience((record.agent_id,), group, int(record.stream_id is not None))
             case TargetLevel.GROUP:
                 groups = [self.group(target.group or "")]
             case TargetLevel.ALL:

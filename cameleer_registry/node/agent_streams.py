@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from ..core.events import CloseReason
@@ -35,7 +35,7 @@ class AgentStream(EventStream):
         transport = self.transport
         if transport.is_closing():
             return False
-        content = frame.chunked if self._chunked else frame.plain
+        content = frame.chunked if self.chunked else frame.plain
         if self.behind:
             if transport.get_write_buffer_size() > self._streams.max_backlog:
                 self._streams.lose(self, CloseReason.SLOW_CONSUMER)
@@ -68,11 +68,13 @@ class AgentStreams(Streams[AgentStream]):
         if self._of.get(stream.agent_id) is stream:
             del self._of[stream.agent_id]
 
-    def push(self, frame: Frame, agent_ids: Iterable[str]) -> list[str]:
+    def push(self, frame: Frame, agent_ids: Sequence[str]) -> Sequence[str]:
         """Write a frame to agents; return to which it was written."""
-        of, pushed = self._of, []
-        for agent_id in agent_ids:
-            stream = of.get(agent_id)
-            if stream is not None and stream.push(frame):
-                pushed.append(agent_id)
-        return pushed
+        missed = set()
+        for agent_id, stream in zip(agent_ids, map(self._of.get, agent_ids), strict=True):
+            # What nearly all come to stands here once more, without a call for each of thousands.
+            if stream is not None and not stream.behind and not stream.transport.is_closing():
+                stream.transport.write(frame.chunked if stream.chunked else frame.plain)
+            elif stream is None or not stream.push(frame):
+                missed.add(agent_id)
+        return [each for each in agent_ids if each not in missed] if missed else agent_ids

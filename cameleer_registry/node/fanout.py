@@ -2,6 +2,8 @@
 
 Commands are written one after the other, so that every agent gets them in the order in which
 they were issued. What fits into one batch, and has nothing before it, is written within the call.
+Between two batches everybody gets a turn who had something to say before the second: see
+:meth:`FanOuts.drain`.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class FanOuts:
         fan_out = FanOut(command_id, frame, agent_ids)
         if not self._draining:
             self._write_all(fan_out)
-        elif not self._queue:
+        elif not self._queue and len(agent_ids) <= BATCH:
             self._write_batch(fan_out)
         if not fan_out.complete:
             fan_out.done = asyncio.get_running_loop().create_future()
@@ -91,6 +93,10 @@ class FanOuts:
                     self._write_batch(fan_out)
                     if fan_out.complete:
                         self._settle(self._queue.popleft())
+                    # The loop looks for what has arrived at the beginning of a turn, and puts it
+                    # behind what waits already, which is this. So with one turn given away, a
+                    # request would wait for the rest of a batch and for the whole of the next.
+                    await asyncio.sleep(0)
                     await asyncio.sleep(0)
                 self._waiting.clear()
         finally:

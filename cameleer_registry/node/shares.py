@@ -14,7 +14,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from ..core import events, feed
-from ..core.commands import status_of
+from ..core.commands import all_pending, status_of
 from ..core.events import ExpiryReason
 from ..core.feed import Failure, FeedType
 from ..core.instant import Instant
@@ -96,10 +96,11 @@ class Shares:
             self._tell_of(command)
 
     def _issued(self, fact: events.CommandIssued) -> None:
-        counts = dict.fromkeys(DeliveryState, 0)
-        counts[DeliveryState.PENDING] = len(fact.agent_ids)
         self._open[fact.command_id] = OpenCommand(
-            fact.command_id, fact.order.type, news.groups_of(fact), counts
+            fact.command_id,
+            fact.order.type,
+            news.groups_of(fact),
+            all_pending(len(fact.agent_ids)),
         )
 
     def _acknowledged(self, fact: events.DeliveryAcknowledged) -> None:

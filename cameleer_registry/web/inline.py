@@ -128,6 +128,11 @@ class InlineConnection(PoliteConnection):
         if self._messages and not waiter.done():
             waiter.set_result(None)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on reading, where that was stopped: a body says so whenever it has been read."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _answer(self, message: Any, payload: StreamReader) -> bool:
         """Answer a request, if that can be done inline; tell whether it was."""
         arrived, app = self._loop.time(), self._app

@@ -146,7 +146,7 @@ def _check_commands(registry: Registry, now: Instant) -> None:
         every = [command.delivery(agent_id) for agent_id in command.targets]
         states = Counter(delivery.state for delivery in every)
         assert {state: states[state] for state in DeliveryState} == command.counts
-        assert set(command.delivered) <= set(command.targets)
+        assert command.written.agent_ids() <= set(command.targets)
         pending = [d.agent_id for d in every if d.state is DeliveryState.PENDING]
         assert pending == list(command.untold())
         for agent_id, record in command.targets.items():
@@ -229,7 +229,8 @@ def _check_keys(registry: Registry) -> None:
         assert key == command.idempotency.key
         known = ledger.commands.get(command.command_id)
         if known is None:  # nothing is kept of it that could be large
-            assert ({}, {}, {}) == (command.targets, command.delivered, command.order.payload)
+            assert ({}, {}) == (command.targets, command.order.payload)
+            assert not command.written.agent_ids()
             assert not command.pending
         else:
             assert known is command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -119,7 +119,7 @@ def test_the_memory_of_keys(record_property: Record) -> None:
 @pytest.mark.parametrize("before", range(4))
 async def test_shutdown_between_two_batches_of_a_broadcast(before: int) -> None:
     """The request is answered, each stream ends cleanly, and was sent what is said of it."""
-    agents = [f"a{number:02}" for number in range(3 * BATCH)]
+    agents = [f"a{number:03}" for number in range(3 * BATCH)]
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(serving())
         node = served.node
@@ -131,7 +131,7 @@ async def test_shutdown_between_two_batches_of_a_broadcast(before: int) -> None:
         }
         push, batches, ending = node.streams.push, 0, []
 
-        def pushing(frame: Frame, agent_ids: Iterable[str]) -> list[str]:
+        def pushing(frame: Frame, agent_ids: Sequence[str]) -> Sequence[str]:
             nonlocal batches
             if batches == before:
                 ending.append(asyncio.create_task(node.shut_down()))

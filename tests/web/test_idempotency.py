@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -174,7 +174,7 @@ async def test_it_is_asked_for_again_while_it_is_on_its_way(served: Served) -> N
     key, seen = "k", []
     push = node.streams.push
 
-    def watched(frame: Frame, agent_ids: Iterable[str]) -> list[str]:
+    def watched(frame: Frame, agent_ids: Sequence[str]) -> Sequence[str]:
         seen.append(len(served.node.registry._ledger.keys._commands))
         return push(frame, agent_ids)
 

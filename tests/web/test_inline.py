@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -21,6 +22,8 @@ from hypothesis import strategies as st
 
 from cameleer_registry import NODE, Settings, create_app, wire
 from cameleer_registry.core.model import CommandType, Order, Registration, Target
+from cameleer_registry.node.frames import Frame
+from cameleer_registry.node.streams import BATCH
 from cameleer_registry.web.answers import Answer as MadeAnswer
 from cameleer_registry.web.connections import PoliteConnection
 from cameleer_registry.web.inline import INLINE, InlineApp, InlineConnection, InlineRunner
@@ -281,6 +284,33 @@ async def test_a_command_behind_a_broadcast_is_written_behind_it(served: Served)
             assert ["deep-trace", "replay"] == [(await stream.event())["event"] for _ in range(2)]
 
 
+async def test_a_heartbeat_in_the_middle_of_a_batch_is_answered_before_the_next(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for the rest of what is being written, and for nothing else."""
+    node, order = served.node, Order(type=CommandType.DEEP_TRACE, payload={})
+    for number in range(4 * BATCH):
+        await served.register(f"b{number:03}")
+    push, heartbeat, seen = node.streams.push, node.heartbeat, []
+
+    def pushing(frame: Frame, agent_ids: Sequence[str]) -> Sequence[str]:
+        seen.append("batch")
+        client.sendall(request("/api/v1/agents/b000/heartbeat"))
+        return push(frame, agent_ids)
+
+    def hearing(agent_id: str) -> None:
+        seen.append("heartbeat")
+        heartbeat(agent_id)
+
+    monkeypatch.setattr(node.streams, "push", pushing)
+    monkeypatch.setattr(node, "heartbeat", hearing)
+    with socket.create_connection((served.host, served.port)) as client:
+        await asyncio.sleep(0.05)  # it is accepted by then
+        await node.issue(order, Target.all())
+        await asyncio.sleep(0.05)
+    assert ["batch", "heartbeat"] * 4 == seen
+
+
 async def test_what_fails_unexpectedly(
     served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -336,16 +366,16 @@ async def turns(number: int) -> None:
 
 async def test_a_reader_that_is_behind_is_not_answered_inline(inline: list[int]) -> None:
     """Its answers would pile up here. aiohttp waits until it has taken some."""
-    async with connection_of(create_app()) as (connection, socket):
+    async with connection_of(create_app()) as (connection, peer):
         connection.data_received(request("/api/v1/agents/register", BODY))
         connection.pause_writing()
         connection.data_received(HEARTBEAT * 3)
         await turns(20)
         assert [201] == inline
-        assert 2 == socket.written.count(b"HTTP/1.1 ")
+        assert 2 == peer.written.count(b"HTTP/1.1 ")
         connection.resume_writing()
         await turns(20)
-        assert 4 == socket.written.count(b"HTTP/1.1 ")
+        assert 4 == peer.written.count(b"HTTP/1.1 ")
         connection.data_received(HEARTBEAT)
         assert [201, 204] == inline
 
@@ -354,11 +384,11 @@ async def test_a_body_for_which_aiohttp_stops_to_read(inline: list[int]) -> None
     """What follows such a one is read and answered, too."""
     routes = [f"route-{number:06}" for number in range(20_000)]
     body = json.dumps({"agentId": "a", "group": "g", "routeIds": routes}).encode()
-    async with connection_of(create_app()) as (connection, socket):
+    async with connection_of(create_app()) as (connection, peer):
         connection.data_received(request("/api/v1/agents/register", body) + HEARTBEAT * 3)
         await turns(20)
         assert [201, 204, 204, 204] == inline
-        assert 4 == socket.written.count(b"HTTP/1.1 ")
+        assert 4 == peer.written.count(b"HTTP/1.1 ")
 
 
 async def test_an_idle_connection_is_given_up_from_its_last_request_on() -> None:
@@ -391,16 +421,16 @@ async def test_what_is_answered_inline_is_counted() -> None:
 
 async def said(runner: web.AppRunner, pieces: list[tuple[bytes, int]]) -> list[Any]:
     """Send pieces to a server, and let it take so many turns after each; return its answers."""
-    socket = Wire(protocol := runner.server())  # type: ignore[misc]
+    peer = Wire(protocol := runner.server())  # type: ignore[misc]
     for piece, number in [(b"", 2), *pieces, (b"", 60)]:
-        if piece and not socket.closing:
+        if piece and not peer.closing:
             protocol.data_received(piece)
         await turns(number)
-    end = "closed" if socket.closing else "open"
-    socket.close()
+    last = "closed" if peer.closing else "open"
+    peer.close()
     await asyncio.sleep(0)
     reader = asyncio.StreamReader()
-    reader.feed_data(bytes(socket.written))
+    reader.feed_data(bytes(peer.written))
     reader.feed_eof()
     answers = []
     while not reader.at_eof():
@@ -408,7 +438,7 @@ async def said(runner: web.AppRunner, pieces: list[tuple[bytes, int]]) -> list[A
         answer = await connection.head()
         answer.body = await reader.readexactly(int(answer.headers.get("content-length", 0)))
         answers.append(told(answer))
-    return [*answers, end]
+    return [*answers, last]
 
 
 IDS: Final = ["a", "b", "register", "groups", "commands", "%61", ".", "..", "a%2Fb", "-", "é", ""]

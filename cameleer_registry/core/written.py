@@ -1,0 +1,37 @@
+"""When a command was written to whose stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .instant import Instant
+
+
+class Written:
+    """To whom one command was written, and when.
+
+    Thousands are written to in a hurry, batch by batch. By agent that is sorted when somebody asks,
+    and no further than it takes to answer.
+    """
+
+    __slots__ = ("_batches", "_by_agent")
+
+    def __init__(self) -> None:
+        # Those that are not sorted yet, oldest first.
+        self._batches: list[tuple[Sequence[str], Instant]] = []
+        self._by_agent: dict[str, Instant] = {}
+
+    def add(self, agent_ids: Sequence[str], at: Instant) -> None:
+        """Note that it was written to these."""
+        self._batches.append((agent_ids, at))
+
+    def at(self, agent_id: str) -> Instant | None:
+        """Return when it was written to that agent, or None where it was not."""
+        while self._batches and agent_id not in self._by_agent:
+            agent_ids, at = self._batches.pop(0)
+            self._by_agent.update(dict.fromkeys(agent_ids, at))
+        return self._by_agent.get(agent_id)
+
+    def agent_ids(self) -> set[str]:
+        """Return all to whom it was written."""
+        return set(self._by_agent).union(*(agent_ids for agent_ids, _ in self._batches))
