@@ -11,13 +11,14 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from collections.abc import Callable, MutableMapping
 from enum import StrEnum
-from typing import Any, Final, TextIO, cast
+from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-import structlog
-from structlog.typing import Processor
-
-Logger = structlog.stdlib.BoundLogger
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 ROOT: Final = "cameleer_registry"
 
@@ -40,25 +41,32 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class Logger(logging.LoggerAdapter[logging.Logger]):
+    """Logs events with fields: ``log.info("agent registered", agent_id="a")``."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Make extra attributes of all that ``logging`` does not know."""
+        known = {name: kwargs.pop(name) for name in _OF_LOGGING & kwargs.keys()}
+        return msg, {**known, "extra": {**(self.extra or {}), **kwargs}}
+
+    def bind(self, **fields: Any) -> Logger:
+        """Return a logger that adds these fields to every event."""
+        return Logger(self.logger, {**(self.extra or {}), **fields})
+
+
+_OF_LOGGING: Final = {"exc_info", "stack_info", "stacklevel"}
+
+
 def get_logger(name: str) -> Logger:
     """Return the logger of a module; pass ``__name__``."""
-    return cast(
-        Logger,
-        structlog.wrap_logger(
-            logging.getLogger(name),
-            processors=[
-                structlog.stdlib.filter_by_level,
-                _add_stack_level,
-                structlog.stdlib.render_to_log_kwargs,
-            ],
-            wrapper_class=structlog.stdlib.BoundLogger,
-            context_class=dict,
-        ).bind(),
-    )
+    return Logger(logging.getLogger(name))
 
 
 def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None = None) -> None:
     """Send everything that is logged in this process to ``stream`` (standard error)."""
+    structlog = _import_structlog()
     stream = stream or sys.stderr
     colours = stream.isatty()
     renderers: list[Processor]
@@ -72,7 +80,10 @@ def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None =
     else:
         renderers = [
             _escape,
-            structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=_traceback),
+            structlog.dev.ConsoleRenderer(
+                colors=colours,
+                exception_formatter=partial(_traceback, structlog.dev.plain_traceback),
+            ),
         ]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -90,19 +101,31 @@ def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None =
     root.setLevel(level.upper())
 
 
-def _add_stack_level(_logger: Any, method: str, event: structlog.typing.EventDict) -> Any:
-    """Have the record say who logged it, and not where structlog did."""
-    return {**event, "stacklevel": 5 if "exc_info" in event else 4}
+def _import_structlog() -> ModuleType:
+    """Import structlog without rich, whose tracebacks are not shown here.
+
+    That is a tenth of the time in which the server starts. The process is ours where this is
+    called; a host application that has imported them already keeps what it has.
+    """
+    hides = "rich" not in sys.modules
+    if hides:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # so that importing it fails
+    try:
+        import structlog
+    finally:
+        if hides:
+            del sys.modules["rich"]
+    return structlog
 
 
-def _traceback(stream: TextIO, exc_info: Any) -> None:
+def _traceback(plain: Callable[[TextIO, Any], None], stream: TextIO, exc_info: Any) -> None:
     written = io.StringIO()
-    structlog.dev.plain_traceback(written, exc_info)
+    plain(written, exc_info)
     lines = written.getvalue().split("\n")
     stream.write("\n".join(line if line.isprintable() else repr(line)[1:-1] for line in lines))
 
 
-def _escape(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Any:
+def _escape(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
     """Make it impossible to forge a line, or to steer a terminal, with what a client sent."""
     return {
         key: value if key == "exc_info" or not _is_risky(value) else repr(str(value))

@@ -7,6 +7,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -96,7 +98,7 @@ def test_events_are_records_of_the_standard_tree(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_record_says_which_line_of_code_logged_it(caplog: pytest.LogCaptureFixture) -> None:
-    """That of the caller, not one of structlog's."""
+    """That of the caller, not one of what wraps it."""
     log.warning("x")
     assert caplog.records[0].filename == "test_logs.py"
 
@@ -423,3 +425,25 @@ async def test_failures_beyond_a_number_are_summed_up_successes_are_not_told(
                 narrator.tellers[type(acknowledged)](acknowledged)
     assert MOST_LINES == len(caplog.records)
     assert {"FAILURE"} == {getattr(record, "outcome", None) for record in caplog.records}
+
+
+def test_a_host_need_not_have_what_renders_logs() -> None:
+    """It is imported where logging is configured, and without what it would not use."""
+    code = (
+        "import sys, cameleer_registry as c; from cameleer_registry import logs;"
+        "assert 'structlog' not in sys.modules;"
+        "logs.configure(logs.LogFormat.CONSOLE, logs.LogLevel.INFO);"
+        "assert 'structlog' in sys.modules and 'rich' not in sys.modules;"
+        "import rich"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_logger_may_be_bound_to_fields(caplog: pytest.LogCaptureFixture) -> None:
+    """They are told with every event; of two values the event's own is."""
+    bound = get_logger("cameleer_registry.bound").bind(agent_id="a", n=1).bind(n=2)
+    bound.warning("told", n=3, exc_info=ValueError("x"))
+    [record] = caplog.records
+    assert ("a", 3) == (vars(record)["agent_id"], vars(record)["n"])
+    assert record.exc_info
+    assert record.filename == "test_logs.py"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from ..core.model import Ack, Delivery
 from ..errors import (
@@ -43,7 +43,7 @@ class Acks:
 
         Whatever cannot be told the server is told the log.
         """
-        ids = {"agent_id": self._agent_id, "command_id": command_id}
+        ids: dict[str, Any] = {"agent_id": self._agent_id, "command_id": command_id}
 
         async def persist(ack: Ack) -> None:
             await backoff.persist(

@@ -200,5 +200,5 @@ def _failure(message: str) -> Ack:
     return Ack(status=Outcome.FAILURE, message=message)
 
 
-def _ids(command: CommandEvent) -> dict[str, str]:
+def _ids(command: CommandEvent) -> dict[str, Any]:
     return {"command_id": command.command_id, "command_type": str(command.type)}

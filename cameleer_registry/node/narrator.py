@@ -151,7 +151,7 @@ def _stream_opened(fact: events.StreamOpened) -> None:
 
 def _stream_closed(fact: events.StreamClosed) -> None:
     # Taken over by a newer one is as usual as the rest: too often is a conflict, which is told.
-    ids = {"agent_id": fact.agent_id, "stream_id": fact.stream_id}
+    ids: dict[str, Any] = {"agent_id": fact.agent_id, "stream_id": fact.stream_id}
     match fact.reason:
         case events.CloseReason.SLOW_CONSUMER:
             log.warning("stream aborted, its reader does not keep up", **ids)
@@ -164,7 +164,7 @@ def _conflict(fact: events.StreamConflict) -> None:
 
 
 def _issued(fact: events.CommandIssued) -> None:
-    target = {"agent_id": fact.target.agent_id, "group": fact.target.group}
+    target: dict[str, Any] = {"agent_id": fact.target.agent_id, "group": fact.target.group}
     log.info(
         "command issued",
         command_id=fact.command_id,
