@@ -17,7 +17,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from itertools import accumulate
 from types import UnionType
 from typing import Any, Final, TypeVar, Union, get_args, get_origin
@@ -160,7 +160,6 @@ def footprint_of(ack: model.Ack) -> int:
     return footprint(encode(ack))
 
 
-@lru_cache(maxsize=1024)
 def timestamp(moment: datetime) -> str:
     """Write a moment as RFC 3339 in UTC with milliseconds: ``2026-11-23T08:15:30.123Z``."""
     if moment.tzinfo is not UTC:

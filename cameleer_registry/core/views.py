@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Final, overload
 
 from .instant import Instant
@@ -20,13 +19,9 @@ def time_of_day(instant: Instant) -> datetime: ...
 def time_of_day(instant: None) -> None: ...
 def time_of_day(instant: Instant | None) -> datetime | None:
     """Return the time of day of a moment, in UTC and whole milliseconds."""
-    return None if instant is None else _at(instant.wall // 1_000_000)
-
-
-@lru_cache(maxsize=1024)
-def _at(milliseconds: int) -> datetime:
-    # What happens in one moment has that moment told of it many times.
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    if instant is None:
+        return None
+    return _EPOCH + timedelta(milliseconds=instant.wall // 1_000_000)
 
 
 def agent(record: AgentRecord, roster: Roster, now: Instant) -> Agent:
