@@ -198,7 +198,9 @@ async def test_the_table_is_used_with_the_keyboard(crowd: Console) -> None:
     await page.keyboard.press("Escape")  # from the table, where the focus has stayed
     await expect(page.locator(".pane")).to_be_hidden()
     await page.keyboard.press("Enter")
+    await expect(page.locator(".pane h2")).to_have_text(there)
     await page.locator(".pane .close").focus()
+    await expect(page.locator(".pane .close")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.locator(".pane")).to_be_hidden()
     await expect(grid).to_be_focused()
