@@ -9,13 +9,20 @@ import resource
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
+
+CORES: Final = os.sched_getaffinity(0)
+"""What this process was allowed, before it shared them out."""
+
+OF_SERVERS: Final = max(CORES)
+"""The core that servers have for themselves."""
 
 
 def describe() -> dict[str, str]:
     """Say what would have to be the same for the figures to be."""
     described = {
         "processor": _processor(),
-        "cores": str(len(os.sched_getaffinity(0))),
+        "cores": str(len(CORES)),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -42,25 +49,19 @@ def share_out() -> None:
     differently for each: a process that is woken there starts four times as soon. Where there is
     but one core, they share it.
     """
-    cores = os.sched_getaffinity(0)
-    if len(cores) > 1:
-        os.sched_setaffinity(0, cores - {_of_servers(cores)})
+    if len(CORES) > 1:
+        os.sched_setaffinity(0, CORES - {OF_SERVERS})
 
 
 @contextlib.contextmanager
 def core_of_servers() -> Iterator[None]:
     """Have processes that are started meanwhile run on the core of the servers."""
     own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    os.sched_setaffinity(0, {_of_servers(os.sched_getaffinity(0))})
+    os.sched_setaffinity(0, {OF_SERVERS})
     try:
         yield
     finally:
         os.sched_setaffinity(0, own)
-
-
-def _of_servers(cores: set[int]) -> int:
-    return max(cores)
 
 
 def allow_descriptors() -> None:

@@ -277,8 +277,6 @@ class Registry(Queries):
             looked_at += len(command.targets)
             return more
 
-        if (due_at := self._ledger.next_due()) is None or due_at > now.steady:
-            return ()
         due = list(takewhile(within_limit, self._ledger.overdue(now)))
         return self._commit(*chain.from_iterable(map(_deadline, due)))
 

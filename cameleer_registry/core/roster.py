@@ -147,9 +147,7 @@ class Roster:
         """
         match target.level:
             case TargetLevel.AGENT:
-                record = self.find(target.agent_id or "")
-                group = frozenset({record.registration.group})
-                return Audience((record.agent_id,), group, int(record.stream_id is not None))
+                return self._audience([self.find(target.agent_id or "")])
             case TargetLevel.GROUP:
                 groups = [self.group(target.group or "")]
             case TargetLevel.ALL:

@@ -65,9 +65,9 @@ class Answer:
         return b"%b%b\r\n%b" % (head, more.encode("latin-1"), self.body)
 
 
-def json(value: Any, *, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS) -> Answer:
+def json(value: Any, *, status: int = 200) -> Answer:
     """Answer with a model."""
-    return Answer(wire.encode(value), status=status, content_type=JSON, headers=headers)
+    return Answer(wire.encode(value), status=status, content_type=JSON)
 
 
 def complete(response: web.StreamResponse) -> None:

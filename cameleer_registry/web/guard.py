@@ -19,7 +19,7 @@ from ..errors import (
 from ..logs import get_logger
 from . import console, documentation
 from .answers import SUPPORTED_VERSIONS, VERSION_HEADER, Answer
-from .handlers import Handler, handler_of, response_of
+from .handlers import Responder, handler_of
 from .health import PROBES
 from .keys import NODE
 from .metrics import arrived, show_metrics
@@ -36,7 +36,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 @web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def guard(request: web.Request, handler: Responder) -> web.StreamResponse:
     """Check a request, have it handled, and turn every refusal into a problem."""
     arrived(request)
     if reason := no_http(request):
@@ -48,7 +48,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             required = settings.require_protocol_version and not nothing_there
             check_version(request.headers, required=required)
         check_site(request.method, request.headers, settings.public_url)
-        return response_of(await handler(request))
+        return await handler(request)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
         return from_aiohttp(error, request).response()
     except Exception as error:

@@ -13,22 +13,22 @@ Handler = Callable[[web.Request], Awaitable[Answer | web.StreamResponse]]
 """Handles a request: returns what is to be answered, or a response that it has begun itself."""
 
 
-def responding(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Return a handler as aiohttp wants it, and the middleware of hosts: with a response."""
+Responder = Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""A handler as aiohttp wants it, and the middleware of hosts: it returns a response."""
+
+
+def responding(handler: Handler) -> Responder:
+    """Return what aiohttp is given in place of a handler."""
 
     @wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
-        return response_of(await handler(request))
+        answer = await handler(request)
+        return answer.response() if isinstance(answer, Answer) else answer
 
     return handle
 
 
-def response_of(answer: Answer | web.StreamResponse) -> web.StreamResponse:
-    """Return an answer as a response, and what is one already as it is."""
-    return answer.response() if isinstance(answer, Answer) else answer
-
-
-def handler_of(given: Callable[..., Awaitable[web.StreamResponse]]) -> Handler:
+def handler_of(responder: Callable[..., Awaitable[web.StreamResponse]]) -> Handler:
     """Return the handler in whose place aiohttp was given this one."""
-    handler: Handler = getattr(given, "__wrapped__", given)
+    handler: Handler = getattr(responder, "__wrapped__", responder)
     return handler

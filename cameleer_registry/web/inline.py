@@ -21,7 +21,7 @@ from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from attrs import frozen
 from multidict import CIMultiDictProxy
 
-from ..core.rules import RESERVED_AGENT_IDS
+from ..core.rules import IDENTIFIER, RESERVED_AGENT_IDS
 from ..node.node import Node
 from . import agents, commands, guard
 from .calls import OnCall
@@ -41,9 +41,6 @@ INLINE: Final = (
     commands.issue_to_agent,
 )
 """Handlers that wait for nothing but a body, all of them of POST."""
-
-# As ids are, with nothing encoded in them.
-_SEGMENT: Final = r"[A-Za-z0-9][A-Za-z0-9._:@-]*"
 
 
 @frozen
@@ -84,7 +81,7 @@ class InlineApp:
                 assert isinstance(handler, OnCall)
                 path = route.resource.canonical
                 self._routes[_last_segment(path)] = InlineRoute(
-                    re.compile(re.sub(r"{(\w+)}", rf"(?P<\1>{_SEGMENT})", path)),
+                    re.compile(re.sub(r"{(\w+)}", rf"(?P<\1>{IDENTIFIER.pattern})", path)),
                     handler,
                     app[METRICS].http.answers_to(METHOD, route.resource),
                 )

@@ -11,11 +11,18 @@ MOMENTS: Final = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 COMMAND_IDS: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+def request(
+    path: str, body: bytes = b"", *headers: str, method: str = "POST", version: str = "1.1"
+) -> bytes:
+    """Return a request as most clients send it, but for what is given."""
+    head = [f"{method} {path} HTTP/{version}", "Host: x", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
 async def ask(served: Served, method: str, path: str, body: bytes) -> Answer:
     """Send a request, on a connection of its own that it leaves open."""
     async with connected(served) as connection:
-        head = f"{method} {served.prefix}{path} HTTP/1.1\r\nHost: x\r\n"
-        connection.writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        connection.writer.write(request(f"{served.prefix}{path}", body, method=method))
         return await connection.answer(method)
 
 

@@ -30,20 +30,13 @@ from cameleer_registry.web.inline import INLINE, InlineApp, InlineConnection, In
 
 from ..exposition import scrape
 from ..support import Answer, Connection, Served, connected, serving, streaming
-from .exchanges import told
+from ..wires import Wire
+from .exchanges import request, told
 
 SETTINGS: Final = Settings(max_agents=4, max_pending_per_agent=3, max_body=500, body_timeout=5)
 
 BODY: Final = json.dumps({"agentId": "a", "group": "g", "routeIds": ["r"]}).encode()
 ORDER: Final = b'{"type":"replay","payload":{"n":1}}'
-
-
-def request(
-    path: str, body: bytes = b"", *headers: str, method: str = "POST", version: str = "1.1"
-) -> bytes:
-    """Return a request as most clients send it, but for what is given."""
-    head = [f"{method} {path} HTTP/{version}", "Host: x", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join([*head, "", ""]).encode() + body
 
 
 HEARTBEAT: Final = request("/api/v1/agents/a/heartbeat")
@@ -58,45 +51,20 @@ class PoliteRunner(web.AppRunner):
         return server and partial(PoliteConnection, server, loop=server._loop, **server._kwargs)
 
 
-class Wire(asyncio.Transport):
-    """A connection without a socket, whose other end takes everything at once."""
+class Peer(Wire):
+    """One that a server has accepted. What is written to it when it is closing is lost."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         super().__init__()
-        self._protocol = protocol
-        self.written = bytearray()
-        self.closing = False
+        self.set_protocol(protocol)
         protocol.connection_made(self)
 
-    def write(self, data: Any) -> None:
-        if not self.closing:
-            self.written += data
-
-    def writelines(self, list_of_data: Any) -> None:
-        self.write(b"".join(list_of_data))
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def get_write_buffer_size(self) -> int:
-        return 0
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self.is_closing():
+            super().write(data)
 
     def pause_reading(self) -> None:
         pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def close(self) -> None:
-        if not self.closing:
-            self.closing = True
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
-
-    def abort(self) -> None:
-        self.close()
 
 
 @pytest.fixture
@@ -113,11 +81,11 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-async def asked(served: Served, *requests: bytes, answers: int | None = None) -> list[Answer]:
+async def asked(served: Served, *requests: bytes) -> list[Answer]:
     """Send bytes on one connection; return the answers."""
     async with connected(served) as connection:
         connection.writer.write(b"".join(requests))
-        return [await connection.answer() for _ in range(answers or len(requests))]
+        return [await connection.answer() for _ in requests]
 
 
 async def test_what_agents_ask_for_all_day_is_answered_inline(
@@ -346,15 +314,15 @@ async def test_a_handler_that_would_wait_is_a_defect(
 
 
 @asynccontextmanager
-async def connection_of(app: web.Application) -> AsyncIterator[tuple[InlineConnection, Wire]]:
+async def connection_of(app: web.Application) -> AsyncIterator[tuple[InlineConnection, Peer]]:
     """Return a connection of a server, without a socket."""
     runner = InlineRunner(app, access_log=None)
     await runner.setup()
     try:
         connection = runner.server()
-        wire = Wire(connection)
+        peer = Peer(connection)
         await turns(2)
-        yield connection, wire
+        yield connection, peer
     finally:
         await runner.cleanup()
 
@@ -421,16 +389,16 @@ async def test_what_is_answered_inline_is_counted() -> None:
 
 async def said(runner: web.AppRunner, pieces: list[tuple[bytes, int]]) -> list[Any]:
     """Send pieces to a server, and let it take so many turns after each; return its answers."""
-    peer = Wire(protocol := runner.server())  # type: ignore[misc]
+    peer = Peer(protocol := runner.server())  # type: ignore[misc]
     for piece, number in [(b"", 2), *pieces, (b"", 60)]:
-        if piece and not peer.closing:
+        if piece and not peer.is_closing():
             protocol.data_received(piece)
         await turns(number)
-    last = "closed" if peer.closing else "open"
+    last = "closed" if peer.is_closing() else "open"
     peer.close()
     await asyncio.sleep(0)
     reader = asyncio.StreamReader()
-    reader.feed_data(bytes(peer.written))
+    reader.feed_data(peer.written)
     reader.feed_eof()
     answers = []
     while not reader.at_eof():
