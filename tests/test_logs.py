@@ -27,6 +27,7 @@ from cameleer_registry.core.model import (
     Registration,
     Target,
 )
+from cameleer_registry.core.targets import Targets
 from cameleer_registry.logs import ROOT, LogFormat, LogLevel, configure, get_logger
 from cameleer_registry.node.narrator import MOST_LINES, Narrator
 
@@ -276,7 +277,7 @@ FACTS: list[Event] = [
             order=Order(type=CommandType.REPLAY, payload={"name": "level"}),
             target=target,
             expires=AT,
-            agent_ids=("a-1",),
+            agent_ids=Targets(["a-1"]),
             groups=frozenset({"g-1"}),
             connected_count=1,
             skipped=("z",),

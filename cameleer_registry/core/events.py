@@ -14,6 +14,7 @@ from attrs import frozen
 from .idempotency import Idempotency
 from .instant import Instant
 from .model import Ack, AgentStatus, CommandStatus, Order, Registration, Target
+from .targets import Targets
 
 
 class CloseReason(StrEnum):
@@ -117,7 +118,7 @@ class CommandIssued(Event):
     order: Order
     target: Target
     expires: Instant
-    agent_ids: tuple[str, ...]
+    agent_ids: Targets
     groups: frozenset[str]
     """The groups that these agents were in."""
     connected_count: int

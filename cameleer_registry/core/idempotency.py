@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 from ..errors import IdempotencyKeyReused
 from .instant import NANOSECONDS, Instant
 from .model import Order
+from .targets import Targets
 from .written import Written
 
 if TYPE_CHECKING:
@@ -89,7 +90,12 @@ class Keys:
         key = record.idempotency.key if record.idempotency else None
         if key is not None and self._commands.get(key) is record:
             self._commands[key] = evolve(
-                record, order=Order(type=record.order.type), targets={}, written=Written(), size=0
+                record,
+                order=Order(type=record.order.type),
+                targets=Targets(),
+                records={},
+                written=Written(),
+                size=0,
             )
 
     def _drop_oldest(self) -> None:

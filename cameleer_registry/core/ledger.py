@@ -30,6 +30,7 @@ from .commands import TRANSITIONS, Turn, all_pending, status_of
 from .idempotency import Idempotency, Keys
 from .instant import Instant
 from .model import Ack, CommandStatus, DeliveryState, Order, Target
+from .targets import Targets
 from .written import Written
 
 MANY: Final = 100
@@ -74,26 +75,23 @@ class CommandRecord:
     size: int  # bytes of the payload, and of the results so far
     idempotency: Idempotency | None  # None where nobody can ask for it again
     counts: dict[DeliveryState, int]  # as last told
-    # Its targets in their order, each with the record of what happened to it alone. None where
-    # that is nothing: it is as all others are.
-    targets: dict[str, DeliveryRecord | None]
-    others: DeliveryState = DeliveryState.PENDING  # the state of those, as last told
+    targets: Targets  # as they were frozen when it was issued
+    # What happened to some of them alone. The others are all in one state, as last told.
+    records: dict[str, DeliveryRecord] = field(factory=dict)
+    others: DeliveryState = DeliveryState.PENDING
     written: Written = field(factory=Written)  # when, and to whose stream
-
-    @property
-    def agent_ids(self) -> tuple[str, ...]:
-        """The targets, as they were frozen when it was issued."""
-        return tuple(self.targets)
 
     def delivery(self, agent_id: str) -> DeliveryRecord:
         """Return what is known of one target's delivery, at this moment and no later."""
-        return self.targets[agent_id] or DeliveryRecord(self, agent_id, self.others)
+        return self.records.get(agent_id) or DeliveryRecord(self, agent_id, self.others)
 
     def untold(self) -> tuple[str, ...]:
         """Return the targets whose delivery has not been told to have ended."""
         if self.others is not DeliveryState.PENDING:
             return ()
-        return tuple([agent_id for agent_id, record in self.targets.items() if record is None])
+        if not self.records:
+            return self.targets
+        return tuple([agent_id for agent_id in self.targets if agent_id not in self.records])
 
     @property
     def target_count(self) -> int:
@@ -163,8 +161,10 @@ class Ledger:
         # Agents that were deleted since the oldest of these was issued: how many commands had
         # been then, which are none of an agent's that comes back. In order of that number.
         self._removed: OrderedDict[str, int] = OrderedDict()
-        # How many deliveries are pending for each agent, as last told.
+        # How many deliveries are pending for each agent, as last told; but for those of the newest
+        # command to many, which are counted when the next is issued. By then most have ended.
         self._pending: Counter[str] = Counter()
+        self._uncounted: CommandRecord | None = None
 
     # Finding
 
@@ -186,6 +186,7 @@ class Ledger:
         """Return the agents that have as many pending deliveries as they may at this moment."""
         if len(self._open) < self.max_pending:
             return frozenset()
+        self._count()
         full = {agent_id for agent_id, n in self._pending.items() if n >= self.max_pending}
         if not full:
             return full
@@ -234,15 +235,17 @@ class Ledger:
             size=event.size,
             idempotency=event.idempotency,
             counts=all_pending(len(event.agent_ids)),
-            targets=dict.fromkeys(event.agent_ids),
+            targets=event.agent_ids,
         )
         self.commands[event.command_id] = self._open[event.command_id] = record
         if len(record.targets) >= MANY:
             self._broadcasts[event.command_id] = record
+            self._count()
+            self._uncounted = record
         else:
             for agent_id in record.targets:
                 self._inboxes.setdefault(agent_id, {})[event.command_id] = record
-        self._pending.update(event.agent_ids)
+            self._pending.update(record.targets)
         self.keys.add(record)
 
     def apply_pushed(self, event: events.CommandPushed) -> None:
@@ -275,12 +278,14 @@ class Ledger:
         command.others = TRANSITIONS[command.others, Turn.DEADLINE]
         command.counts[DeliveryState.PENDING] -= len(event.agent_ids)
         command.counts[command.others] += len(event.agent_ids)
-        for agent_id in event.agent_ids:
-            self._pending[agent_id] -= 1
+        if command is not self._uncounted:
+            self._pending.subtract(event.agent_ids)
 
     def apply_finished(self, event: events.CommandFinished) -> None:
         """Move a command into the history, and forget what is over the limit there."""
         record = self._open.pop(event.command_id)
+        if record is self._uncounted:
+            self._uncounted = None
         self._finished.append(record)
         self.finished_weight += record.weight
         self.finished_size += record.size
@@ -297,14 +302,20 @@ class Ledger:
 
     # Moving them
 
+    def _count(self) -> None:
+        """Count what is pending of the command that has not been counted."""
+        if self._uncounted is not None:
+            self._pending.update(self._uncounted.untold())
+            self._uncounted = None
+
     def _turn(self, command: CommandRecord, agent_id: str, turn: Turn) -> DeliveryRecord:
         """Move a delivery to the state that the table names, and return its record."""
-        delivery = command.targets[agent_id] = command.delivery(agent_id)
+        delivery = command.records[agent_id] = command.delivery(agent_id)
         before, after = delivery.state, TRANSITIONS[delivery.state, turn]
         delivery.state = after
         command.counts[before] -= 1
         command.counts[after] += 1
-        if before is DeliveryState.PENDING:
+        if before is DeliveryState.PENDING and command is not self._uncounted:
             self._pending[agent_id] -= 1
         return delivery
 

@@ -127,10 +127,9 @@ class Queries:
         command = self._ledger.commands.get(command_id)
         if command is None or command.is_due(now):
             return ()
-        targets = command.targets
-        if command.pending == len(targets):
+        if not command.records:
             return agent_ids  # as nearly always while it goes out
-        return [agent_id for agent_id in agent_ids if targets[agent_id] is None]
+        return [agent_id for agent_id in agent_ids if agent_id not in command.records]
 
     def deliveries(
         self, command_id: str, *, now: Instant, states: Collection[DeliveryState] = ()

@@ -23,6 +23,7 @@ from . import events
 from .instant import Instant
 from .lifecycle import TRANSITIONS, Lease, Sign
 from .model import AgentStatus, Registration, Target, TargetLevel
+from .targets import Targets
 
 CONFLICT_TAKEOVERS: Final = 3
 """So many takeovers of an agent's stream in a short time are a conflict; no more are remembered."""
@@ -57,6 +58,8 @@ class GroupRecord:
     )
     # How many of them hold a stream, by status likewise.
     streams: dict[AgentStatus, int] = field(factory=lambda: dict.fromkeys(AgentStatus, 0))
+    # Those who are LIVE, for the next command to them. None when that has changed since the last.
+    live: Targets | None = None
 
     @property
     def connected(self) -> int:
@@ -71,7 +74,7 @@ class GroupRecord:
 class Audience:
     """Whom a target means at one moment."""
 
-    agent_ids: tuple[str, ...]
+    agent_ids: Targets
     groups: frozenset[str]
     connected_count: int
 
@@ -96,6 +99,8 @@ class Roster:
         self._told: dict[AgentStatus, OrderedDict[str, AgentRecord]] = {
             status: OrderedDict() for status in AgentStatus
         }
+        # All that are LIVE, as each group has its own.
+        self._live: Targets | None = None
         # Names of the groups in `groups` that have no agents, longest vacated first.
         self._vacated: OrderedDict[str, None] = OrderedDict()
 
@@ -145,25 +150,37 @@ class Roster:
 
         Raises AgentNotRegistered or GroupNotFound.
         """
+        of: GroupRecord | None
         match target.level:
             case TargetLevel.AGENT:
                 return self._audience([self.find(target.agent_id or "")])
             case TargetLevel.GROUP:
-                groups = [self.group(target.group or "")]
+                of = self.group(target.group or "")
+                groups = [of]
             case TargetLevel.ALL:
-                groups = list(self.groups.values())
+                of, groups = None, list(self.groups.values())
         told = [group for group in groups if group.members[AgentStatus.LIVE]]
         due = self.next_due()
         if due is None or due > now.lease:
             # Nobody's lease has run out, so none need be looked at: thousands are a millisecond.
             return Audience(
-                tuple(chain.from_iterable(group.members[AgentStatus.LIVE] for group in told)),
+                self._told_live(of),
                 frozenset(group.name for group in told),
                 sum(group.streams[AgentStatus.LIVE] for group in told),
             )
         oldest_live = now.lease - self.lease.stale_after
         records = chain.from_iterable(group.members[AgentStatus.LIVE].values() for group in told)
         return self._audience(record for record in records if record.heard.lease > oldest_live)
+
+    def _told_live(self, group: GroupRecord | None) -> Targets:
+        """Return who is LIVE, of one group or of all, as last told: the same as the last time."""
+        if group is None:
+            if self._live is None:
+                self._live = Targets(self._told[AgentStatus.LIVE])
+            return self._live
+        if group.live is None:
+            group.live = Targets(group.members[AgentStatus.LIVE])
+        return group.live
 
     def without(self, audience: Audience, some: Collection[str]) -> Audience:
         """Return an audience but for some agents."""
@@ -174,7 +191,7 @@ class Roster:
     def _audience(self, records: Iterable[AgentRecord]) -> Audience:
         of = list(records)
         return Audience(
-            tuple(record.agent_id for record in of),
+            Targets(record.agent_id for record in of),
             frozenset(record.registration.group for record in of),
             sum(record.stream_id is not None for record in of),
         )
@@ -329,6 +346,8 @@ class Roster:
             group = self.groups[name] = GroupRecord(name)
         self._vacated.pop(name, None)
         group.members[record.status][record.agent_id] = record
+        if record.status is AgentStatus.LIVE:
+            self._live = group.live = None
         group.streams[record.status] += record.stream_id is not None
 
     def _leave(self, record: AgentRecord) -> None:
@@ -337,6 +356,8 @@ class Roster:
         name = record.registration.group
         group = self.groups[name]
         del group.members[record.status][record.agent_id]
+        if record.status is AgentStatus.LIVE:
+            self._live = group.live = None
         group.streams[record.status] -= record.stream_id is not None
 
     def _vacate(self, name: str) -> None:

@@ -14,11 +14,13 @@ from collections.abc import Callable
 
 from attrs import define, field
 
+from ..core.targets import Targets
 from .frames import Frame
 from .streams import BATCH
 
-Push = Callable[[str, tuple[str, ...], Frame], None]
-"""Writes a command's frame to the streams of some agents: (command id, agent ids, frame)."""
+Push = Callable[[str, Targets, slice, Frame], None]
+"""Writes a command's frame to the streams of a part of its targets: (command id, targets, part,
+frame)."""
 
 
 @define(eq=False)
@@ -27,7 +29,7 @@ class FanOut:
 
     command_id: str
     frame: Frame
-    agent_ids: tuple[str, ...]
+    targets: Targets
     # To how many of them it has been written.
     written: int = 0
     # Done when all is written. None while nobody has to wait for it.
@@ -36,7 +38,7 @@ class FanOut:
     @property
     def complete(self) -> bool:
         """Whether it has been written to all."""
-        return self.written == len(self.agent_ids)
+        return self.written == len(self.targets)
 
 
 class FanOuts:
@@ -54,12 +56,12 @@ class FanOuts:
         """Tell whether commands are on their way."""
         return bool(self._queue)
 
-    def add(self, command_id: str, agent_ids: tuple[str, ...], frame: Frame) -> FanOut:
+    def add(self, command_id: str, targets: Targets, frame: Frame) -> FanOut:
         """Begin to write a command, or put it behind those that are being written."""
-        fan_out = FanOut(command_id, frame, agent_ids)
+        fan_out = FanOut(command_id, frame, targets)
         if not self._draining:
             self._write_all(fan_out)
-        elif not self._queue and len(agent_ids) <= BATCH:
+        elif not self._queue and len(targets) <= BATCH:
             self._write_batch(fan_out)
         if not fan_out.complete:
             fan_out.done = asyncio.get_running_loop().create_future()
@@ -115,7 +117,7 @@ class FanOuts:
             self._write_batch(fan_out)
 
     def _write_batch(self, fan_out: FanOut) -> None:
-        batch = fan_out.agent_ids[fan_out.written : fan_out.written + BATCH]
-        fan_out.written += len(batch)
-        if batch:
-            self._push(fan_out.command_id, batch, fan_out.frame)
+        batch = slice(fan_out.written, min(fan_out.written + BATCH, len(fan_out.targets)))
+        fan_out.written = batch.stop
+        if batch.start < batch.stop:
+            self._push(fan_out.command_id, fan_out.targets, batch, fan_out.frame)

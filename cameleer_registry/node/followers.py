@@ -88,8 +88,6 @@ class Follower(EventStream):
         # True when it shall be ended as soon as it has been told everything.
         self._leaving = False
         super().__init__(streams, transport, chunked=chunked)
-        # What waits may have been written before this was here to be told so.
-        self.behind = transport.get_write_buffer_size() > self.pause_above
 
     def tell(self, content: bytes) -> None:
         """Write something that is for this follower only."""

@@ -35,6 +35,7 @@ from ..core.model import (
     Target,
 )
 from ..core.registry import Events, Limits, Registry
+from ..core.targets import Targets
 from ..errors import CommandExpired
 from ..logs import get_logger
 from ..settings import Settings
@@ -327,7 +328,7 @@ class Node:
         self._busy = True  # first it is written to whom it is for, and then told of
         try:
             self.carry_out(facts)
-            fan_out = self._fan_outs.add(command_id, record.agent_ids, frame)
+            fan_out = self._fan_outs.add(command_id, record.targets, frame)
         finally:
             self._busy = False
             self._tell()
@@ -440,10 +441,14 @@ class Node:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _push(self, command_id: str, agent_ids: tuple[str, ...], frame: frames.Frame) -> None:
-        """Write a command to the streams of some of its targets."""
-        now = self.clock.now()
+    def _push(self, command_id: str, targets: Targets, part: slice, frame: frames.Frame) -> None:
+        """Write a command to the streams of a part of its targets."""
+        now, agent_ids = self.clock.now(), targets[part]
         # It may have expired, or been forgotten, since it was issued.
         awaited = self.registry.awaited(command_id, agent_ids, now=now)
-        if pushed := self.streams.push(frame, awaited):
+        if awaited is agent_ids:
+            pushed = self.streams.push(frame, targets, part)
+        else:
+            pushed = self.streams.push(frame, awaited)
+        if pushed:
             self.carry_out(self.registry.pushed(command_id, pushed, now=now))

@@ -2,8 +2,10 @@
 
 A stream takes its connection over from aiohttp, as an upgrade would: it becomes the transport's
 protocol. So it is told at once when the peer goes away, whoever runs the server, and when the
-kernel's buffer is full and when it drains; and it writes framed bytes straight to the transport,
-at the price of the system call. To aiohttp the connection is gone: see ``web/streams.py``.
+kernel's buffer is full and when it drains; and it writes framed bytes straight to the socket, at
+the price of the system call. Only what the kernel does not take at once goes to the transport,
+which keeps it, and then all goes there until nothing waits any more. To aiohttp the connection is
+gone: see ``web/streams.py``.
 
 Nothing waits for a slow reader. Its backlog is bounded in bytes and in time, and past either
 bound its connection is aborted, since a close would wait for the buffer to drain, for ever.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -27,6 +30,9 @@ from .frames import END, Frame, opening
 BATCH: Final = 100
 """Streams written to before others get their turn: 0.7 ms of work. A heartbeat that comes in the
 middle of that waits for the rest of it."""
+
+NOWHERE: Final = -1
+"""In place of a descriptor."""
 
 PAUSE_ABOVE: Final = 65_536
 """Bytes that may wait in this process before a reader counts as behind, as asyncio has it."""
@@ -52,6 +58,18 @@ def _in_kernel(transport: asyncio.Transport) -> int:
         return 0
 
 
+def _descriptor(transport: asyncio.Transport) -> int:
+    """Return where may be written what a transport would write as it is, or -1 where it would not.
+
+    TLS encrypts it, and of other loops than asyncio's own nobody here knows what they do.
+    """
+    sock = transport.get_extra_info("socket")
+    plain = sock is not None and transport.get_extra_info("sslcontext") is None
+    if plain and isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop):
+        return int(sock.fileno())
+    return NOWHERE
+
+
 class EventStream(asyncio.Protocol):
     """An event stream on one connection. What is written to it is for the kinds of it to say."""
 
@@ -59,6 +77,7 @@ class EventStream(asyncio.Protocol):
         "_streams",
         "behind",
         "chunked",
+        "direct",
         "stream_id",
         "transport",
         "written",
@@ -78,11 +97,19 @@ class EventStream(asyncio.Protocol):
         # then, how many bytes were written.
         self.behind = False
         self.written = 0
-        most = min(self.pause_above, streams.max_backlog)
+        # Where to write past the transport. NOWHERE where that may not be, while something waits in
+        # the transport, and from the end on: the system gives the number to others then.
+        self.direct = NOWHERE
+        descriptor = _descriptor(transport)
+        most = min(self.pause_above, streams.max_backlog) if descriptor == NOWHERE else 0
         transport.set_write_buffer_limits(high=most, low=0)
         transport.set_protocol(self)
         transport.resume_reading()  # it may have been paused for what the client sent after
         self._write(opening())
+        if transport.get_write_buffer_size() <= most:
+            self.direct = descriptor
+        elif not self.behind:  # it was told to whom the connection belonged before
+            self.pause_writing()
 
     def keep_alive(self) -> None:
         """Write a keepalive, so that nobody between here and the reader thinks it idle."""
@@ -92,11 +119,13 @@ class EventStream(asyncio.Protocol):
         """End the stream cleanly. A reader that does not take the rest in time is cut off."""
         if not self.transport.is_closing():
             self._write(END)
+            self.direct = NOWHERE
             self.transport.close()
             self._streams.ending(self)
 
     def abort(self) -> None:
         """Cut the connection; what is waiting to be read is lost."""
+        self.direct = NOWHERE
         self.transport.abort()
 
     @property
@@ -108,7 +137,20 @@ class EventStream(asyncio.Protocol):
         content = frame.chunked if self.chunked else frame.plain
         if self.behind:
             self.written += len(content)
-        self.transport.write(content)
+        elif self.direct != NOWHERE:
+            content = content[self._take(content) :]
+        if content:
+            self.transport.write(content)
+
+    def _take(self, content: bytes) -> int:
+        """Give the kernel what it takes at once; return how many bytes that was.
+
+        Why it takes none, the transport finds out as well, and knows what to do about it.
+        """
+        try:
+            return os.write(self.direct, content)
+        except OSError:
+            return 0
 
     # What the transport has to say
 
@@ -122,15 +164,19 @@ class EventStream(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Begin to count the time for which the reader is behind, and the bytes."""
         self.behind = True
+        self.direct = NOWHERE
         self._streams.stalled(self)
 
     def resume_writing(self) -> None:
         """Stop counting: the reader has caught up."""
         self.behind = False
+        if not self.transport.is_closing():
+            self.direct = _descriptor(self.transport)
         self._streams.recovered(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave; the connection is gone."""
+        self.direct = NOWHERE
         self._streams.gone(self)
 
 

@@ -26,7 +26,7 @@ from cameleer_registry.core.events import (
     HeartbeatReceived,
 )
 from cameleer_registry.core.instant import Instant
-from cameleer_registry.core.ledger import MANY, CommandRecord
+from cameleer_registry.core.ledger import MANY, CommandRecord, Ledger
 from cameleer_registry.core.lifecycle import Sign
 from cameleer_registry.core.model import AgentStatus, DeliveryState, GroupSummary
 from cameleer_registry.core.registry import Registry
@@ -122,6 +122,10 @@ def _check_groups(registry: Registry, now: Instant) -> None:
             connected=sum(agent.connected for agent in members),
         )
     assert all(roster.groups[name].connected == 0 for name in roster._vacated)
+    live = [(roster._live, list(roster._told[AgentStatus.LIVE]))]
+    live += [(g.live, list(g.members[AgentStatus.LIVE])) for g in roster.groups.values()]
+    for kept, known in live:
+        assert kept is None or sorted(kept) == sorted(known)
     assert len(shown) == registry.count_groups()
 
 
@@ -149,8 +153,10 @@ def _check_commands(registry: Registry, now: Instant) -> None:
         assert command.written.agent_ids() <= set(command.targets)
         pending = [d.agent_id for d in every if d.state is DeliveryState.PENDING]
         assert pending == list(command.untold())
-        for agent_id, record in command.targets.items():
-            delivery = command.delivery(agent_id)
+        assert command.records.keys() <= set(command.targets)
+        for agent_id in command.targets:
+            assert agent_id in command.targets
+            record, delivery = command.records.get(agent_id), command.delivery(agent_id)
             assert record in (None, delivery)
             assert record is None or record.state is not DeliveryState.PENDING
             assert (agent_id, command) == (delivery.agent_id, delivery.command)
@@ -201,7 +207,7 @@ def _check_inboxes(registry: Registry) -> None:
             assert ledger.commands[delivery.command.command_id] is delivery.command
             pending[agent_id] += delivery.state is DeliveryState.PENDING
         assert pending[agent_id] <= registry.limits.max_pending_per_agent
-    assert +pending == +ledger._pending
+    assert +pending == _pending(ledger)
     for agent_id, of_its_own in ledger._inboxes.items():
         assert of_its_own, "an empty inbox is not kept"
         assert all(agent_id in command.targets for command in of_its_own.values())
@@ -229,7 +235,7 @@ def _check_keys(registry: Registry) -> None:
         assert key == command.idempotency.key
         known = ledger.commands.get(command.command_id)
         if known is None:  # nothing is kept of it that could be large
-            assert ({}, {}) == (command.targets, command.order.payload)
+            assert ((), {}, {}) == (command.targets, command.records, command.order.payload)
             assert not command.written.agent_ids()
             assert not command.pending
         else:
@@ -278,6 +284,15 @@ def check_replay(registry: Registry, facts: Iterable[Event], now: Instant) -> No
     assert snapshot(registry, now) == snapshot(replayed, now)
 
 
+def _pending(ledger: Ledger) -> Counter[str]:
+    """Return what is counted as pending, together with what is yet to be."""
+    yet = ledger._uncounted
+    if yet is None:
+        return +ledger._pending
+    assert yet is list(ledger._broadcasts.values())[-1], "it is the newest"
+    return ledger._pending + Counter(yet.untold())
+
+
 def _ids(records: Iterable[CommandRecord]) -> list[str]:
     return sorted(record.command_id for record in records)
 
@@ -306,6 +321,6 @@ def snapshot(registry: Registry, now: Instant) -> dict[str, Any]:
             (command.idempotency, views.command(command, now))
             for command in ledger.keys._commands.values()
         ],
-        "pending": dict(+ledger._pending),
+        "pending": _pending(ledger),
         "removed": dict(ledger._removed),
     }

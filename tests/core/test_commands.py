@@ -19,6 +19,7 @@ from cameleer_registry.core.model import (
     Outcome,
     Target,
 )
+from cameleer_registry.core.targets import Targets
 from cameleer_registry.core.views import time_of_day
 from cameleer_registry.errors import (
     AgentNotRegistered,
@@ -49,7 +50,7 @@ def issued(
         order=ORDER,
         target=target,
         expires=talk.now.after(60_000_000_000),
-        agent_ids=agent_ids,
+        agent_ids=Targets(agent_ids),
         groups=groups if agent_ids else frozenset(),
         connected_count=connected,
         skipped=skipped,

@@ -7,7 +7,7 @@ import json
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -131,14 +131,14 @@ async def test_shutdown_between_two_batches_of_a_broadcast(before: int) -> None:
         }
         push, batches, ending = node.streams.push, 0, []
 
-        def pushing(frame: Frame, agent_ids: Sequence[str]) -> Sequence[str]:
+        def pushing(frame: Frame, *whom: Any) -> Sequence[str]:
             nonlocal batches
             if batches == before:
                 ending.append(asyncio.create_task(node.shut_down()))
             batches += 1
-            return push(frame, agent_ids)
+            return push(frame, *whom)
 
-        node.streams.push = pushing  # type: ignore[method-assign]
+        node.streams.push = pushing  # type: ignore[assignment, method-assign]
         answer = await served.issue("/agents")
         if not ending:
             ending.append(asyncio.create_task(node.shut_down()))

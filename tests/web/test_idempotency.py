@@ -174,11 +174,11 @@ async def test_it_is_asked_for_again_while_it_is_on_its_way(served: Served) -> N
     key, seen = "k", []
     push = node.streams.push
 
-    def watched(frame: Frame, agent_ids: Sequence[str]) -> Sequence[str]:
+    def watched(frame: Frame, *whom: Any) -> Sequence[str]:
         seen.append(len(served.node.registry._ledger.keys._commands))
-        return push(frame, agent_ids)
+        return push(frame, *whom)
 
-    node.streams.push = watched  # type: ignore[method-assign]
+    node.streams.push = watched  # type: ignore[assignment, method-assign]
     first, again = await asyncio.gather(*(issue(served, key, "/agents", ORDER) for _ in range(2)))
     assert first.json()["commandId"] == again.json()["commandId"]
     assert [1, 1, 1] == seen

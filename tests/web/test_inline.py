@@ -261,10 +261,10 @@ async def test_a_heartbeat_in_the_middle_of_a_batch_is_answered_before_the_next(
         await served.register(f"b{number:03}")
     push, heartbeat, seen = node.streams.push, node.heartbeat, []
 
-    def pushing(frame: Frame, agent_ids: Sequence[str]) -> Sequence[str]:
+    def pushing(frame: Frame, *whom: Any) -> Sequence[str]:
         seen.append("batch")
         client.sendall(request("/api/v1/agents/b000/heartbeat"))
-        return push(frame, agent_ids)
+        return push(frame, *whom)
 
     def hearing(agent_id: str) -> None:
         seen.append("heartbeat")
