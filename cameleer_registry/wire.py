@@ -134,6 +134,8 @@ def encode_line(value: Any) -> bytes:
     section 9.2.6), but are for clients that split lines with the tools of their language.
     """
     line = encode(value)
+    if line.isascii():
+        return line
     for raw, escaped in _LINE_ENDS_OF_UNICODE:
         line = line.replace(raw, escaped)
     return line

@@ -95,7 +95,7 @@ class Queries:
         """Return how many groups have agents."""
         return self._roster.count_inhabited()
 
-    def check_target(self, target: Target, *, now: Instant) -> None:
+    def check_target(self, target: Target) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
         self._roster.check(target)
 

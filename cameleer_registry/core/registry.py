@@ -269,6 +269,9 @@ class Registry(Queries):
 
     def sweep_commands(self, *, now: Instant, limit: int | None = SWEEP_LIMIT) -> Events:
         """Tell of commands whose deadline passed by ``now``: all, or some ``limit`` deliveries."""
+        first = self._ledger.next_due()
+        if first is None or first > now.steady:
+            return ()
         looked_at = 0
 
         def within_limit(command: CommandRecord) -> bool:

@@ -153,7 +153,10 @@ class Roster:
         of: GroupRecord | None
         match target.level:
             case TargetLevel.AGENT:
-                return self._audience([self.find(target.agent_id or "")])
+                record = self.find(target.agent_id or "")
+                connected_count = int(record.stream_id is not None)
+                group_of_it = frozenset((record.registration.group,))
+                return Audience(Targets((record.agent_id,)), group_of_it, connected_count)
             case TargetLevel.GROUP:
                 of = self.group(target.group or "")
                 groups = [of]

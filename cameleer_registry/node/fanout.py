@@ -32,8 +32,8 @@ class FanOut:
     targets: Targets
     # To how many of them it has been written.
     written: int = 0
-    # Done when all is written. None while nobody has to wait for it.
-    done: asyncio.Future[None] | None = field(default=None)
+    # Done when all is written.
+    done: asyncio.Future[None] = field(factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def complete(self) -> bool:
@@ -56,30 +56,28 @@ class FanOuts:
         """Tell whether commands are on their way."""
         return bool(self._queue)
 
-    def add(self, command_id: str, targets: Targets, frame: Frame) -> FanOut:
-        """Begin to write a command, or put it behind those that are being written."""
+    def add(self, command_id: str, targets: Targets, frame: Frame) -> asyncio.Future[None] | None:
+        """Write a command, or put it behind those that are being written.
+
+        Returns what is done when it has been written to all, or None where it has been.
+        """
+        if self._draining and not self._queue and len(targets) <= BATCH:
+            self._push(command_id, targets, slice(0, len(targets)), frame)
+            return None
         fan_out = FanOut(command_id, frame, targets)
         if not self._draining:
             self._write_all(fan_out)
-        elif not self._queue and len(targets) <= BATCH:
-            self._write_batch(fan_out)
-        if not fan_out.complete:
-            fan_out.done = asyncio.get_running_loop().create_future()
-            self._queue.append(fan_out)
-            self._waiting.set()
-        return fan_out
+            return None
+        self._queue.append(fan_out)
+        self._waiting.set()
+        return fan_out.done
 
-    async def written(self, fan_out: FanOut) -> None:
-        """Wait until a command is written to all; giving up waiting does not stop it."""
-        if fan_out.done is not None:
-            await asyncio.shield(fan_out.done)
-
-    async def written_to_all(self, command_id: str) -> None:
-        """Wait likewise for a command that may be on its way, or may have arrived."""
+    def on_its_way(self, command_id: str) -> asyncio.Future[None] | None:
+        """Return the same of a command that may be on its way, or may have been written."""
         for fan_out in self._queue:
             if fan_out.command_id == command_id:
-                await self.written(fan_out)
-                return
+                return fan_out.done
+        return None
 
     async def drain(self) -> None:
         """Write what is in the queue, batch by batch, whenever there is something. Never ends.
@@ -109,7 +107,7 @@ class FanOuts:
                 self._write_all(fan_out)
 
     def _settle(self, fan_out: FanOut) -> None:
-        if fan_out.done and not fan_out.done.done():
+        if not fan_out.done.done():
             fan_out.done.set_result(None)
 
     def _write_all(self, fan_out: FanOut) -> None:

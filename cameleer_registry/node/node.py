@@ -270,7 +270,7 @@ class Node:
 
     def check_target(self, target: Target) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
-        self.registry.check_target(target, now=self.clock.now())
+        self.registry.check_target(target)
 
     def check_delivery(self, agent_id: str, command_id: str) -> None:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
@@ -323,16 +323,18 @@ class Node:
         if record.command_id != command_id:
             log.info("command asked for again", command_id=record.command_id)
             self.meters.commands_repeated[record.order.type] += 1
-            await self._fan_outs.written_to_all(record.command_id)
+            if (written := self._fan_outs.on_its_way(record.command_id)) is not None:
+                await asyncio.shield(written)
             return views.command(record, self.clock.now())
         self._busy = True  # first it is written to whom it is for, and then told of
         try:
             self.carry_out(facts)
-            fan_out = self._fan_outs.add(command_id, record.targets, frame)
+            written = self._fan_outs.add(command_id, record.targets, frame)
         finally:
             self._busy = False
             self._tell()
-        await self._fan_outs.written(fan_out)
+        if written is not None:
+            await asyncio.shield(written)  # giving up waiting does not stop it
         return views.command(record, self.clock.now())
 
     def acknowledge(self, agent_id: str, command_id: str, ack: Ack) -> Delivery:

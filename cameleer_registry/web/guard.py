@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDictProxy, istr
 
 from ..errors import (
     CrossSiteRequest,
@@ -33,6 +33,10 @@ SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _UNVERSIONED: Final = (*PROBES, *documentation.PAGES, *console.PAGES, show_metrics)
 _OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+# Found in headers without a look at their case.
+_VERSION: Final = istr(VERSION_HEADER)
+_SITE: Final = istr("Sec-Fetch-Site")
 
 
 @web.middleware
@@ -100,7 +104,7 @@ def check_version(headers: CIMultiDictProxy[str], *, required: bool) -> None:
     Not for an orchestrator's probes, for Prometheus, or for a browser that opens a page: they
     speak none. Nor is one required where there is nothing that could be spoken to.
     """
-    versions = headers.getall(VERSION_HEADER, ())
+    versions = headers.getall(_VERSION, ())
     unsupported = [version for version in versions if version not in SUPPORTED_VERSIONS]
     if unsupported:
         asked = f"protocol version {unsupported[0]!r} is not supported"
@@ -121,7 +125,7 @@ def check_site(method: str, headers: CIMultiDictProxy[str], public_url: str | No
     """
     if method in SAFE:
         return
-    site = headers.get("Sec-Fetch-Site", "")
+    site = headers.get(_SITE, "")
     if site.lower() in _OTHER_SITES:
         raise CrossSiteRequest(f"Sec-Fetch-Site is {site}")
     origin = headers.get(hdrs.ORIGIN)

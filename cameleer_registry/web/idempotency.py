@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDictProxy, istr
 
 from ..core import rules
 from ..core.rules import IdempotencyKey
 from ..errors import Fault, InvalidRequest
 
 HEADER: Final = "Idempotency-Key"
+
+# Found in headers without a look at its case.
+_KEY: Final = istr(HEADER)
 
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\["\\])*"')
 # Without what lists, parameters and quotes are made of, so that it is a string without its quotes
@@ -25,7 +28,7 @@ def key_of(headers: CIMultiDictProxy[str]) -> IdempotencyKey | None:
     In quotes, as the draft has it: a String of RFC 9651, section 3.3.3. Or without them, as most
     clients send it. It is the same key.
     """
-    values = headers.getall(HEADER, ())
+    values = headers.getall(_KEY, ())
     if not values:
         return None
     try:
