@@ -28,6 +28,7 @@ from cattrs import ClassValidationError, IterableValidationError, IterableValida
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
+from . import sharing
 from .core import model, rules
 from .errors import Fault, InvalidRequest, MalformedJson
 
@@ -316,7 +317,7 @@ def _structure_tuple(converter: OrjsonConverter, shape: Any) -> Callable[[Any, A
     """Accept arrays only: cattrs would also take a string apart into its letters."""
     element = get_args(shape)[0]
     if element is rules.Label and not converter.detailed_validation:
-        return lambda value, of: tuple(map(sys.intern, _structure_array(value, of)))
+        return lambda value, of: sharing.labels(_structure_array(value, of))
 
     def hook(value: Any, of: Any) -> Any:
         return tuple(_structure_each(converter, _structure_array(value, of), element))
@@ -350,11 +351,11 @@ def _structure_capabilities(converter: OrjsonConverter, value: Any, _: Any) -> A
     """Accept an object, or an array of names each of which then is true."""
     match value:
         case dict():
-            return value
+            return value if converter.detailed_validation else sharing.json_object(value)
         case list() if converter.detailed_validation:
             return dict.fromkeys(_structure_each(converter, value, rules.Label), True)
         case list():
-            return dict.fromkeys(rules.labels(value), True)
+            return sharing.json_object(dict.fromkeys(rules.labels(value), True))
         case _:
             raise ValueError(f"expected an object or an array of names, got {rules.kind_of(value)}")
 
