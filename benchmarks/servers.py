@@ -26,6 +26,11 @@ YARDSTICKS: Final = HERE / "yardsticks"
 READY: Final = b" listening on http://"
 STOPPING_SECONDS: Final = 10.0
 
+ENVIRONMENT: Final = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
+"""Of servers: their modules are compiled once, as those of a package are that pip has installed."""
+
 NCHAN_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
 
@@ -145,6 +150,7 @@ def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
+            env=ENVIRONMENT,
             start_new_session=True,
         )
     with process:

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import attrs
 import typed_settings as ts
 from attrs import field, frozen
-from typed_settings.converters import TSConverter
 from typed_settings.exceptions import TsError
 
 from .errors import SettingsError
@@ -286,8 +285,15 @@ def _on_one_line(message: str) -> str:
     return " ".join(message.splitlines())
 
 
-class _AsTheyAre(TSConverter):
-    """Leaves values to :class:`Settings`, which reads them alike wherever they come from."""
+class _AsTheyAre:
+    """Leaves values to :class:`Settings`, which reads them alike wherever they come from.
 
-    def structure(self, obj: Any, _shape: Any) -> Any:
+    One of typed-settings' own would import pydantic wherever that is installed, a tenth of the time
+    in which the server starts.
+    """
+
+    def structure(self, obj: Any, cl: Any) -> Any:
         return obj
+
+    def get_structure_hook(self, cl: Any) -> Callable[[Any, Any], Any]:
+        return self.structure

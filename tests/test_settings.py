@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -393,3 +396,13 @@ def test_every_setting_says_what_it_is_for(setting: attrs.Attribute[Any]) -> Non
     """In a sentence at least, and its default is one of its own values."""
     assert setting.metadata["help"].endswith(".")
     assert setting.default == setting.metadata["read"](setting.default)
+
+
+def test_what_is_not_needed_to_read_settings_is_not_imported() -> None:
+    """pydantic is installed with what tests a server, and may be with what runs one."""
+    importlib.import_module("pydantic")
+    code = (
+        "import sys; from cameleer_registry.settings import load;"
+        "load({'port': '1'}); assert 'pydantic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
