@@ -167,7 +167,7 @@ def timestamp(moment: datetime) -> str:
     """Write a moment as RFC 3339 in UTC with milliseconds: ``2026-11-23T08:15:30.123Z``."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return moment.isoformat("T", "milliseconds")[: -len("+00:00")] + "Z"
 
 
 # Parsing

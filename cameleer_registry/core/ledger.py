@@ -245,7 +245,7 @@ class Ledger:
         else:
             for agent_id in record.targets:
                 self._inboxes.setdefault(agent_id, {})[event.command_id] = record
-            self._pending.update(record.targets)
+                self._pending[agent_id] += 1
         self.keys.add(record)
 
     def apply_pushed(self, event: events.CommandPushed) -> None:

@@ -1,7 +1,7 @@
 """Writing one command to many streams, in batches, so that others are served in between.
 
 Commands are written one after the other, so that every agent gets them in the order in which
-they were issued. What fits into one batch, and has nothing before it, is written within the call.
+they were issued. What fits into one batch, and has nothing before it, need not come here.
 Between two batches everybody gets a turn who had something to say before the second: see
 :meth:`FanOuts.drain`.
 """
@@ -56,14 +56,16 @@ class FanOuts:
         """Tell whether commands are on their way."""
         return bool(self._queue)
 
-    def add(self, command_id: str, targets: Targets, frame: Frame) -> asyncio.Future[None] | None:
-        """Write a command, or put it behind those that are being written.
+    def must_queue(self, targets: Targets) -> bool:
+        """Tell whether a command has to wait for others, or is too long to be written at once."""
+        return bool(self._queue) or len(targets) > BATCH
 
-        Returns what is done when it has been written to all, or None where it has been.
+    def add(self, command_id: str, targets: Targets, frame: Frame) -> asyncio.Future[None] | None:
+        """Put a command behind those that are being written.
+
+        Returns what is done when it has been written to all, or None where it has been, since
+        nobody else would.
         """
-        if self._draining and not self._queue and len(targets) <= BATCH:
-            self._push(command_id, targets, slice(0, len(targets)), frame)
-            return None
         fan_out = FanOut(command_id, frame, targets)
         if not self._draining:
             self._write_all(fan_out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from .. import wire
 from ..core import events, rules, views
 from ..core.events import CloseReason, Event
 from ..core.idempotency import Idempotency
-from ..core.instant import NANOSECONDS, nanoseconds
+from ..core.instant import NANOSECONDS, Instant, nanoseconds
 from ..core.model import (
     Ack,
     Agent,
@@ -329,7 +329,12 @@ class Node:
         self._busy = True  # first it is written to whom it is for, and then told of
         try:
             self.carry_out(facts)
-            written = self._fan_outs.add(command_id, record.targets, frame)
+            written = None
+            if self._fan_outs.must_queue(record.targets):
+                written = self._fan_outs.add(command_id, record.targets, frame)
+            else:
+                pushed = self.streams.push(frame, record.targets)
+                self._note_pushed(command_id, pushed, now)
         finally:
             self._busy = False
             self._tell()
@@ -452,5 +457,8 @@ class Node:
             pushed = self.streams.push(frame, targets, part)
         else:
             pushed = self.streams.push(frame, awaited)
-        if pushed:
-            self.carry_out(self.registry.pushed(command_id, pushed, now=now))
+        self._note_pushed(command_id, pushed, now)
+
+    def _note_pushed(self, command_id: str, agent_ids: Sequence[str], now: Instant) -> None:
+        if agent_ids:
+            self.carry_out(self.registry.pushed(command_id, agent_ids, now=now))

@@ -18,7 +18,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
-from attrs import frozen
+from attrs import define, frozen
 from multidict import CIMultiDictProxy
 
 from ..core.rules import IDENTIFIER, RESERVED_AGENT_IDS
@@ -43,7 +43,7 @@ INLINE: Final = (
 """Handlers that wait for nothing but a body, all of them of POST."""
 
 
-@frozen
+@define
 class InlineCall:
     """A call whose request is there, whole."""
 
