@@ -31,7 +31,7 @@ class AgentStream(EventStream):
         self.agent_id = agent_id
 
     def push(self, frame: Frame) -> bool:
-        """Write a frame, unless the connection is closing; tell whether it was written.
+        """Write a frame, unless the connection is closing, or breaks; tell whether it was written.
 
         A reader that is too far behind loses its connection instead.
         """
@@ -42,7 +42,7 @@ class AgentStream(EventStream):
             self._streams.lose(self, CloseReason.SLOW_CONSUMER)
             return False
         self._write(frame)
-        return True
+        return not transport.is_closing()
 
     def keep_alive(self) -> None:
         """Write a keepalive like any other frame."""
@@ -86,9 +86,7 @@ class AgentStreams(Streams[AgentStream]):
                     taken = os.write(stream.direct, content)
                 except OSError:
                     taken = 0
-                if taken:
-                    if taken < len(content):
-                        stream.transport.write(content[taken:])
+                if taken == len(content) or (taken and stream.hand_over(content[taken:])):
                     continue
             if stream is None or not stream.push(frame):
                 missed.add(agent_id)

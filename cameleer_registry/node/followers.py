@@ -64,10 +64,6 @@ class Follower(EventStream):
         "_scheduled",
     )
 
-    # It is told as soon as anything waits. Not 0: asyncio's TLS transport pauses at the mark
-    # itself, and would do so while nothing waits.
-    pause_above = 1
-
     def __init__(
         self,
         streams: Streams[Follower],

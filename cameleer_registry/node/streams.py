@@ -34,9 +34,6 @@ middle of that waits for the rest of it."""
 NOWHERE: Final = -1
 """In place of a descriptor."""
 
-PAUSE_ABOVE: Final = 65_536
-"""Bytes that may wait in this process before a reader counts as behind, as asyncio has it."""
-
 TOGETHER: Final = 1 / 150
 """Share of the keepalive interval by which a keepalive may be late, to be written with others:
 0.1 s of 15. To wake for each of 700 a second costs more than they do."""
@@ -59,14 +56,12 @@ def _in_kernel(transport: asyncio.Transport) -> int:
 
 
 def _descriptor(transport: asyncio.Transport) -> int:
-    """Return where may be written what a transport would write as it is, or -1 where it would not.
+    """Return where may be written what a transport would write as it is, or NOWHERE.
 
-    TLS encrypts it, and of other loops than asyncio's own nobody here knows what they do.
+    Only asyncio's own for plain sockets are known to: TLS encrypts it, and other loops' keep it.
     """
-    sock = transport.get_extra_info("socket")
-    plain = sock is not None and transport.get_extra_info("sslcontext") is None
-    if plain and isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop):
-        return int(sock.fileno())
+    if type(transport).__module__ == "asyncio.selector_events":
+        return int(transport.get_extra_info("socket").fileno())
     return NOWHERE
 
 
@@ -83,9 +78,6 @@ class EventStream(asyncio.Protocol):
         "written",
     )
 
-    pause_above = PAUSE_ABOVE
-    """Bytes waiting in this process above which the reader is behind, until all are gone."""
-
     def __init__(
         self, streams: Streams[Any], transport: asyncio.Transport, *, chunked: bool
     ) -> None:
@@ -93,15 +85,16 @@ class EventStream(asyncio.Protocol):
         self.transport = transport
         self._streams = streams
         self.chunked = chunked
-        # Whether anything waits in this process for longer than it takes to write it; and since
-        # then, how many bytes were written.
+        # Whether anything waits in the transport; and since then, how many bytes were written.
         self.behind = False
         self.written = 0
         # Where to write past the transport. NOWHERE where that may not be, while something waits in
         # the transport, and from the end on: the system gives the number to others then.
         self.direct = NOWHERE
         descriptor = _descriptor(transport)
-        most = min(self.pause_above, streams.max_backlog) if descriptor == NOWHERE else 0
+        # It is told as soon as anything waits. asyncio's TLS transport pauses at the mark itself,
+        # and at 0 would do so while nothing waits.
+        most = 1 if descriptor == NOWHERE else 0
         transport.set_write_buffer_limits(high=most, low=0)
         transport.set_protocol(self)
         transport.resume_reading()  # it may have been paused for what the client sent after
@@ -140,7 +133,18 @@ class EventStream(asyncio.Protocol):
         elif self.direct != NOWHERE:
             content = content[self._take(content) :]
         if content:
-            self.transport.write(content)
+            self.hand_over(content)
+
+    def hand_over(self, content: bytes) -> bool:
+        """Have the transport write what the kernel did not take; tell whether it is still open.
+
+        Where it is not, a part of a frame may have gone out, and nothing may follow that.
+        """
+        self.transport.write(content)
+        if self.transport.is_closing():
+            self.direct = NOWHERE
+            return False
+        return True
 
     def _take(self, content: bytes) -> int:
         """Give the kernel what it takes at once; return how many bytes that was.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -28,7 +29,7 @@ from cameleer_registry.node.agent_streams import AgentStream
 from cameleer_registry.node.node import Node
 from cameleer_registry.node.streams import BATCH, NOWHERE
 
-from ..support import Connection, Served, eventually, open_stream, serving, streaming
+from ..support import Connection, Served, eventually, open_stream, serving, streaming, within
 from ..wires import Wire
 
 ORDER = Order(type=CommandType.CONFIG_UPDATE, payload={"revision": 7})
@@ -91,13 +92,21 @@ async def test_what_the_kernel_does_not_take_comes_behind_what_it_took(targets: 
 class Waiting(Wire):
     """A connection to which something was written before it became a stream, and waits."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    __module__ = "asyncio.selector_events"
+
+    def __init__(self, sock: socket.socket, waiting: int = 5) -> None:
         super().__init__()
         self._extra = {"socket": sock}
-        self.waiting = 5
+        self.waiting = waiting
 
     def get_write_buffer_size(self) -> int:
         return self.waiting
+
+
+class Theirs(Waiting):
+    """One that somebody else has made."""
+
+    __module__ = "somewhere"
 
 
 async def test_bytes_that_waited_before_it_was_a_stream(served: Served) -> None:
@@ -152,28 +161,57 @@ async def test_a_stream_that_has_ended_writes_nowhere(
         assert isinstance(ending, asyncio.Task) or ending is None
 
 
-async def test_a_connection_that_broke_unnoticed(served: Served) -> None:
+@pytest.mark.parametrize("target", [Target.agent("a"), Target.all()], ids=["one", "all"])
+async def test_a_connection_that_broke_unnoticed(served: Served, target: Target) -> None:
     """What the kernel refuses is told to nobody as written, and the stream is gone."""
     await served.register("a")
     async with streaming(served, "a") as connection:
         sock = the_stream(served.node).transport.get_extra_info("socket")
         sock.shutdown(socket.SHUT_WR)  # so that writing fails, and nothing tells of it before
-        await served.node.issue(ORDER, Target.agent("a"))
+        await served.node.issue(ORDER, target)
         await eventually(lambda: not served.node.streams._connections)
         assert not served.node.agent("a").connected
+        assert [None] == [d.delivered_at for d in served.node.agent_deliveries("a")]
         await connection.closed()
 
 
-async def test_other_loops_keep_their_own_ways(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("target", [Target.agent("a"), Target.all()], ids=["one", "all"])
+async def test_nothing_follows_a_piece_of_an_event(
+    served: Served, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody here knows what they do with a descriptor."""
-    monkeypatch.setattr(asyncio, "SelectorEventLoop", asyncio.Event)
+    """Where a connection breaks in the middle of one, neither that nor the next one is written."""
     await served.register("a")
     async with streaming(served, "a") as connection:
-        assert the_stream(served.node).direct == NOWHERE
-        issued = await served.node.issue(ORDER, Target.agent("a"))
-        assert issued.command_id == (await connection.event())["id"]
+        stream = the_stream(served.node)
+        # As both do when the kernel has no room for anybody, and the next moment it has.
+        write = os.write
+        monkeypatch.setattr(os, "write", lambda fd, content: write(fd, content[:100]))
+        broken = type(stream.transport)
+        monkeypatch.setattr(broken, "write", lambda transport, _: transport.abort())
+        command = await served.node.issue(ORDER, target)
+        await served.node.issue(ORDER, target)
+        stream.keep_alive()
+        monkeypatch.undo()
+        assert [None, None] == [d.delivered_at for d in served.node.agent_deliveries("a")]
+        chunk = await within(connection.reader.read())
+    assert chunk.partition(b"\r\n")[2].startswith(f"id: {command.command_id}".encode())
+    assert 100 == len(chunk)
+
+
+async def test_what_others_do_with_a_connection_is_theirs_to_know(served: Served) -> None:
+    """Nothing is written past a transport that is not asyncio's own for sockets."""
+    await served.register("a")
+    here, there = socket.socketpair()
+    with here, there:
+        wire = Waiting(here, waiting=0)
+        stream = served.node.open_stream("a", wire, chunked=True)
+        assert stream.direct != NOWHERE
+        theirs = Theirs(here, waiting=0)
+        stream = served.node.open_stream("a", theirs, chunked=True)
+        assert stream.direct == NOWHERE
+        await served.node.issue(ORDER, Target.agent("a"))
+        await served.node.issue(ORDER, Target.all())
+        assert 2 == len(theirs.events())
 
 
 async def test_a_host_with_tls() -> None:
