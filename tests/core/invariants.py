@@ -286,11 +286,11 @@ def check_replay(registry: Registry, facts: Iterable[Event], now: Instant) -> No
 
 def _pending(ledger: Ledger) -> Counter[str]:
     """Return what is counted as pending, together with what is yet to be."""
-    yet = ledger._uncounted
-    if yet is None:
-        return +ledger._pending
-    assert yet is list(ledger._broadcasts.values())[-1], "it is the newest"
-    return ledger._pending + Counter(yet.untold())
+    yet = list(ledger._uncounted.values())
+    newest = [record for record in ledger._broadcasts.values() if record.pending][-len(yet) :]
+    assert not yet or yet == newest
+    assert len(yet) <= max(1, ledger.max_pending - len(ledger._open))
+    return sum((Counter(record.untold()) for record in yet), start=+ledger._pending)
 
 
 def _ids(records: Iterable[CommandRecord]) -> list[str]:

@@ -172,3 +172,33 @@ def test_nobody_can_tell_how_many_a_command_is_for(
     talk.at(3 * TTL).sweep_commands()
     talk.register("a")
     assert [] == talk.inbox("a")
+
+
+@pytest.mark.parametrize("between", [0, 1])
+def test_pending_deliveries_are_counted_before_they_matter_and_few_at_a_time(
+    talking: Talking, monkeypatch: pytest.MonkeyPatch, between: int
+) -> None:
+    """Of commands to many: while few are open nobody can have too many pending."""
+    monkeypatch.setattr(ledger, "MANY", 2)
+    monkeypatch.setattr(invariants, "MANY", 2)
+    most = 12
+    talk = talking(max_pending_per_agent=most)
+    for agent_id in "abc":
+        talk.register(agent_id)
+    kept = talk.registry._ledger
+    uncounted: list[int] = []
+    for number in range(most):
+        before = len(kept._uncounted)
+        talk.issue(f"c{number}", Target.all())
+        if between:
+            talk.ack("a", f"c{number}")
+        assert before + 1 - len(kept._uncounted) <= 2
+        uncounted.append(len(kept._uncounted))
+        invariants.check(talk.registry, talk.now)
+    assert [1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1, 1] == uncounted
+    talk.issue("last", Target.all())
+    assert ("a", "b", "c")[between:] == talk.command("last").skipped
+    talk.at(TTL).sweep_commands()
+    invariants.check(talk.registry, talk.now)
+    assert not kept._uncounted
+    assert not +kept._pending
