@@ -204,7 +204,7 @@ class _Holder:
         self._control.send(answered)
 
     def _on_stand_back(self) -> None:
-        os.nice(10)
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         self._control.send(None)
 
     def _on_close(self) -> None:
