@@ -18,7 +18,7 @@ from .scale import LONG, SHORT
 def main() -> None:
     """Run measures, print each as it comes, and write all of them down."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="for the record: half an hour")
+    parser.add_argument("--long", action="store_true", help="for the record: some ten minutes")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument(
         "--save", action="store_true", help=f"keep the result as results/{__version__}.json"
