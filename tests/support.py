@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -273,12 +274,13 @@ async def running(
     runs: type[web.AppRunner] = web.AppRunner,
     host: str = "127.0.0.1",
     port: int = 0,
+    ssl_context: ssl.SSLContext | None = None,
     **runner: Any,
 ) -> AsyncIterator[tuple[str, int]]:
     """Run any application, on a free port where none is named."""
     app_runner = runs(app, access_log=None, shutdown_timeout=1.0, **runner)
     await app_runner.setup()
-    site = web.TCPSite(app_runner, host, port, backlog=4096)
+    site = web.TCPSite(app_runner, host, port, backlog=4096, ssl_context=ssl_context)
     await site.start()
     try:
         yield host, site.port

@@ -12,35 +12,27 @@ from typing import Any
 
 import pytest
 import trustme
-from aiohttp import web
 
-from cameleer_registry import (
-    NODE,
-    Ack,
-    CommandType,
-    Order,
-    Registration,
-    Settings,
-    Target,
-    create_app,
-)
-from cameleer_registry.core.rules import AgentId, GroupName
+from cameleer_registry import NODE, Ack, CommandType, Order, Settings, Target, create_app
 from cameleer_registry.node.agent_streams import AgentStream
 from cameleer_registry.node.node import Node
 from cameleer_registry.node.streams import BATCH, NOWHERE
 
-from ..support import Connection, Served, eventually, open_stream, serving, streaming, within
+from ..core.conversations import registration
+from ..support import (
+    Connection,
+    Served,
+    eventually,
+    open_stream,
+    running,
+    serving,
+    streaming,
+    within,
+)
 from ..wires import Wire
 
 ORDER = Order(type=CommandType.CONFIG_UPDATE, payload={"revision": 7})
-
-
 TO_A = Target.agent("a")
-
-
-def registration(agent_id: str, group: str = "g") -> Registration:
-    """Return what an agent declares of itself."""
-    return Registration(agent_id=AgentId(agent_id), group=GroupName(group))
 
 
 def the_stream(node: Node) -> AgentStream:
@@ -222,22 +214,16 @@ async def test_a_host_with_tls() -> None:
     ours = ssl.create_default_context()
     authority.configure_trust(ours)
     app = create_app()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    site = web.TCPSite(runner, "localhost", 0, ssl_context=theirs)
-    await site.start()
-    try:
-        served = Served(app[NODE], "localhost", site.port)
+    async with running(app, host="localhost", ssl_context=theirs) as (host, port):
+        served = Served(app[NODE], host, port)
         served.node.enter(registration("a"))
-        reader, writer = await asyncio.open_connection("localhost", site.port, ssl=ours)
+        reader, writer = await asyncio.open_connection(host, port, ssl=ours)
         connection = Connection(reader, writer)
         await open_stream(served, connection, "a")
         assert the_stream(served.node).direct == NOWHERE
         sent = [(await served.node.issue(ORDER, t)).command_id for t in (TO_A, Target.all())]
         assert sent == [(await connection.event())["id"] for _ in sent]
         writer.close()
-    finally:
-        await runner.cleanup()
 
 
 # Of the streams of the last command to many it is remembered which they were
