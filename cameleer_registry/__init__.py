@@ -61,7 +61,7 @@ from .node.node import Node
 from .settings import Settings
 from .version import __version__
 from .web.app import create_app
-from .web.keys import NODE
+from .web.app_keys import NODE
 
 __all__ = [
     "NODE",

@@ -11,14 +11,14 @@ from typing import Final
 
 from aiohttp import web
 
-from .descriptors import raise_limit
 from .errors import CannotListen, reason_of
 from .logs import get_logger
 from .settings import Settings
+from .system import raise_file_limit
 from .web.app import create_app
+from .web.app_keys import NODE
 from .web.connections import AcceptFailures
 from .web.inline import InlineRunner
-from .web.keys import NODE
 from .web.streams import KERNEL_STALLS, LONGEST_USER_TIMEOUT
 
 log = get_logger(__name__)
@@ -60,7 +60,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     loop.set_exception_handler(AcceptFailures().handle)
-    log.debug("limit of open files", now=raise_limit())
+    log.debug("limit of open files", now=raise_file_limit())
     app = create_app(settings)
     runner = InlineRunner(
         app,

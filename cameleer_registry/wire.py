@@ -28,7 +28,7 @@ from cattrs import ClassValidationError, IterableValidationError, IterableValida
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
-from . import sharing
+from . import interning as sharing
 from .core import model, rules
 from .errors import Fault, InvalidRequest, MalformedJson
 

@@ -29,7 +29,7 @@ from cameleer_registry.core.model import (
 )
 from cameleer_registry.core.targets import Targets
 from cameleer_registry.logs import ROOT, LogFormat, LogLevel, configure, get_logger
-from cameleer_registry.node.narrator import MOST_LINES, Narrator
+from cameleer_registry.node.telling.narrator import MOST_LINES, Narrator
 
 log = get_logger(f"{ROOT}.test")
 

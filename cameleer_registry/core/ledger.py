@@ -26,12 +26,12 @@ from attrs import define, field
 
 from ..errors import CommandNotFound
 from . import events
-from .commands import TRANSITIONS, Turn, all_pending, status_of
-from .idempotency import Idempotency, Keys
+from .commands import TRANSITIONS, DeliveryTrigger, all_pending, status_of
+from .idempotency import Idempotency, IdempotencyKeys
 from .instant import Instant
 from .model import Ack, CommandStatus, DeliveryState, Order, Target
+from .push_times import PushTimes
 from .targets import Targets
-from .written import Written
 
 MANY: Final = 100
 """Targets from which on a command is not entered in the inbox of each."""
@@ -51,7 +51,7 @@ class DeliveryRecord:
     @property
     def delivered(self) -> Instant | None:
         """When it was written to a stream; None until then."""
-        return self.command.written.at(self.agent_id)
+        return self.command.push_times.at(self.agent_id)
 
     def state_at(self, now: Instant) -> DeliveryState:
         """Judge the state at this moment, whether or not its end has been told."""
@@ -79,13 +79,13 @@ class CommandRecord:
     # What happened to some of them alone. The others are all in one state, as last told.
     records: dict[str, DeliveryRecord] = field(factory=dict)
     others: DeliveryState = DeliveryState.PENDING
-    written: Written = field(factory=Written)  # when, and to whose stream
+    push_times: PushTimes = field(factory=PushTimes)  # when, and to whose stream
 
     def delivery(self, agent_id: str) -> DeliveryRecord:
         """Return what is known of one target's delivery, at this moment and no later."""
         return self.records.get(agent_id) or DeliveryRecord(self, agent_id, self.others)
 
-    def untold(self) -> tuple[str, ...]:
+    def open_targets(self) -> tuple[str, ...]:
         """Return the targets whose delivery has not been told to have ended."""
         if self.others is not DeliveryState.PENDING:
             return ()
@@ -144,7 +144,7 @@ class Ledger:
         self.max_pending = max_pending
         self.commands: dict[str, CommandRecord] = {}
         # Under which keys some of them, and some that are forgotten, were issued.
-        self.keys = Keys(idempotency_keys)
+        self.keys = IdempotencyKeys(idempotency_keys)
         # Commands with something pending, in order of their deadlines.
         self._open: OrderedDict[str, CommandRecord] = OrderedDict()
         # The others, in the order in which they finished, and what they come to together.
@@ -190,8 +190,8 @@ class Ledger:
         full = {agent_id for agent_id, n in self._pending.items() if n >= self.max_pending}
         if not full:
             return full
-        # What has lapsed untold is not pending any more.
-        lapsed = Counter(chain.from_iterable(record.untold() for record in self.overdue(now)))
+        # What has lapsed without having been told is not pending any more.
+        lapsed = Counter(chain.from_iterable(record.open_targets() for record in self.overdue(now)))
         return {a for a in full if self._pending[a] - lapsed[a] >= self.max_pending}
 
     def inbox(self, agent_id: str) -> Iterator[DeliveryRecord]:
@@ -250,12 +250,12 @@ class Ledger:
     def apply_pushed(self, event: events.CommandPushed) -> None:
         """Note that a command was written to streams."""
         if record := self.commands.get(event.command_id):
-            record.written.add(event.agent_ids, event.at)
+            record.push_times.add(event.agent_ids, event.at)
 
     def apply_acknowledged(self, event: events.DeliveryAcknowledged) -> None:
         """Note an agent's answer."""
         command = self.find_target(event.command_id, event.agent_id)
-        delivery = self._turn(command, event.agent_id, Turn.ACK)
+        delivery = self._move(command, event.agent_id, DeliveryTrigger.ACK)
         delivery.acknowledged = event.at
         delivery.result = event.result
         command.size += event.size
@@ -263,7 +263,7 @@ class Ledger:
     def apply_late_ack(self, event: events.LateAckReceived) -> None:
         """Note an answer that came too late; the first one is the evidence."""
         if record := self.commands.get(event.command_id):
-            delivery = self._turn(record, event.agent_id, Turn.ACK)
+            delivery = self._move(record, event.agent_id, DeliveryTrigger.ACK)
             delivery.late_ack = delivery.late_ack or event.at
 
     def apply_expired(self, event: events.DeliveriesExpired) -> None:
@@ -271,10 +271,10 @@ class Ledger:
         command = self.commands[event.command_id]
         if event.reason is events.ExpiryReason.AGENT_REMOVED:
             for agent_id in event.agent_ids:
-                self._turn(command, agent_id, Turn.AGENT_REMOVED)
+                self._move(command, agent_id, DeliveryTrigger.AGENT_REMOVED)
             return
         # All that is left of it.
-        command.others = TRANSITIONS[command.others, Turn.DEADLINE]
+        command.others = TRANSITIONS[command.others, DeliveryTrigger.DEADLINE]
         command.counts[DeliveryState.PENDING] -= len(event.agent_ids)
         command.counts[command.others] += len(event.agent_ids)
         if event.command_id not in self._uncounted:
@@ -310,12 +310,14 @@ class Ledger:
         """
         while len(self._uncounted) > up_to:
             _, record = self._uncounted.popitem(last=False)
-            self._pending.update(record.untold())
+            self._pending.update(record.open_targets())
 
-    def _turn(self, command: CommandRecord, agent_id: str, turn: Turn) -> DeliveryRecord:
+    def _move(
+        self, command: CommandRecord, agent_id: str, trigger: DeliveryTrigger
+    ) -> DeliveryRecord:
         """Move a delivery to the state that the table names, and return its record."""
         delivery = command.records[agent_id] = command.delivery(agent_id)
-        before, after = delivery.state, TRANSITIONS[delivery.state, turn]
+        before, after = delivery.state, TRANSITIONS[delivery.state, trigger]
         delivery.state = after
         command.counts[before] -= 1
         command.counts[after] += 1

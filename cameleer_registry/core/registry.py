@@ -114,7 +114,7 @@ class Registry(Queries):
         if record is None:
             return self._commit(registered)
         revival = self._revival(record, registration.group, now)
-        return self._commit(*self._untold(record, now), registered, *revival)
+        return self._commit(*self._lapsed_transitions(record, now), registered, *revival)
 
     def heartbeat(self, agent_id: str, *, now: Instant) -> Events:
         """Renew an agent's lease; raises AgentNotRegistered."""
@@ -124,7 +124,7 @@ class Registry(Queries):
             self._roster.apply_heartbeat(heard)  # what nearly all come to, the short way
             return (heard,)
         revival = self._revival(record, record.registration.group, now)
-        return self._commit(*self._untold(record, now), heard, *revival)
+        return self._commit(*self._lapsed_transitions(record, now), heard, *revival)
 
     def remove(self, agent_id: str, *, now: Instant) -> Events:
         """Forget an agent. Its stream closes and what is pending for it expires.
@@ -146,7 +146,9 @@ class Registry(Queries):
     def sweep_leases(self, *, now: Instant, limit: int = SWEEP_LIMIT) -> Events:
         """Tell of agents that crossed a boundary by ``now``: up to ``limit`` of them."""
         due = list(islice(self._roster.overdue(now), limit))
-        return self._commit(*chain.from_iterable(self._untold(record, now) for record in due))
+        return self._commit(
+            *chain.from_iterable(self._lapsed_transitions(record, now) for record in due)
+        )
 
     # Streams
 
@@ -289,7 +291,7 @@ class Registry(Queries):
         self.apply(facts)
         return facts
 
-    def _untold(self, record: AgentRecord, now: Instant) -> list[Event]:
+    def _lapsed_transitions(self, record: AgentRecord, now: Instant) -> list[Event]:
         """Return the transitions of an agent up to now that nobody was told of."""
         facts: list[Event] = []
         if (status := self._roster.status_of(record, now)) is record.status:
@@ -326,7 +328,7 @@ def _member(record: AgentRecord) -> dict[str, Any]:
 
 def _deadline(command: CommandRecord) -> list[Event]:
     """Return what follows from a command's deadline having passed."""
-    return _expiry(command, command.untold(), ExpiryReason.DEADLINE, command.expires)
+    return _expiry(command, command.open_targets(), ExpiryReason.DEADLINE, command.expires)
 
 
 def _expiry(

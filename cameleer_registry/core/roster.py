@@ -21,7 +21,7 @@ from sortedcontainers import SortedDict
 from ..errors import AgentNotRegistered, GroupNotFound
 from . import events
 from .instant import Instant
-from .lifecycle import TRANSITIONS, Lease, Sign
+from .lifecycle import TRANSITIONS, Lease, LeaseTrigger
 from .model import AgentStatus, Registration, Target, TargetLevel
 from .targets import Targets
 
@@ -79,10 +79,10 @@ class Audience:
     connected_count: int
 
 
-_SIGNS: Final[Mapping[type[events.AgentEvent], Sign]] = {
-    events.AgentRevived: Sign.HEARD,
-    events.AgentWentStale: Sign.LEASE_RAN_OUT,
-    events.AgentWentDead: Sign.GRACE_RAN_OUT,
+_TRIGGERS: Final[Mapping[type[events.AgentEvent], LeaseTrigger]] = {
+    events.AgentRevived: LeaseTrigger.HEARD,
+    events.AgentWentStale: LeaseTrigger.LEASE_RAN_OUT,
+    events.AgentWentDead: LeaseTrigger.GRACE_RAN_OUT,
 }
 
 
@@ -96,7 +96,7 @@ class Roster:
         # Agents by the status last told. LIVE and STALE are in order of `heard`, so that whoever
         # is due stands in front. OrderedDict, because its front stays cheap to find after many
         # removals there, which is not so with dict.
-        self._told: dict[AgentStatus, OrderedDict[str, AgentRecord]] = {
+        self._by_status: dict[AgentStatus, OrderedDict[str, AgentRecord]] = {
             status: OrderedDict() for status in AgentStatus
         }
         # All that are LIVE, as each group has its own.
@@ -167,7 +167,7 @@ class Roster:
         if due is None or due > now.lease:
             # Nobody's lease has run out, so none need be looked at: thousands are a millisecond.
             return Audience(
-                self._told_live(of),
+                self._standing_live(of),
                 frozenset(group.name for group in told),
                 sum(group.streams[AgentStatus.LIVE] for group in told),
             )
@@ -175,11 +175,11 @@ class Roster:
         records = chain.from_iterable(group.members[AgentStatus.LIVE].values() for group in told)
         return self._audience(record for record in records if record.heard.lease > oldest_live)
 
-    def _told_live(self, group: GroupRecord | None) -> Targets:
+    def _standing_live(self, group: GroupRecord | None) -> Targets:
         """Return who is LIVE, of one group or of all, as last told: the same as the last time."""
         if group is None:
             if self._live is None:
-                self._live = Targets(self._told[AgentStatus.LIVE])
+                self._live = Targets(self._by_status[AgentStatus.LIVE])
             return self._live
         if group.live is None:
             group.live = Targets(group.members[AgentStatus.LIVE])
@@ -205,26 +205,26 @@ class Roster:
         return chain(
             takewhile(
                 lambda record: lease.stale_at(record.heard.lease) <= now.lease,
-                self._told[AgentStatus.LIVE].values(),
+                self._by_status[AgentStatus.LIVE].values(),
             ),
             takewhile(
                 lambda record: lease.dead_at(record.heard.lease) <= now.lease,
-                self._told[AgentStatus.STALE].values(),
+                self._by_status[AgentStatus.STALE].values(),
             ),
         )
 
     def next_due(self) -> int | None:
         """Return the lease time of the next transition, or None where none is to come."""
         dues = []
-        if live := next(iter(self._told[AgentStatus.LIVE].values()), None):
+        if live := next(iter(self._by_status[AgentStatus.LIVE].values()), None):
             dues.append(self.lease.stale_at(live.heard.lease))
-        if stale := next(iter(self._told[AgentStatus.STALE].values()), None):
+        if stale := next(iter(self._by_status[AgentStatus.STALE].values()), None):
             dues.append(self.lease.dead_at(stale.heard.lease))
         return min(dues, default=None)
 
     def told(self, group: GroupRecord | None = None) -> dict[AgentStatus, int]:
         """Count the agents, of one group or of all, by the status last told. It costs O(1)."""
-        told = self._told if group is None else group.members
+        told = self._by_status if group is None else group.members
         return {status: len(members) for status, members in told.items()}
 
     def inhabited(self) -> Iterator[GroupRecord]:
@@ -261,7 +261,7 @@ class Roster:
         elif statuses:
             candidates = [
                 {record.agent_id: record for record in self.overdue(now)},
-                *(self._told[status] for status in set(statuses)),
+                *(self._by_status[status] for status in set(statuses)),
             ]
         # Few candidates are best sorted; among many, the sorted index soon shows a page full.
         if (groups or statuses) and sum(map(len, candidates)) * 8 < len(self.agents):
@@ -308,7 +308,7 @@ class Roster:
         """Move an agent among those of its new status."""
         record = self.agents[event.agent_id]
         self._leave(record)
-        record.status = TRANSITIONS[record.status, _SIGNS[type(event)]]
+        record.status = TRANSITIONS[record.status, _TRIGGERS[type(event)]]
         record.changed = event.at
         self._join(record)
 
@@ -338,11 +338,11 @@ class Roster:
 
     def _heard(self, record: AgentRecord, at: Instant) -> None:
         record.heard = at
-        self._told[record.status].move_to_end(record.agent_id)
+        self._by_status[record.status].move_to_end(record.agent_id)
 
     def _join(self, record: AgentRecord) -> None:
         """Enter an agent in the indexes by status and by group."""
-        self._told[record.status][record.agent_id] = record
+        self._by_status[record.status][record.agent_id] = record
         name = record.registration.group
         group = self.groups.get(name)
         if group is None:
@@ -355,7 +355,7 @@ class Roster:
 
     def _leave(self, record: AgentRecord) -> None:
         """Take an agent out of the indexes by status and by group."""
-        del self._told[record.status][record.agent_id]
+        del self._by_status[record.status][record.agent_id]
         name = record.registration.group
         group = self.groups[name]
         del group.members[record.status][record.agent_id]

@@ -39,17 +39,18 @@ from ..core.targets import Targets
 from ..errors import CommandExpired
 from ..logs import get_logger
 from ..settings import Settings
-from . import frames, monitors
-from .agent_streams import AgentStream, AgentStreams
+from . import monitors
 from .clock import TICK, TICKS_OF_A_LEASE, Clock
-from .fanout import FanOuts
-from .feed import Feed
+from .feed.feed import Feed
+from .feed.followers import EVERYTHING, Follower, Interest
 from .fingerprints import fingerprint
-from .followers import EVERYTHING, Follower, Interest
-from .meters import Meters
-from .narrator import Narrator
-from .streams import BATCH
+from .streams import frames
+from .streams.agents import AgentStream, AgentStreams
+from .streams.fanout import FanOuts
+from .streams.outgoing import BATCH
 from .supervisor import Supervisor
+from .telling.meters import Meters
+from .telling.narrator import Narrator
 
 log = get_logger(__name__)
 
@@ -281,9 +282,9 @@ class Node:
         """Whether commands are on their way to streams: one that is issued now has to wait."""
         return bool(self._fan_outs)
 
-    def knows_key(self, key: str) -> bool:
+    def knows_idempotency_key(self, key: str) -> bool:
         """Tell whether a command was issued under a key, so far as is remembered."""
-        return self.registry.knows_key(key)
+        return self.registry.knows_idempotency_key(key)
 
     async def issue(
         self, order: Order, target: Target, *, idempotency_key: str | None = None

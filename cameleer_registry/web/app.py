@@ -10,7 +10,7 @@ from ..node.clock import Clock
 from ..node.node import Node
 from ..settings import Settings
 from . import answers, guard, metrics, routes
-from .keys import DOCUMENTS, NODE
+from .app_keys import DOCUMENTS, NODE
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> web.Application:

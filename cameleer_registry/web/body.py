@@ -8,7 +8,7 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.web import RequestPayloadError
 
 from ..errors import BodyTooLarge, MalformedJson, RequestTimeout, UnsupportedEncoding
-from .keys import NODE
+from .app_keys import NODE
 
 
 async def read(request: web.Request) -> bytes:

@@ -18,7 +18,7 @@ from .. import wire
 from ..node.node import Node
 from . import body
 from .answers import Answer
-from .keys import NODE
+from .app_keys import NODE
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class RequestCall:
 
 
 @frozen(eq=False)
-class OnCall:
+class CallHandler:
     """A handler that is given a call: to aiohttp it is one like any other."""
 
     answer: Callable[[Call], Coroutine[Any, Any, Answer]]

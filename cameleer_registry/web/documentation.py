@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from ..errors import NotFound
 from ..settings import Settings
 from . import pages
-from .keys import DOCUMENTS, NODE
+from .app_keys import DOCUMENTS, NODE
 
 _OURS: Final = Path(__file__).parent / "docs"
 _SWAGGER_UI: Final = Path(str(files("mkdocs_swagger_ui_tag"))) / "swagger-ui"

@@ -19,11 +19,11 @@ from ..errors import (
 from ..logs import get_logger
 from . import console, documentation
 from .answers import SUPPORTED_VERSIONS, VERSION_HEADER, Answer
-from .handlers import Responder, handler_of
+from .app_keys import NODE
 from .health import PROBES
-from .keys import NODE
 from .metrics import arrived, show_metrics
 from .problems import from_aiohttp, problem
+from .responding import Responder, handler_of
 
 log = get_logger(__name__)
 

@@ -24,11 +24,11 @@ from multidict import CIMultiDictProxy
 from ..core.rules import IDENTIFIER, RESERVED_AGENT_IDS
 from ..node.node import Node
 from . import agents, commands, guard
-from .calls import OnCall
+from .app_keys import NODE
+from .calls import CallHandler
 from .connections import PoliteConnection
-from .handlers import handler_of
-from .keys import NODE
-from .metrics import METRICS, Answers
+from .metrics import METRICS, AnswerMeter
+from .responding import handler_of
 
 T = TypeVar("T")
 
@@ -63,8 +63,8 @@ class InlineRoute:
     """An address whose handler may answer inline."""
 
     path: re.Pattern[str]
-    handler: OnCall
-    answers: Answers
+    handler: CallHandler
+    answers: AnswerMeter
 
 
 class InlineApp:
@@ -78,7 +78,7 @@ class InlineApp:
         for route in app.router.routes():
             handler = handler_of(route.handler)
             if handler in INLINE and route.resource is not None:
-                assert isinstance(handler, OnCall)
+                assert isinstance(handler, CallHandler)
                 path = route.resource.canonical
                 self._routes[_last_segment(path)] = InlineRoute(
                     re.compile(re.sub(r"{(\w+)}", rf"(?P<\1>{IDENTIFIER.pattern})", path)),

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from .. import wire
 from .answers import JSON, Answer
-from .keys import NODE
+from .app_keys import NODE
 
 PIECE: Final = 65_536
 """Bytes of a long list that are made and written before others get their turn."""

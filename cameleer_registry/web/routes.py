@@ -10,7 +10,7 @@ from aiohttp import web
 from .. import wire
 from . import agents, commands, console, documentation, feed, health, metrics, streams
 from .body import expect_continue
-from .handlers import Handler, responding
+from .responding import Handler, responding
 
 API: Final = "/api/v1"
 

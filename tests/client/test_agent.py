@@ -24,7 +24,7 @@ from cameleer_registry import (
     UnsupportedProtocolVersion,
 )
 from cameleer_registry.client import Agent, CommandEvent, connection
-from cameleer_registry.node import frames
+from cameleer_registry.node.streams import frames
 
 from ..support import Served, eventually, serving, virtual_clock, within
 from .support import VirtualServerClock, connected, echoing, proxy, running_agent, virtual_time

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Route, expect
 
 from cameleer_registry import Registration, Settings
 from cameleer_registry.core.rules import AgentId, GroupName, Label, Note
-from cameleer_registry.node import feed
+from cameleer_registry.node.feed import feed
 
 from ..support import Served, serving, streaming
 from .browser import NARROW, WIDE, Console, looking

@@ -11,7 +11,7 @@ import attrs
 
 from cameleer_registry.core import commands, idempotency, lifecycle, views
 from cameleer_registry.core import roster as roster_module
-from cameleer_registry.core.commands import Turn, status_of
+from cameleer_registry.core.commands import DeliveryTrigger, status_of
 from cameleer_registry.core.events import (
     AgentRegistered,
     AgentRemoved,
@@ -27,7 +27,7 @@ from cameleer_registry.core.events import (
 )
 from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.ledger import MANY, CommandRecord, Ledger
-from cameleer_registry.core.lifecycle import Sign
+from cameleer_registry.core.lifecycle import LeaseTrigger
 from cameleer_registry.core.model import AgentStatus, DeliveryState, GroupSummary
 from cameleer_registry.core.registry import Registry
 
@@ -35,8 +35,8 @@ AGES = list(AgentStatus)
 """LIVE, STALE, DEAD: an agent that nobody hears of moves to the right only."""
 
 EXPIRY_TURNS = {
-    ExpiryReason.DEADLINE: Turn.DEADLINE,
-    ExpiryReason.AGENT_REMOVED: Turn.AGENT_REMOVED,
+    ExpiryReason.DEADLINE: DeliveryTrigger.DEADLINE,
+    ExpiryReason.AGENT_REMOVED: DeliveryTrigger.AGENT_REMOVED,
 }
 
 
@@ -60,7 +60,7 @@ def _check_indexes(registry: Registry) -> None:
         agent_id: agent_id for agent_id in sorted(agents)
     }
     by_status = [
-        (status, record) for status in AgentStatus for record in roster._told[status].values()
+        (status, record) for status in AgentStatus for record in roster._by_status[status].values()
     ]
     assert sorted(agents) == sorted(record.agent_id for _, record in by_status)
     assert all(record.status is status for status, record in by_status)
@@ -83,7 +83,7 @@ def _check_leases(registry: Registry, now: Instant) -> None:
     """Whoever is due stands in front, and what was told is never ahead of the time."""
     roster, lease = registry._roster, registry._roster.lease
     for status in (AgentStatus.LIVE, AgentStatus.STALE):
-        heard = [record.heard.lease for record in roster._told[status].values()]
+        heard = [record.heard.lease for record in roster._by_status[status].values()]
         assert all(earlier <= later for earlier, later in pairwise(heard))
     due = [
         lease.stale_at(record.heard.lease)
@@ -122,7 +122,7 @@ def _check_groups(registry: Registry, now: Instant) -> None:
             connected=sum(agent.connected for agent in members),
         )
     assert all(roster.groups[name].connected == 0 for name in roster._vacated)
-    live = [(roster._live, list(roster._told[AgentStatus.LIVE]))]
+    live = [(roster._live, list(roster._by_status[AgentStatus.LIVE]))]
     live += [(g.live, list(g.members[AgentStatus.LIVE])) for g in roster.groups.values()]
     for kept, known in live:
         assert kept is None or sorted(kept) == sorted(known)
@@ -133,14 +133,14 @@ def _check_told(registry: Registry) -> None:
     """What is counted as last told is what counting the records gives, in all and by group."""
     records = registry._roster.agents.values()
     told = Counter(record.status for record in records)
-    assert {status: told[status] for status in AgentStatus} == registry.told_agents()
+    assert {status: told[status] for status in AgentStatus} == registry.count_agents()
     by_group = Counter((str(record.registration.group), record.status) for record in records)
-    everything = registry.told_groups(len(records))
+    everything = registry.count_by_group(len(records))
     assert {record.registration.group for record in records} == everything.keys()
     for name, counts in everything.items():
         assert {status: by_group[name, status] for status in AgentStatus} == counts
-    assert list(everything)[:1] == list(registry.told_groups(1))
-    assert {} == registry.told_groups(0)
+    assert list(everything)[:1] == list(registry.count_by_group(1))
+    assert {} == registry.count_by_group(0)
 
 
 def _check_commands(registry: Registry, now: Instant) -> None:
@@ -150,9 +150,9 @@ def _check_commands(registry: Registry, now: Instant) -> None:
         every = [command.delivery(agent_id) for agent_id in command.targets]
         states = Counter(delivery.state for delivery in every)
         assert {state: states[state] for state in DeliveryState} == command.counts
-        assert command.written.agent_ids() <= set(command.targets)
+        assert command.push_times.agent_ids() <= set(command.targets)
         pending = [d.agent_id for d in every if d.state is DeliveryState.PENDING]
-        assert pending == list(command.untold())
+        assert pending == list(command.open_targets())
         assert command.records.keys() <= set(command.targets)
         for agent_id in command.targets:
             assert agent_id in command.targets
@@ -217,7 +217,7 @@ def _check_inboxes(registry: Registry) -> None:
     assert numbers == sorted(numbers)
     assert all(number >= many[0].number for number in numbers) if many else not numbers
     for command in ledger._open.values():
-        assert all(agent_id in agents for agent_id in command.untold())
+        assert all(agent_id in agents for agent_id in command.open_targets())
 
 
 def _check_keys(registry: Registry) -> None:
@@ -236,7 +236,7 @@ def _check_keys(registry: Registry) -> None:
         known = ledger.commands.get(command.command_id)
         if known is None:  # nothing is kept of it that could be large
             assert ((), {}, {}) == (command.targets, command.records, command.order.payload)
-            assert not command.written.agent_ids()
+            assert not command.push_times.agent_ids()
             assert not command.pending
         else:
             assert known is command
@@ -254,13 +254,17 @@ def check_facts(facts: Iterable[Event]) -> None:
                 agents[agent_id] = AgentStatus.LIVE
             case AgentRegistered(agent_id=agent_id) | HeartbeatReceived(agent_id=agent_id):
                 before[agent_id] = agents[agent_id]
-                agents[agent_id] = lifecycle.TRANSITIONS[agents[agent_id], Sign.HEARD]
+                agents[agent_id] = lifecycle.TRANSITIONS[agents[agent_id], LeaseTrigger.HEARD]
             case AgentRevived(agent_id=agent_id, previous=previous):
                 assert (previous, AgentStatus.LIVE) == (before[agent_id], agents[agent_id])
             case AgentWentStale(agent_id=agent_id):
-                agents[agent_id] = lifecycle.TRANSITIONS[agents[agent_id], Sign.LEASE_RAN_OUT]
+                agents[agent_id] = lifecycle.TRANSITIONS[
+                    agents[agent_id], LeaseTrigger.LEASE_RAN_OUT
+                ]
             case AgentWentDead(agent_id=agent_id):
-                agents[agent_id] = lifecycle.TRANSITIONS[agents[agent_id], Sign.GRACE_RAN_OUT]
+                agents[agent_id] = lifecycle.TRANSITIONS[
+                    agents[agent_id], LeaseTrigger.GRACE_RAN_OUT
+                ]
             case AgentRemoved(agent_id=agent_id):
                 del agents[agent_id]
             case CommandIssued(command_id=command_id):
@@ -268,7 +272,7 @@ def check_facts(facts: Iterable[Event]) -> None:
                     deliveries[command_id, agent_id] = DeliveryState.PENDING
             case DeliveryAcknowledged(command_id=command_id, agent_id=agent_id):
                 state = deliveries[command_id, agent_id]
-                deliveries[command_id, agent_id] = commands.TRANSITIONS[state, Turn.ACK]
+                deliveries[command_id, agent_id] = commands.TRANSITIONS[state, DeliveryTrigger.ACK]
             case DeliveriesExpired(command_id=command_id):
                 turn = EXPIRY_TURNS[fact.reason]
                 for agent_id in fact.agent_ids:
@@ -290,7 +294,7 @@ def _pending(ledger: Ledger) -> Counter[str]:
     newest = [record for record in ledger._broadcasts.values() if record.pending][-len(yet) :]
     assert not yet or yet == newest
     assert len(yet) <= max(1, ledger.max_pending - len(ledger._open))
-    return sum((Counter(record.untold()) for record in yet), start=+ledger._pending)
+    return sum((Counter(record.open_targets()) for record in yet), start=+ledger._pending)
 
 
 def _ids(records: Iterable[CommandRecord]) -> list[str]:
@@ -313,7 +317,7 @@ def snapshot(registry: Registry, now: Instant) -> dict[str, Any]:
         },
         "due": (registry.next_lease_end(), registry.next_deadline()),
         "records": [attrs.asdict(record, recurse=False) for record in roster.agents.values()],
-        "told": {status: list(bucket) for status, bucket in roster._told.items()},
+        "told": {status: list(bucket) for status, bucket in roster._by_status.items()},
         "vacated": list(roster._vacated),
         "open": list(ledger._open),
         "finished": [command.command_id for command in ledger._finished],

@@ -10,7 +10,7 @@ from cameleer_registry.core.events import (
     Event,
     HeartbeatReceived,
 )
-from cameleer_registry.core.lifecycle import TRANSITIONS, Lease, Sign
+from cameleer_registry.core.lifecycle import TRANSITIONS, Lease, LeaseTrigger
 from cameleer_registry.core.model import AgentStatus, DeliveryState, Target
 from cameleer_registry.core.views import time_of_day
 
@@ -92,7 +92,7 @@ def test_next_lease_end_follows_the_next_boundary(talk: Talk) -> None:
 @pytest.mark.parametrize(("status", "sign"), list(TRANSITIONS))
 @pytest.mark.parametrize("swept", [False, True])
 def test_transitions_are_what_the_registry_does(
-    talk: Talk, status: AgentStatus, sign: Sign, swept: bool
+    talk: Talk, status: AgentStatus, sign: LeaseTrigger, swept: bool
 ) -> None:
     """Each transition in the table happens; that no other does is checked after every test."""
     talk.register("a")
@@ -100,11 +100,11 @@ def test_transitions_are_what_the_registry_does(
     if swept:
         talk.sweep_leases()
     match sign:
-        case Sign.HEARD:
+        case LeaseTrigger.HEARD:
             talk.heartbeat("a")
-        case Sign.LEASE_RAN_OUT:
+        case LeaseTrigger.LEASE_RAN_OUT:
             talk.at(STALE)
-        case Sign.GRACE_RAN_OUT:
+        case LeaseTrigger.GRACE_RAN_OUT:
             talk.at(DEAD)
     assert TRANSITIONS[status, sign] == talk.status("a")
 
@@ -112,11 +112,11 @@ def test_transitions_are_what_the_registry_does(
 def test_the_table_agrees_with_the_judge() -> None:
     """The boundaries of a lease lead through the table and end where nothing follows."""
     lease = Lease(stale_after=90, dead_after=300)
-    stale = TRANSITIONS[lease.status_at(0, 89), Sign.LEASE_RAN_OUT]
+    stale = TRANSITIONS[lease.status_at(0, 89), LeaseTrigger.LEASE_RAN_OUT]
     assert stale == lease.status_at(0, 90)
-    assert TRANSITIONS[stale, Sign.GRACE_RAN_OUT] == lease.status_at(0, 390)
-    assert {sign for status, sign in TRANSITIONS if status is AgentStatus.DEAD} == {Sign.HEARD}
-    assert {status for status, sign in TRANSITIONS if sign is Sign.HEARD} == set(AgentStatus)
+    assert TRANSITIONS[stale, LeaseTrigger.GRACE_RAN_OUT] == lease.status_at(0, 390)
+    assert {by for status, by in TRANSITIONS if status is AgentStatus.DEAD} == {LeaseTrigger.HEARD}
+    assert {status for status, by in TRANSITIONS if by is LeaseTrigger.HEARD} == set(AgentStatus)
 
 
 @pytest.mark.parametrize("how", ["heartbeat", "register"])

@@ -29,8 +29,9 @@ from cameleer_registry import (
 )
 from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.logs import ROOT
-from cameleer_registry.node import feed, meters
 from cameleer_registry.node.clock import Clock
+from cameleer_registry.node.feed import feed
+from cameleer_registry.node.telling import meters
 
 from ..exposition import scrape
 from ..processes import Server, server

@@ -15,8 +15,8 @@ from aiohttp.web_protocol import RequestHandler
 from cameleer_registry import CommandType, Order, Registration, Settings, Target
 from cameleer_registry.core.events import CloseReason
 from cameleer_registry.core.rules import AgentId, GroupName, Label, Note
-from cameleer_registry.node.followers import PIECE, Follower
-from cameleer_registry.node.streams import EventStream
+from cameleer_registry.node.feed.followers import PIECE, Follower
+from cameleer_registry.node.streams.outgoing import OutgoingStream
 
 from ..processes import Server, server
 from ..support import eventually, serving, within
@@ -100,7 +100,7 @@ async def test_agents_that_stop_reading_are_aborted_and_harm_nobody(bound: str, 
     assert worst <= most + 350_000, "its bound, and one event"
 
 
-def with_small_buffers(streams: Iterable[EventStream]) -> None:
+def with_small_buffers(streams: Iterable[OutgoingStream]) -> None:
     """Have the kernel keep as little as it can of what is written to streams."""
     for stream in streams:
         sock = stream.transport.get_extra_info("socket")

@@ -13,10 +13,10 @@ from cameleer_registry.core.events import CloseReason, Event
 from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.registry import Registry
 from cameleer_registry.core.views import time_of_day
-from cameleer_registry.node import feed as feed_module
-from cameleer_registry.node.feed import Feed
-from cameleer_registry.node.followers import Follower
-from cameleer_registry.node.ring import USUAL_SIZE, Entry
+from cameleer_registry.node.feed import feed as feed_module
+from cameleer_registry.node.feed.feed import Feed
+from cameleer_registry.node.feed.followers import Follower
+from cameleer_registry.node.feed.ring import USUAL_SIZE, Entry
 
 from ..core.conversations import DEAD, STALE, START, TTL, Talk, limits, registration
 from ..support import eventually, following, serving

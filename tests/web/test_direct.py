@@ -14,9 +14,9 @@ import pytest
 import trustme
 
 from cameleer_registry import NODE, Ack, CommandType, Order, Settings, Target, create_app
-from cameleer_registry.node.agent_streams import AgentStream
 from cameleer_registry.node.node import Node
-from cameleer_registry.node.streams import BATCH, NOWHERE
+from cameleer_registry.node.streams.agents import AgentStream
+from cameleer_registry.node.streams.outgoing import BATCH, NOWHERE
 
 from ..core.conversations import registration
 from ..support import (

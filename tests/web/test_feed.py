@@ -17,9 +17,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from cameleer_registry import NODE, Ack, CommandType, Node, Order, Settings, Target, create_app
-from cameleer_registry.node import feed as feed_module
-from cameleer_registry.node import followers
-from cameleer_registry.node.followers import PIECE, Follower
+from cameleer_registry.node.feed import feed as feed_module
+from cameleer_registry.node.feed import followers
+from cameleer_registry.node.feed.followers import PIECE, Follower
 
 from ..core.conversations import registration
 from ..support import (

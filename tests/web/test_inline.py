@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from cameleer_registry import NODE, Settings, create_app, wire
 from cameleer_registry.core.model import CommandType, Order, Registration, Target
-from cameleer_registry.node.frames import Frame
-from cameleer_registry.node.streams import BATCH
+from cameleer_registry.node.streams.frames import Frame
+from cameleer_registry.node.streams.outgoing import BATCH
 from cameleer_registry.web.answers import Answer as MadeAnswer
 from cameleer_registry.web.connections import PoliteConnection
 from cameleer_registry.web.inline import INLINE, InlineApp, InlineConnection, InlineRunner

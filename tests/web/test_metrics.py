@@ -157,7 +157,7 @@ async def test_a_scrape_gives_way_while_it_catches_up() -> None:
     told = []
     while not catching_up.done():
         await asyncio.sleep(0)
-        told.append(node.registry.told_agents()[AgentStatus.STALE])
+        told.append(node.registry.count_agents()[AgentStatus.STALE])
     assert 2000 == told[-1]
     assert max(later - earlier for earlier, later in pairwise([0, *told])) <= 500
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from cameleer_registry import NODE, CommandType, Order, Settings, Target, create_app
-from cameleer_registry.node.streams import EventStream
+from cameleer_registry.node.streams.outgoing import OutgoingStream
 
 from ..support import (
     Connection,
@@ -361,7 +361,7 @@ async def test_the_kernel_gives_a_reader_up_later_than_the_server(path: str) -> 
         await served.register("a")
         async with connected(served) as connection:
             await begin_stream(served, connection, path, version="1.1", headers="")
-            stream = next(chain[EventStream](served.node.streams, served.node.feed.streams))
+            stream = next(chain[OutgoingStream](served.node.streams, served.node.feed.streams))
             sock = stream.transport.get_extra_info("socket")
             assert 14_000 == sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
 

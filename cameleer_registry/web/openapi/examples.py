@@ -50,7 +50,7 @@ from ...errors import (
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
-from ...node import frames
+from ...node.streams import frames
 
 _REGISTERED: Final = datetime(2026, 11, 23, 15, 37, 37, 966000, tzinfo=UTC)
 _ISSUED: Final = datetime(2026, 11, 23, 15, 37, 38, 525000, tzinfo=UTC)

@@ -14,9 +14,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from cameleer_registry import NODE, Settings, create_app, wire
 from cameleer_registry.errors import RegistryError
 from cameleer_registry.web import answers
-from cameleer_registry.web.handlers import handler_of
 from cameleer_registry.web.openapi import examples
 from cameleer_registry.web.openapi.operations import OPERATIONS
+from cameleer_registry.web.responding import handler_of
 from cameleer_registry.web.routes import PAGES, ROUTES
 
 from ...support import Served, running

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ..core import events, feed
-from ..core.events import Event
-from ..core.feed import FeedEvent, FeedType
-from ..core.model import AgentStatus
-from ..core.views import time_of_day
+from ...core import events, feed
+from ...core.events import Event
+from ...core.feed import FeedEvent, FeedType
+from ...core.model import AgentStatus
+from ...core.views import time_of_day
 
 
 @frozen
