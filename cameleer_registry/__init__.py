@@ -54,6 +54,7 @@ from .errors import (
     TooManyFeeds,
     TooManyPending,
     UnexpectedAnswer,
+    UnknownHost,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "TooManyFeeds",
     "TooManyPending",
     "UnexpectedAnswer",
+    "UnknownHost",
     "UnsupportedEncoding",
     "UnsupportedProtocolVersion",
     "Welcome",

@@ -8,6 +8,7 @@ registry in the same order rebuild it.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from attrs import frozen
 
@@ -169,3 +170,23 @@ class CommandFinished(Event):
 
     command_id: str
     status: CommandStatus
+
+
+KINDS: Final[tuple[type[Event], ...]] = (
+    AgentRegistered,
+    HeartbeatReceived,
+    AgentRevived,
+    AgentWentStale,
+    AgentWentDead,
+    AgentRemoved,
+    StreamOpened,
+    StreamClosed,
+    StreamConflict,
+    CommandIssued,
+    CommandPushed,
+    DeliveryAcknowledged,
+    LateAckReceived,
+    DeliveriesExpired,
+    CommandFinished,
+)
+"""Every kind of fact that there is."""
