@@ -1,9 +1,9 @@
 """What was ordered: commands with their deliveries, and each agent's share of them.
 
-Like the roster, the ledger keeps and finds; :class:`~.registry.Registry` decides. Commands share
-one time to live, so the open ones stand in order of their deadlines. Finished ones are kept up to
-a number of deliveries, and of bytes, in all and then forgotten, the one that finished first before
-the others.
+Like the roster, the ledger keeps and finds; :class:`~.registry.Registry` decides, and a fact may
+come twice. Commands share one time to live, so the open ones stand in order of their deadlines.
+Finished ones are kept up to a number of deliveries, and of bytes, in all and then forgotten, the
+one that finished first before the others.
 
 Costs: an acknowledgement is O(1); issuing, expiring and forgetting cost the command's targets, at
 the price of a dictionary's entry each: a broadcast to 10,000 takes a millisecond or two.
@@ -15,7 +15,7 @@ commands to it and to few others; those to many are looked through, of which the
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from heapq import merge
@@ -148,7 +148,7 @@ class Ledger:
         # Commands with something pending, in order of their deadlines.
         self._open: OrderedDict[str, CommandRecord] = OrderedDict()
         # The others, in the order in which they finished, and what they come to together.
-        self._finished: deque[CommandRecord] = deque()
+        self._finished: OrderedDict[str, CommandRecord] = OrderedDict()
         self.finished_weight = 0
         self.finished_size = 0
         # How many commands have been issued.
@@ -213,6 +213,18 @@ class Ledger:
                 return
             yield record
 
+    def excess(self) -> list[CommandRecord]:
+        """Return the finished commands that are over the limits of the history, oldest first."""
+        weight, size, over = self.finished_weight, self.finished_size, list[CommandRecord]()
+        if weight <= self.history and size <= self.history_bytes:
+            return over  # as it nearly always is
+        for record in self._finished.values():
+            if weight <= self.history and size <= self.history_bytes:
+                break
+            weight, size = weight - record.weight, size - record.size
+            over.append(record)
+        return over
+
     def next_due(self) -> int | None:
         """Return the steady time of the next deadline, or None where none is to come."""
         record = next(iter(self._open.values()), None)
@@ -222,6 +234,8 @@ class Ledger:
 
     def apply_issued(self, event: events.CommandIssued) -> None:
         """Take in a command, with a delivery for each of its targets."""
+        if event.command_id in self.commands:
+            return
         self._issued += 1
         record = CommandRecord(
             command_id=event.command_id,
@@ -254,7 +268,9 @@ class Ledger:
 
     def apply_acknowledged(self, event: events.DeliveryAcknowledged) -> None:
         """Note an agent's answer."""
-        command = self.find_target(event.command_id, event.agent_id)
+        command = self._awaiting(event.command_id, event.agent_id)
+        if command is None:
+            return
         delivery = self._move(command, event.agent_id, DeliveryTrigger.ACK)
         delivery.acknowledged = event.at
         delivery.result = event.result
@@ -262,16 +278,20 @@ class Ledger:
 
     def apply_late_ack(self, event: events.LateAckReceived) -> None:
         """Note an answer that came too late; the first one is the evidence."""
-        if record := self.commands.get(event.command_id):
+        record = self.commands.get(event.command_id)
+        if record is not None and event.agent_id in record.targets:
             delivery = self._move(record, event.agent_id, DeliveryTrigger.ACK)
             delivery.late_ack = delivery.late_ack or event.at
 
     def apply_expired(self, event: events.DeliveriesExpired) -> None:
         """Note that these agents did not answer."""
-        command = self.commands[event.command_id]
         if event.reason is events.ExpiryReason.AGENT_REMOVED:
             for agent_id in event.agent_ids:
-                self._move(command, agent_id, DeliveryTrigger.AGENT_REMOVED)
+                if (command := self._awaiting(event.command_id, agent_id)) is not None:
+                    self._move(command, agent_id, DeliveryTrigger.AGENT_REMOVED)
+            return
+        command = self.commands.get(event.command_id)
+        if command is None or command.others is not DeliveryState.PENDING:
             return
         # All that is left of it.
         command.others = TRANSITIONS[command.others, DeliveryTrigger.DEADLINE]
@@ -281,14 +301,20 @@ class Ledger:
             self._pending.subtract(event.agent_ids)
 
     def apply_finished(self, event: events.CommandFinished) -> None:
-        """Move a command into the history, and forget what is over the limit there."""
-        record = self._open.pop(event.command_id)
+        """Move a command into the history."""
+        record = self._open.pop(event.command_id, None)
+        if record is None:
+            return
         self._uncounted.pop(event.command_id, None)
-        self._finished.append(record)
+        self._finished[event.command_id] = record
         self.finished_weight += record.weight
         self.finished_size += record.size
-        while self.finished_weight > self.history or self.finished_size > self.history_bytes:
-            self._forget(self._finished.popleft())
+
+    def apply_forgotten(self, event: events.CommandForgotten) -> None:
+        """Drop a command from the history."""
+        record = self._finished.pop(event.command_id, None)
+        if record is not None:
+            self._forget(record)
 
     def apply_removed(self, event: events.AgentRemoved) -> None:
         """Drop an agent's inbox; the commands themselves keep its deliveries."""
@@ -299,6 +325,14 @@ class Ledger:
             self._removed.move_to_end(event.agent_id)
 
     # Moving them
+
+    def _awaiting(self, command_id: str, agent_id: str) -> CommandRecord | None:
+        """Return a command if that agent's delivery has not been told to have ended."""
+        record = self.commands.get(command_id)
+        if record is None or agent_id not in record.targets:
+            return None
+        pending = record.delivery(agent_id).state is DeliveryState.PENDING
+        return record if pending else None
 
     def _count(self, *, up_to: int) -> None:
         """Count what is pending of all commands to many but for so many, the oldest first.

@@ -1,7 +1,8 @@
 """Who there is: agents with their leases, groups and streams, indexed for every question asked.
 
 The roster keeps and finds; it does not decide. :class:`~.registry.Registry` does, and tells it
-what happened through the ``apply_*`` methods.
+what happened through the ``apply_*`` methods. Each of these takes the same fact twice, and a fact
+about an agent that is gone: whoever kept them may not know how far somebody else had read.
 
 Costs: a lookup, a heartbeat and a transition are O(1), a registration and a removal O(log n) for
 the sorted index of ids; a sweep costs what is due.
@@ -79,7 +80,7 @@ class Audience:
     connected_count: int
 
 
-_TRIGGERS: Final[Mapping[type[events.AgentEvent], LeaseTrigger]] = {
+_TRIGGERS: Final[Mapping[type[events.MemberEvent], LeaseTrigger]] = {
     events.AgentRevived: LeaseTrigger.HEARD,
     events.AgentWentStale: LeaseTrigger.LEASE_RAN_OUT,
     events.AgentWentDead: LeaseTrigger.GRACE_RAN_OUT,
@@ -300,33 +301,54 @@ class Roster:
 
     def apply_heartbeat(self, event: events.HeartbeatReceived) -> None:
         """Renew a lease."""
-        self._heard(self.agents[event.agent_id], event.at)
+        if (record := self.agents.get(event.agent_id)) is not None:
+            self._heard(record, event.at)
 
-    def apply_status(
-        self, event: events.AgentRevived | events.AgentWentStale | events.AgentWentDead
-    ) -> None:
-        """Move an agent among those of its new status."""
-        record = self.agents[event.agent_id]
+    def apply_revived(self, event: events.AgentRevived) -> None:
+        """Move an agent among those that are LIVE, heard of at that moment.
+
+        The fact follows a heartbeat or a registration that says so, too; but a journal need not
+        keep heartbeats.
+        """
+        self._change(event, heard=event.at)
+
+    def apply_stale(self, event: events.AgentWentStale) -> None:
+        """Move an agent among those that are STALE, which are in order of when they were heard."""
+        self._change(event, heard=event.heard)
+
+    def apply_dead(self, event: events.AgentWentDead) -> None:
+        """Move an agent among those that are DEAD."""
+        self._change(event)
+
+    def _change(self, event: events.MemberEvent, *, heard: Instant | None = None) -> None:
+        record = self.agents.get(event.agent_id)
+        after = record and TRANSITIONS.get((record.status, _TRIGGERS[type(event)]))
+        if record is None or after is None:
+            return  # it is gone, or has been told so before
         self._leave(record)
-        record.status = TRANSITIONS[record.status, _TRIGGERS[type(event)]]
-        record.changed = event.at
+        record.status, record.changed, record.heard = after, event.at, heard or record.heard
         self._join(record)
 
     def apply_removed(self, event: events.AgentRemoved) -> None:
         """Forget an agent."""
-        record = self.agents.pop(event.agent_id)
-        self._leave(record)
-        self._vacate(record.registration.group)
+        if (record := self.agents.pop(event.agent_id, None)) is not None:
+            self._leave(record)
+            self._vacate(record.registration.group)
 
     def apply_stream_opened(self, event: events.StreamOpened) -> None:
         """Note which stream is an agent's."""
-        record = self.agents[event.agent_id]
+        record = self.agents.get(event.agent_id)
+        if record is None:
+            return
+        if record.stream_id is None:
+            self.groups[record.registration.group].streams[record.status] += 1
         record.stream_id = event.stream_id
-        self.groups[record.registration.group].streams[record.status] += 1
 
     def apply_stream_closed(self, event: events.StreamClosed) -> None:
         """Note that an agent has no stream."""
-        record = self.agents[event.agent_id]
+        record = self.agents.get(event.agent_id)
+        if record is None or record.stream_id != event.stream_id:
+            return  # it is gone, or has another one by now
         record.stream_id = None
         self.groups[record.registration.group].streams[record.status] -= 1
         if event.reason is events.CloseReason.REPLACED:
@@ -334,7 +356,8 @@ class Roster:
 
     def apply_conflict(self, event: events.StreamConflict) -> None:
         """Note that a conflict was told."""
-        self.agents[event.agent_id].conflict_told = event.at.steady
+        if (record := self.agents.get(event.agent_id)) is not None:
+            record.conflict_told = event.at.steady
 
     def _heard(self, record: AgentRecord, at: Instant) -> None:
         record.heard = at
