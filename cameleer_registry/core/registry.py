@@ -25,11 +25,11 @@ from .lifecycle import Lease
 from .model import (
     Ack,
     AgentStatus,
+    AgentTarget,
     DeliveryState,
     Order,
     Registration,
     Target,
-    TargetLevel,
 )
 from .queries import Queries
 from .roster import CONFLICT_TAKEOVERS, AgentRecord, Roster
@@ -221,7 +221,7 @@ class Registry(Queries):
                 return before if kept else evolve(before, order=order), ()
         audience, full = self._roster.meant_by(target, now), self._ledger.full(now)
         skipped = sorted(full & set(audience.agent_ids)) if full else []
-        if skipped and target.level is TargetLevel.AGENT:
+        if skipped and isinstance(target, AgentTarget):
             raise TooManyPending(skipped[0], self.limits.max_pending_per_agent)
         if skipped:
             audience = self._roster.without(audience, full)

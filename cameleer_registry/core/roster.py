@@ -23,7 +23,7 @@ from ..errors import AgentNotRegistered, GroupNotFound
 from . import events
 from .instant import Instant
 from .lifecycle import TRANSITIONS, Lease, LeaseTrigger
-from .model import AgentStatus, Registration, Target, TargetLevel
+from .model import AgentStatus, AgentTarget, AllTarget, GroupTarget, Registration, Target
 from .targets import Targets
 
 CONFLICT_TAKEOVERS: Final = 3
@@ -140,29 +140,32 @@ class Roster:
 
     def check(self, target: Target) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
-        match target.level:
-            case TargetLevel.AGENT:
-                self.find(target.agent_id or "")
-            case TargetLevel.GROUP:
-                self.group(target.group or "")
+        match target:
+            case AgentTarget(agent_id):
+                self.find(agent_id)
+            case GroupTarget(group):
+                self.group(group)
 
     def meant_by(self, target: Target, now: Instant) -> Audience:
         """Return the agents that a target means at this moment.
 
         Raises AgentNotRegistered or GroupNotFound.
         """
-        of: GroupRecord | None
-        match target.level:
-            case TargetLevel.AGENT:
-                record = self.find(target.agent_id or "")
+        match target:
+            case AgentTarget(agent_id):
+                record = self.find(agent_id)
                 connected_count = int(record.stream_id is not None)
                 group_of_it = frozenset((record.registration.group,))
                 return Audience(Targets((record.agent_id,)), group_of_it, connected_count)
-            case TargetLevel.GROUP:
-                of = self.group(target.group or "")
-                groups = [of]
-            case TargetLevel.ALL:
-                of, groups = None, list(self.groups.values())
+            case GroupTarget(name):
+                return self._live_of(self.group(name), now)
+            case AllTarget():
+                return self._live_of(None, now)
+        raise TypeError(f"{target} is no target")
+
+    def _live_of(self, of: GroupRecord | None, now: Instant) -> Audience:
+        """Return the agents of a group, or all, that are LIVE at this moment."""
+        groups = self.groups.values() if of is None else [of]
         told = [group for group in groups if group.members[AgentStatus.LIVE]]
         due = self.next_due()
         if due is None or due > now.lease:
@@ -322,9 +325,11 @@ class Roster:
 
     def _change(self, event: events.MemberEvent, *, heard: Instant | None = None) -> None:
         record = self.agents.get(event.agent_id)
-        after = record and TRANSITIONS.get((record.status, _TRIGGERS[type(event)]))
-        if record is None or after is None:
-            return  # it is gone, or has been told so before
+        if record is None:
+            return
+        after = TRANSITIONS.get((record.status, _TRIGGERS[type(event)]))
+        if after is None:
+            return  # it was told before
         self._leave(record)
         record.status, record.changed, record.heard = after, event.at, heard or record.heard
         self._join(record)

@@ -17,11 +17,12 @@ from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.model import (
     Ack,
     AgentStatus,
+    AgentTarget,
     Command,
     DeliveryState,
+    GroupTarget,
     Order,
     Target,
-    TargetLevel,
 )
 from cameleer_registry.core.registry import Registry
 from cameleer_registry.core.views import time_of_day
@@ -270,22 +271,27 @@ class Conversations(RuleBasedStateMachine):
         assert len(model.targets) == command.target_count
 
     def _refusal(self, whom: Target) -> type[Exception] | None:
-        if whom.level is TargetLevel.GROUP and whom.group not in self.groups:
-            return GroupNotFound
-        if whom.level is TargetLevel.AGENT:
-            if whom.agent_id not in self.agents:
+        match whom:
+            case GroupTarget(group) if group not in self.groups:
+                return GroupNotFound
+            case AgentTarget(agent_id) if agent_id not in self.agents:
                 return AgentNotRegistered
-            if self._full([whom.agent_id]):
+            case AgentTarget(agent_id) if self._full([agent_id]):
                 return TooManyPending
         return None
 
     def _meant(self, whom: Target) -> set[str]:
-        if whom.level is TargetLevel.AGENT:
-            return {whom.agent_id or ""}
+        match whom:
+            case AgentTarget(agent_id):
+                return {agent_id}
+            case GroupTarget(group):
+                groups = {group}
+            case _:
+                groups = self.groups
         return {
             agent_id
             for agent_id, agent in self.agents.items()
-            if agent.status(self.now) is AgentStatus.LIVE and whom.group in (None, agent.group)
+            if agent.status(self.now) is AgentStatus.LIVE and agent.group in groups
         }
 
     def _full(self, agent_ids: Iterable[str]) -> set[str]:

@@ -59,7 +59,7 @@ def everything(talking: Talking) -> Talk:
     return talk
 
 
-@pytest.mark.parametrize("kind", sorted(kinds(Event), key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(kinds(Event), key=str))
 def test_a_fact_that_comes_twice(everything: Talk, kind: type[Event]) -> None:
     """It is one fact: nothing is counted twice, and nothing goes wrong."""
     talk, replayed = everything, Registry(limits(**OWN))
