@@ -16,10 +16,8 @@ commands to it and to few others; those to many are looked through, of which the
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
-from itertools import chain
 from typing import Final
 
 from attrs import define, field
@@ -84,6 +82,14 @@ class CommandRecord:
     def delivery(self, agent_id: str) -> DeliveryRecord:
         """Return what is known of one target's delivery, at this moment and no later."""
         return self.records.get(agent_id) or DeliveryRecord(self, agent_id, self.others)
+
+    def awaits(self, agent_id: str) -> bool:
+        """Tell whether it has that target, and its delivery has not been told to have ended."""
+        return (
+            self.others is DeliveryState.PENDING
+            and agent_id not in self.records
+            and agent_id in self.targets
+        )
 
     def open_targets(self) -> tuple[str, ...]:
         """Return the targets whose delivery has not been told to have ended."""
@@ -182,17 +188,28 @@ class Ledger:
             raise CommandNotFound(command_id, agent_id=agent_id)
         return record
 
-    def full(self, now: Instant) -> AbstractSet[str]:
-        """Return the agents that have as many pending deliveries as they may at this moment."""
+    def full(self, agent_ids: Collection[str], now: Instant) -> list[str]:
+        """Return those of some agents that have as many pending deliveries as they may.
+
+        That is judged at this moment. It costs these agents, and not all that have some pending.
+        """
         if len(self._open) < self.max_pending:
-            return frozenset()
-        self._count(up_to=0)
-        full = {agent_id for agent_id, n in self._pending.items() if n >= self.max_pending}
-        if not full:
-            return full
+            return []  # nobody has more pending than commands are open
+        if len(agent_ids) >= MANY:
+            self._count(up_to=0)
+        yet = list(self._uncounted.values())
+        enough, pending = self.max_pending - len(yet), self._pending.get
+        likely = [agent_id for agent_id in agent_ids if pending(agent_id, 0) >= enough]
+        if not likely:
+            return []
         # What has lapsed without having been told is not pending any more.
-        lapsed = Counter(chain.from_iterable(record.open_targets() for record in self.overdue(now)))
-        return {a for a in full if self._pending[a] - lapsed[a] >= self.max_pending}
+        lapsed = list(self.overdue(now))
+        return [
+            agent_id
+            for agent_id in likely
+            if pending(agent_id, 0) + _awaits(yet, agent_id) - _awaits(lapsed, agent_id)
+            >= self.max_pending
+        ]
 
     def inbox(self, agent_id: str) -> Iterator[DeliveryRecord]:
         """Iterate over an agent's deliveries, newest first."""
@@ -329,10 +346,7 @@ class Ledger:
     def _awaiting(self, command_id: str, agent_id: str) -> CommandRecord | None:
         """Return a command if that agent's delivery has not been told to have ended."""
         record = self.commands.get(command_id)
-        if record is None or agent_id not in record.targets:
-            return None
-        pending = record.delivery(agent_id).state is DeliveryState.PENDING
-        return record if pending else None
+        return record if record is not None and record.awaits(agent_id) else None
 
     def _count(self, *, up_to: int) -> None:
         """Count what is pending of all commands to many but for so many, the oldest first.
@@ -376,3 +390,8 @@ class Ledger:
             inbox = self._inboxes.get(agent_id)
             if inbox and inbox.pop(record.command_id, None) and not inbox:
                 del self._inboxes[agent_id]
+
+
+def _awaits(records: Iterable[CommandRecord], agent_id: str) -> int:
+    """Count the commands that await an agent's answer, as last told."""
+    return sum(record.awaits(agent_id) for record in records)

@@ -219,12 +219,12 @@ class Registry(Queries):
                 # With a command that has been forgotten its payload has, which was this one.
                 kept = before.command_id in self._ledger.commands
                 return before if kept else evolve(before, order=order), ()
-        audience, full = self._roster.meant_by(target, now), self._ledger.full(now)
-        skipped = sorted(full & set(audience.agent_ids)) if full else []
+        audience = self._roster.meant_by(target, now)
+        skipped = sorted(self._ledger.full(audience.agent_ids, now))
         if skipped and isinstance(target, AgentTarget):
             raise TooManyPending(skipped[0], self.limits.max_pending_per_agent)
         if skipped:
-            audience = self._roster.without(audience, full)
+            audience = self._roster.without(audience, frozenset(skipped))
         issued = events.CommandIssued(
             at=now,
             command_id=command_id,

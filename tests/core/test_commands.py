@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from cameleer_registry.core.events import (
@@ -9,6 +13,7 @@ from cameleer_registry.core.events import (
     Event,
     LateAckReceived,
 )
+from cameleer_registry.core.ledger import MANY
 from cameleer_registry.core.model import (
     Ack,
     Command,
@@ -150,6 +155,37 @@ def test_too_many_pending(talking: Talking) -> None:
     assert [issued(talk, "d", Target.all(), ("a", "b"), skipped=("z",))] == talk.issue(
         "d", Target.all()
     )
+
+
+class Unread(Counter[str]):
+    """Counts of which one at a time may be asked for."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("all of them were looked at")
+
+    def items(self) -> Any:
+        return iter(self)
+
+    keys = values = items
+
+
+def test_whether_an_agent_is_full_costs_nobody_else(talking: Talking) -> None:
+    """However many agents have something pending, those of the target are looked at alone."""
+    talk = talking(max_pending_per_agent=2)
+    for number in range(MANY + 1):
+        talk.register(f"a{number}")
+    for command_id in ("c0", "c1"):
+        talk.issue(command_id, Target.agent("a0"))
+    talk.issue("c2", Target.all())
+    ledger = talk.registry._ledger
+    counted = ledger._pending
+    ledger._pending = Unread(counted)
+    talk.issue("c3", Target.agent("a1"))  # and c2, which is not counted yet
+    assert ["c2"] == list(ledger._uncounted)
+    for agent_id in ("a0", "a1"):
+        with pytest.raises(TooManyPending):
+            talk.issue("c4", Target.agent(agent_id))
+    ledger._pending = Counter(counted) + Counter(["a1"])
 
 
 def test_all_skipped_is_undeliverable(talking: Talking) -> None:
