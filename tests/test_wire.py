@@ -454,6 +454,8 @@ COMMAND = Command(
     connected_count=1,
     skipped=("z",),
     counts={DeliveryState.PENDING: 0, DeliveryState.ACKNOWLEDGED: 1, DeliveryState.EXPIRED: 2},
+    outcomes={Outcome.SUCCESS: 0, Outcome.FAILURE: 1},
+    issued_by="t-1",
 )
 COMMAND_JSON = {
     **EVENT_JSON,
@@ -463,6 +465,8 @@ COMMAND_JSON = {
     "connectedCount": 1,
     "skipped": ["z"],
     "counts": {"PENDING": 0, "ACKNOWLEDGED": 1, "EXPIRED": 2},
+    "outcomes": {"SUCCESS": 0, "FAILURE": 1},
+    "issuedBy": "t-1",
 }
 FAILED = Ack(status=Outcome.FAILURE, message="m", data=[1])
 FAILED_JSON = {"status": "FAILURE", "message": "m", "data": [1]}

@@ -27,7 +27,7 @@ from . import events
 from .commands import TRANSITIONS, DeliveryTrigger, all_pending, status_of
 from .idempotency import Idempotency, IdempotencyKeys
 from .instant import Instant
-from .model import Ack, CommandStatus, DeliveryState, Order, Target
+from .model import Ack, CommandStatus, DeliveryState, Order, Outcome, Target
 from .push_times import PushTimes
 from .targets import Targets
 
@@ -74,6 +74,9 @@ class CommandRecord:
     idempotency: Idempotency | None  # None where nobody can ask for it again
     counts: dict[DeliveryState, int]  # as last told
     targets: Targets  # as they were frozen when it was issued
+    groups: frozenset[str]  # those that the targets were in then
+    issued_by: str | None  # None where that is not known
+    failed: int = 0  # acknowledgements that say so
     # What happened to some of them alone. The others are all in one state, as last told.
     records: dict[str, DeliveryRecord] = field(factory=dict)
     others: DeliveryState = DeliveryState.PENDING
@@ -267,6 +270,8 @@ class Ledger:
             idempotency=event.idempotency,
             counts=all_pending(len(event.agent_ids)),
             targets=event.agent_ids,
+            groups=event.groups,
+            issued_by=event.by,
         )
         self.commands[event.command_id] = self._open[event.command_id] = record
         if len(record.targets) >= MANY:
@@ -292,6 +297,7 @@ class Ledger:
         delivery.acknowledged = event.at
         delivery.result = event.result
         command.size += event.size
+        command.failed += event.result.status is Outcome.FAILURE
 
     def apply_late_ack(self, event: events.LateAckReceived) -> None:
         """Note an answer that came too late; the first one is the evidence."""

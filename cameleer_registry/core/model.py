@@ -262,6 +262,10 @@ class Command:
     """Agents left out because they had too many pending commands."""
     counts: Mapping[DeliveryState, int]
     """Deliveries by state; they add up to ``target_count``."""
+    outcomes: Mapping[Outcome, int]
+    """Acknowledgements by what they say; they add up to those that ``counts`` has."""
+    issued_by: str | None
+    """Who issued it, by an id; null if the server does not know who asks."""
 
 
 @frozen(kw_only=True)

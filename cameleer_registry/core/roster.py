@@ -61,6 +61,12 @@ class GroupRecord:
     streams: dict[AgentStatus, int] = field(factory=lambda: dict.fromkeys(AgentStatus, 0))
     # Those who are LIVE, for the next command to them. None when that has changed since the last.
     live: Targets | None = None
+    # Its name as a set, which all commands to one of its agents share.
+    alone: frozenset[str] = field(init=False)
+
+    @alone.default
+    def _alone(self) -> frozenset[str]:
+        return frozenset((self.name,))
 
     @property
     def connected(self) -> int:
@@ -155,8 +161,8 @@ class Roster:
             case AgentTarget(agent_id):
                 record = self.find(agent_id)
                 connected_count = int(record.stream_id is not None)
-                group_of_it = frozenset((record.registration.group,))
-                return Audience(Targets((record.agent_id,)), group_of_it, connected_count)
+                of_it = self.groups[record.registration.group].alone
+                return Audience(Targets((record.agent_id,)), of_it, connected_count)
             case GroupTarget(name):
                 return self._live_of(self.group(name), now)
             case AllTarget():

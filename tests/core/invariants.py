@@ -31,7 +31,7 @@ from cameleer_registry.core.events import (
 from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.ledger import MANY, CommandRecord, Ledger
 from cameleer_registry.core.lifecycle import LeaseTrigger
-from cameleer_registry.core.model import AgentStatus, DeliveryState, GroupSummary
+from cameleer_registry.core.model import AgentStatus, DeliveryState, GroupSummary, Outcome
 from cameleer_registry.core.registry import Registry
 
 AGES = list(AgentStatus)
@@ -175,6 +175,8 @@ def _check_commands(registry: Registry, now: Instant) -> None:
         current = Counter(delivery.status for delivery in deliveries)
         assert {state: current[state] for state in DeliveryState} == shown.counts
         assert shown.target_count == len(deliveries)
+        outcomes = Counter(d.result.status for d in deliveries if d.result is not None)
+        assert {outcome: outcomes[outcome] for outcome in Outcome} == shown.outcomes
         assert not (now.steady >= command.expires.steady and current[DeliveryState.PENDING])
         assert shown.status is status_of(
             **{state.name.lower(): current[state] for state in DeliveryState}

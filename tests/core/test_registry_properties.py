@@ -22,6 +22,7 @@ from cameleer_registry.core.model import (
     DeliveryState,
     GroupTarget,
     Order,
+    Outcome,
     Target,
 )
 from cameleer_registry.core.registry import Registry
@@ -269,6 +270,8 @@ class Conversations(RuleBasedStateMachine):
         states = Counter(model.state(agent_id, self.now) for agent_id in model.targets)
         assert {state: states[state] for state in DeliveryState} == command.counts
         assert len(model.targets) == command.target_count
+        said = Counter(ack.status for ack in model.acks.values())
+        assert {outcome: said[outcome] for outcome in Outcome} == command.outcomes
 
     def _refusal(self, whom: Target) -> type[Exception] | None:
         match whom:
@@ -311,11 +314,11 @@ class Conversations(RuleBasedStateMachine):
         self.talk.pushed(command_id, *self.commands[command_id].targets)
 
     @precondition(lambda self: self.commands)
-    @rule(back=BACK, number=st.integers(0, 3), message=st.sampled_from("xy"))
-    def a_target_acknowledges(self, back: int, number: int, message: str) -> None:
+    @rule(back=BACK, number=st.integers(0, 3), status=st.sampled_from(Outcome))
+    def a_target_acknowledges(self, back: int, number: int, status: Outcome) -> None:
         command_id = self._command(back)
         if targets := sorted(self.commands[command_id].targets):
-            self._acknowledge(targets[number % len(targets)], command_id, Ack(message=message))
+            self._acknowledge(targets[number % len(targets)], command_id, Ack(status=status))
 
     @precondition(lambda self: self.commands)
     @rule(back=BACK, agent_id=AGENTS)

@@ -112,6 +112,7 @@ def _issued(fact: events.CommandIssued) -> News:
         target_count=len(fact.agent_ids),
         connected_count=fact.connected_count,
         skipped_count=len(fact.skipped),
+        issued_by=fact.by,
         created_at=time_of_day(fact.at),
         expires_at=time_of_day(fact.expires),
     )

@@ -175,6 +175,7 @@ def _issued(fact: events.CommandIssued) -> None:
         targets=len(fact.agent_ids),
         connected=fact.connected_count,
         skipped=len(fact.skipped),
+        **({} if fact.by is None else {"issued_by": fact.by}),
     )
 
 
