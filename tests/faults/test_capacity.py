@@ -18,6 +18,7 @@ import pytest
 
 from cameleer_registry import (
     Ack,
+    AgentTarget,
     AtCapacity,
     CommandExpired,
     CommandType,
@@ -234,7 +235,7 @@ async def command(node: Node, hands: Hands, numbers: range) -> None:
             target = Target.all() if number % 40 else Target.of_group(f"g{number % 3}")
         kind = list(CommandType)[number % 3]
         issued = await node.issue(Order(type=kind, payload={"n": number}), target)
-        agent_id = f"a{number % 10}" if target.agent_id else "a1"
+        agent_id = f"a{number % 10}" if isinstance(target, AgentTarget) else "a1"
         if number % 8:
             if number % 20 or number % 40:
                 await node.acknowledge(agent_id, issued.command_id, Ack(data=number))

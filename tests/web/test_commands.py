@@ -32,6 +32,8 @@ async def test_a_command_to_one_agent(served: Served) -> None:
         "connectedCount": 0,
         "skipped": [],
         "counts": {"PENDING": 1, "ACKNOWLEDGED": 0, "EXPIRED": 0},
+        "outcomes": {"SUCCESS": 0, "FAILURE": 0},
+        "issuedBy": None,
     } == command
 
 

@@ -112,6 +112,7 @@ async def test_what_happens_is_told(served: Served) -> None:
         "failedCount": 1,
         "status": "ACKNOWLEDGED",
         "counts": {"PENDING": 0, "ACKNOWLEDGED": 1, "EXPIRED": 0},
+        "outcomes": {"SUCCESS": 0, "FAILURE": 1},
     } == {name: value for name, value in acknowledged.items() if name != "at"}
 
 

@@ -31,6 +31,7 @@ READ: Final[frozenset[type[Event]]] = frozenset(
         events.CommandPushed,
         events.DeliveriesExpired,
         events.CommandFinished,
+        events.CommandForgotten,
     }
 )
 """What follows from it: made durable with the next of those, or as soon as somebody reads it."""

@@ -8,6 +8,7 @@ from typing import Final
 from attrs import evolve
 
 from ... import wire
+from ...core.commands import outcomes
 from ...core.feed import AgentStatusEvent, FeedEvent, FeedType
 from ...core.model import (
     Ack,
@@ -177,6 +178,8 @@ def command(target: Target, *, targets: int = 2) -> Command:
             DeliveryState.ACKNOWLEDGED: 0,
             DeliveryState.EXPIRED: 0,
         },
+        outcomes=outcomes(acknowledged=0, failed=0),
+        issued_by=None,
     )
 
 
