@@ -219,8 +219,12 @@ class InsufficientRole(RegistryError):
     code = "insufficient-role"
     title = "The role does not allow it"
 
-    def __init__(self, role: str, permission: str) -> None:
-        super().__init__(f"the role {role!r} does not have the permission {permission!r}")
+    def __init__(self, role: str, permission: str, *, scope: bool = False) -> None:
+        super().__init__(
+            f"{permission!s} for all groups needs a credential of the scope '*'"
+            if scope
+            else f"the role '{role!s}' does not have the permission '{permission!s}'"
+        )
 
 
 class NotYourAgent(RegistryError):

@@ -1,0 +1,187 @@
+"""From a credential to its principal, or to the refusal that it comes to.
+
+Tokens of operators and for enrolment are one look-up by their SHA-256. An agent's token is
+verified once and remembered by its SHA-256; what can change meanwhile, its time, its revocation
+and that of its key, is looked at each time. So a request costs two microseconds. Only what is good
+is remembered, and no more than so many: whoever sends garbage takes nobody's place.
+
+The time of day in an agent's token is translated to steady time when it is verified first. From
+then on no step of a clock makes it good again, or ends it early.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from attrs import evolve, frozen
+
+from ..core.instant import NANOSECONDS, Instant
+from ..errors import CredentialRevoked, InvalidToken, TokenExpired, Unauthenticated
+from . import jwt, tokens
+from .jwt import Claims, Reader
+from .keys import KeySet, Status
+from .principals import Principal, Role, Scope
+from .store import Credentials
+from .table import TokenRecord
+
+REMEMBERED: Final = 50_000
+"""Agents' tokens that are remembered as verified, by default: 30 MiB where there are as many."""
+
+SCHEME: Final = "bearer"
+
+
+@frozen
+class _Verified:
+    principal: Principal
+    key_id: str
+    expires: int
+    renewable_until: int
+
+
+class Verifier:
+    """Knows whose a credential is."""
+
+    def __init__(
+        self, credentials: Credentials, keys: KeySet | None = None, *, remember: int = REMEMBERED
+    ) -> None:
+        self._credentials = credentials
+        self._limit = remember
+        # Agents' tokens that are genuine, by their SHA-256, the oldest in front.
+        self._verified: dict[bytes, _Verified] = {}
+        self._keys: KeySet | None = None
+        self._reader: Reader | None = None
+        if keys is not None:
+            self.use_keys(keys)
+
+    def use_keys(self, keys: KeySet) -> None:
+        """Go by this key set from now on. What a key has signed that is gone is forgotten."""
+        self._keys = keys
+        self._reader = Reader(keys)
+        self._verified = {
+            digest: one for digest, one in self._verified.items() if keys.find(one.key_id)
+        }
+
+    # By what was sent
+
+    def of_header(self, value: str | None, *, now: Instant, renewing: bool = False) -> Principal:
+        """Return who shows the value of an ``Authorization`` header; None where there is none.
+
+        ``renewing`` lets an agent's token pass that has expired and can be renewed. Raises
+        Unauthenticated where there is no bearer token, and InvalidToken, TokenExpired or
+        CredentialRevoked, whose texts say nothing of what was sent.
+        """
+        if value is None:
+            raise Unauthenticated
+        scheme, _, token = value.strip(" \t").partition(" ")
+        if scheme.lower() != SCHEME:
+            raise Unauthenticated("expected the scheme Bearer in the header Authorization")
+        return self.of_token(token.lstrip(" "), now=now, renewing=renewing)
+
+    def of_token(self, token: str, *, now: Instant, renewing: bool = False) -> Principal:
+        """Return whose token that is; otherwise as :meth:`of_header`."""
+        if not 0 < len(token) <= tokens.LONGEST or not token.isascii():
+            raise InvalidToken
+        if not jwt.looks_like_one(token):
+            return self._of_record(self._credentials.token_of(tokens.digest_of(token)), now)
+        digest = hashlib.sha256(token.encode("ascii")).digest()
+        verified = self._verified.get(digest)
+        if verified is None:
+            if (record := self._credentials.token_of(digest.hex())) is not None:
+                return self._of_record(record, now)  # a file may hold anything
+            verified = self._verify(token, now)
+            self._remember(digest, verified)
+        self._check_agent(verified, now, renewing=renewing)
+        return verified.principal
+
+    def of_session(self, secret: str, *, now: Instant) -> Principal:
+        """Return whose session that is; raises InvalidToken, TokenExpired, CredentialRevoked."""
+        if not 0 < len(secret) <= tokens.LONGEST or not secret.isascii():
+            raise InvalidToken
+        session = self._credentials.session_of(tokens.digest_of(secret))
+        if session is None:
+            raise InvalidToken("there is no such session")
+        principal = self._credentials.check_session(session, now).principal
+        ends = [one for one in (principal.expires, session.opened.expires) if one is not None]
+        expires = min(ends, key=lambda end: end.steady)
+        return evolve(principal, session_id=session.session_id, expires=expires)
+
+    # By what was sent before
+
+    def recheck(self, principal: Principal, *, now: Instant) -> None:
+        """Let somebody pass whose credential was good before, for a stream or a feed to go on.
+
+        Raises TokenExpired or CredentialRevoked. An agent's stream whose token was renewed is
+        rechecked with the principal of the new one.
+        """
+        if principal.expires is not None and now.steady >= principal.expires.steady:
+            raise TokenExpired
+        if principal.role is Role.AGENT:
+            assert principal.agent_id is not None
+            if principal.revocation < self._credentials.revocation(principal.agent_id):
+                raise CredentialRevoked
+            if principal.key_id:
+                self._check_key(principal.key_id)
+        elif principal.session_id is not None:
+            session = self._credentials.session(principal.session_id)
+            if session is None:
+                raise CredentialRevoked
+            self._credentials.check_session(session, now)
+        else:
+            self._credentials.token(principal.token_id).check(now)
+
+    # Tokens and sessions
+
+    def _of_record(self, record: TokenRecord | None, now: Instant) -> Principal:
+        if record is None:
+            raise InvalidToken
+        record.check(now)
+        return record.principal
+
+    # Agents
+
+    def _verify(self, token: str, now: Instant) -> _Verified:
+        if self._reader is None:
+            raise InvalidToken
+        claims = self._reader.read(token)
+        expires, renewable = (
+            _moment(seconds, now) for seconds in (claims.expires, claims.renewable_until)
+        )
+        return _Verified(_agent(claims, expires), claims.key_id, expires.steady, renewable.steady)
+
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
+        if len(self._verified) >= self._limit:
+            del self._verified[next(iter(self._verified))]
+        self._verified[digest] = verified
+
+    def _check_agent(self, verified: _Verified, now: Instant, *, renewing: bool) -> None:
+        principal = verified.principal
+        assert principal.agent_id is not None
+        if principal.revocation < self._credentials.revocation(principal.agent_id):
+            raise CredentialRevoked
+        self._check_key(verified.key_id)
+        if now.steady >= verified.expires and not (
+            renewing and now.steady < verified.renewable_until
+        ):
+            raise TokenExpired
+
+    def _check_key(self, key_id: str) -> None:
+        key = self._keys.find(key_id) if self._keys is not None else None
+        if key is None or key.status is Status.REVOKED:
+            raise CredentialRevoked("the key that has signed the token is revoked")
+
+
+def _moment(seconds: int, now: Instant) -> Instant:
+    return now.after(seconds * NANOSECONDS - now.wall)
+
+
+def _agent(claims: Claims, expires: Instant) -> Principal:
+    return Principal(
+        token_id=claims.token_id,
+        role=Role.AGENT,
+        scope=Scope((claims.group,)),
+        agent_id=claims.agent_id,
+        expires=expires,
+        revocation=claims.revocation,
+        key_id=claims.key_id,
+    )
