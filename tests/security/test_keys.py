@@ -222,6 +222,16 @@ def test_a_set_that_another_root_signed_is_not_believed() -> None:
         KeySet.read(renamed, root=ROOT.key_id)
 
 
+def test_a_set_that_only_says_that_it_is_the_roots_is_not_believed() -> None:
+    """By the name of the pinned root, with a key beside it that has another."""
+    members = orjson.loads(lines.split(forged(by=THIRD)).message)
+    del members["root"]["kid"]
+    members["keyId"] = ROOT.key_id
+    line = lines.seal(orjson.dumps(members), THIRD.sign)
+    with pytest.raises(KeySetRefused, match="not signed by the root key"):
+        KeySet.read(line, root=ROOT.key_id)
+
+
 def test_a_set_is_not_believed_when_a_byte_is_another() -> None:
     """Nor a command that the root has signed, which it never does."""
     line = FIRST.signed(ROOT).replace(b'"version":1', b'"version":2')
