@@ -124,6 +124,9 @@ class Table:
         # The revocation counters of agents that have one of their own, and that of all.
         self._counters: dict[str, Counter] = {}
         self._of_all: facts.AllCredentialsRevoked | None = None
+        # How often agents' credentials were revoked since this table was made: who has seen none
+        # since it looked need not look again.
+        self.revocations = 0
         # Tokens of files that were revoked, by id. They are kept for good: a file may be read
         # again at any time.
         self._outside_revoked: dict[str, facts.TokenRevoked] = {}
@@ -215,12 +218,14 @@ class Table:
     def _agent_revoked(self, fact: facts.AgentCredentialsRevoked) -> None:
         if fact.counter > self.revocation(fact.agent_id):
             self._counters[fact.agent_id] = counter = Counter(fact)
+            self.revocations += 1
             self._note_end(counter)
 
     def _all_revoked(self, fact: facts.AllCredentialsRevoked) -> None:
         if self._of_all is not None and fact.counter <= self._of_all.counter:
             return
         self._of_all = fact
+        self.revocations += 1
         self._counters = {
             agent_id: counter
             for agent_id, counter in self._counters.items()

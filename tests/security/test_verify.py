@@ -255,6 +255,25 @@ def test_an_agents_token_is_verified_once(world: World) -> None:
     principal = world.shows(token)
     with patch.object(jwt, "verifies", side_effect=AssertionError):
         assert principal is world.shows(token)
+        for header in (f"Bearer {token}", f"bearer  {token} "):
+            assert principal is world.verifier.of_header(header, now=world.now)
+        world.credentials.revoke_agent("a-2", now=world.now)
+        assert principal is world.verifier.of_header(f"Bearer {token}", now=world.now)
+
+
+def test_the_short_way_refuses_what_the_long_way_does(world: World) -> None:
+    """Expired and revoked tokens, of a header that is as usual as can be."""
+    token, other = world.enrol(), world.enrol("a-2")
+    for shown in (token, other):
+        world.verifier.of_header(f"Bearer {shown}", now=world.now)
+    world.credentials.revoke_agent("a-2", now=world.now)
+    with pytest.raises(CredentialRevoked):
+        world.verifier.of_header(f"Bearer {other}", now=world.now)
+    world.verifier.of_header(f"Bearer {token}", now=world.now)
+    world.passes(HOUR)
+    with pytest.raises(TokenExpired):
+        world.verifier.of_header(f"Bearer {token}", now=world.now)
+    world.verifier.of_header(f"Bearer {token}", now=world.now, renewing=True)
 
 
 def test_only_so_many_are_remembered(world: World) -> None:
