@@ -1,4 +1,4 @@
-"""What an agent believes of what it is told: signed lines, by keys that its root vouches for.
+"""Which lines an agent trusts: those signed by a key of its registry, and meant for it.
 
 ::
 
@@ -17,16 +17,16 @@
 
 The root key is pinned by its thumbprint: from the enrolment token, from ``CAMELEER_ROOT_KEY``,
 from an earlier run, else from the first key set that comes. From then on nothing unsigned is
-believed, and key sets do not go back to an earlier version. Without a root, and where the server
-offers no key, everything is believed as it comes.
+believed, and no key set of an earlier version. If no root is known and the server offers no key,
+everything is believed as it comes.
 
 **Time.** Whether a command has expired is judged by the server's time that a signed answer told,
 which had to repeat a nonce, and by the steady clock since the nonce was made. So the agent's own
-time of day is never asked, and whoever holds the answer up makes commands expire sooner and not
+time of day does not matter, and somebody who delays the answer makes commands expire sooner, not
 later. A command is believed once: its id is kept until it has expired.
 
-Nothing here waits or asks. Whoever holds it fetches the key set when :meth:`Trust.wants_keys` says
-so, and tries again with what was signed by an unknown key.
+Nothing here waits or asks. The holder fetches the key set when :meth:`Trust.wants_keys` says so,
+and then tries again with a line that was signed by an unknown key.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ ASK_AGAIN: Final = 60 * NANOSECONDS
 have a fleet ask for them."""
 
 FRESH: Final = 3600 * NANOSECONDS
-"""Nanoseconds after which a key set is looked at again, so that a revoked key is noticed also where
-nobody signs with another."""
+"""Nanoseconds after which a key set is looked at again, so that a revoked key is noticed even
+if no other key signs."""
 
 CHALLENGE_BYTES: Final = 24
 
@@ -64,7 +64,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Distrusted(Exception):
     """What was told is not believed. ``str()`` of it says why, in a few words for the operator."""
 
-    # The command that was refused, by its own word; None where there is none to answer for.
+    # The command that was refused, by its own word; None if there is none to answer for.
     command_id: str | None = None
 
 
@@ -90,7 +90,7 @@ class Pin:
         """Return what an agent that is started knows by its enrolment token and the environment.
 
         ``root_key`` is a thumbprint, or a public key as base64 of its SubjectPublicKeyInfo. Raises
-        ValueError where it is neither, or the two name different roots.
+        ValueError if it is neither, or the two name different roots.
         """
         named = None
         if root_key is not None:
@@ -177,9 +177,9 @@ class Trust:
         self._asked = self._steady()
 
     def learn(self, line: bytes) -> None:
-        """Take the key set of a registry, and pin its root where none is pinned.
+        """Take the key set of a registry, and pin its root if none is pinned.
 
-        Raises Distrusted where the root does not vouch for it, it goes back to an earlier version,
+        Raises Distrusted if the root does not vouch for it, it goes back to an earlier version,
         or it is of another registry.
         """
         try:
@@ -206,7 +206,7 @@ class Trust:
     def welcomed(self, line: bytes) -> None:
         """Take the server's time from its answer to the registration with the last nonce.
 
-        Raises Distrusted where that cannot be believed. Then it is not known which commands have
+        Raises Distrusted if that cannot be believed. Then it is not known which commands have
         expired, and none is believed that an earlier answer does not let be judged.
         """
         if not self.is_pinned:
@@ -224,7 +224,7 @@ class Trust:
     # Commands
 
     def command(self, line: bytes) -> Believed:
-        """Return the command of a line; raises Distrusted where it is not to be carried out."""
+        """Return the command of a line; raises Distrusted if it is not to be carried out."""
         if not self.is_pinned:
             return Believed(message=line)
         try:
@@ -295,7 +295,7 @@ class Trust:
 
 
 def _nanoseconds(text: Any) -> int:
-    """Return a moment on the wire as nanoseconds since 1970; raises Distrusted where it is none."""
+    """Return a moment on the wire as nanoseconds since 1970; raises Distrusted if it is none."""
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):

@@ -1,9 +1,9 @@
 """How often somebody may try to sign in.
 
-A token cannot be guessed. But each attempt costs a look at a table and a line in the log, and
-whoever tries thousands has a list of tokens that leaked elsewhere. Attempts that succeed do not
-count. Each source, an address or a network, has so many failures, and gets one back every so many
-seconds: the generic cell rate algorithm, which keeps one number for each.
+Nobody can guess a token. But each attempt costs a look-up and a line in the log, and somebody who
+tries thousands of tokens has a list that leaked elsewhere. Attempts that succeed do not count. Each
+source (an address or a network) has BURST failures, and regains one every INTERVAL: the generic
+cell rate algorithm, which keeps one number for each source.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..core.instant import NANOSECONDS, Instant
 from ..errors import TooManyAttempts
 
 BURST: Final = 10
-"""Failures that a source may have in a row."""
+"""Failures that a source may have in a row, by default."""
 
 INTERVAL: Final = 6 * NANOSECONDS
 """Nanoseconds after which it may have one more."""

@@ -1,7 +1,7 @@
-"""base64url without padding (RFC 4648, section 5), of which each value has one spelling only.
+"""base64url without padding (RFC 4648, section 5), with exactly one spelling for each value.
 
-Python's decoder ignores foreign characters and the bits that are left over at the end, so several
-texts mean the same bytes. A credential or a signature that has been changed would still be good.
+Python's decoder ignores foreign characters and the bits that are left over at the end, so it reads
+several texts as the same bytes. With it, a changed credential or signature could still be good.
 """
 
 from __future__ import annotations

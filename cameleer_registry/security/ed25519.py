@@ -1,8 +1,7 @@
 """Ed25519 keys (RFC 8032) as 32 bytes: how they are named and written, and what they sign.
 
-A public key needs no cryptography to be named or written. The library is imported where a key is
-made, or a signature made or checked: a server without keys starts without it, which is 15 ms
-sooner.
+Naming and writing a public key needs no cryptography. The library is imported when a key is made,
+or when a signature is made or checked. So a server without keys starts without it, 15 ms sooner.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ def _of_key_length(_instance: Any, attribute: Any, value: Any) -> None:
 
 @frozen
 class SigningKey:
-    """A private key. It is shown by its public half's thumbprint only."""
+    """A private key. Its ``repr`` shows the thumbprint of its public half and nothing else."""
 
     seed: bytes = field(repr=False, validator=_of_key_length)
-    """The private key as RFC 8032 has it, of which everything else follows."""
+    """The private key of RFC 8032, from which everything else follows."""
     public: bytes = field(init=False, repr=False)
     key_id: str = field(init=False, eq=False)
     _key: Any = field(init=False, repr=False, eq=False)
@@ -104,7 +103,7 @@ def jwk(public: bytes) -> dict[str, Any]:
 
 
 def from_jwk(members: Any) -> bytes:
-    """Return the public key of a JWK; raises ValueError where it is none, or has another's name."""
+    """Return the public key of a JWK; raises ValueError if it is none, or has another's name."""
     if not isinstance(members, Mapping):
         raise ValueError("a JWK is an object")
     if members.get("kty") != "OKP" or members.get("crv") != "Ed25519":
@@ -132,7 +131,7 @@ def spki(public: bytes) -> str:
 
 
 def from_spki(text: str) -> bytes:
-    """Return the public key of such a text; raises ValueError where it is none."""
+    """Return the public key of such a text; raises ValueError if it is none."""
     try:
         raw = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):

@@ -1,8 +1,8 @@
 """Whether somebody may register an agent, and be it.
 
-The scope of an enrolment token bounds the groups that may be declared, and the agents that may be
-taken over by the group in which they are: else whoever may enrol into one group could take an
-agent of another out of it, or listen to what is sent there.
+The scope of an enrolment token bounds the groups that may be declared. It also bounds the agents
+that may be taken over, by the group that they are in: otherwise the holder of a token for one group
+could take an agent out of another group, or listen to what is sent there.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Present:
 def check_registration(
     principal: Principal, agent_id: str, group: str, present: Present | None
 ) -> None:
-    """Let a registration pass; ``present`` is None where the registry does not know the agent.
+    """Let a registration pass; ``present`` is None if the registry does not know the agent.
 
-    Raises InsufficientRole, NotYourAgent, GroupNotAllowed, and AgentIdInUse where the token takes
+    Raises InsufficientRole, NotYourAgent, GroupNotAllowed, and AgentIdInUse if the token takes
     over only what has lapsed and the agent is LIVE.
     """
     principal.require(Permission.REGISTER, agent_id=agent_id)

@@ -47,7 +47,7 @@ class TokenUsed(Event):
 
 @frozen(kw_only=True)
 class TokenRevoked(Event):
-    """A token is good no more, nor is any session that stands on it."""
+    """A token is void, nor is any session that stands on it."""
 
     token_id: str
     by: str | None = None
@@ -55,7 +55,7 @@ class TokenRevoked(Event):
 
 @frozen(kw_only=True)
 class AgentCredentialsRevoked(Event):
-    """Every credential that an agent was given is good no more."""
+    """Every credential that an agent was given is void."""
 
     agent_id: str
     counter: int

@@ -8,8 +8,8 @@ One string has two clocks. Until ``exp`` it opens what is its agent's own. Until
 still be renewed, so that a host that slept for days comes back by itself. ``rev`` is the agent's
 revocation counter when the token was made: see :mod:`.store`.
 
-What can be read here was written here, so a header is compared and not interpreted: nobody can
-name another algorithm in it, or bring a key.
+Every token that is read here was written here. So the header is compared and not interpreted:
+nobody can name another algorithm in it, or bring a key along.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Reader:
     def read(self, token: str) -> Claims:
         """Return what a token says that this registry has signed; times are left to the caller.
 
-        Raises InvalidToken, and CredentialRevoked where its key is revoked. What is no token of
+        Raises InvalidToken, and CredentialRevoked if its key is revoked. What is no token of
         ours is refused before there is any cryptography.
         """
         signed, _, signature = token.rpartition(".")

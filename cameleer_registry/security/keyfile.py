@@ -6,8 +6,8 @@
      "root": {"kty": "OKP", "crv": "Ed25519", "x": …, "d": …, "kid": …},
      "keys": [{"kty": "OKP", "crv": "Ed25519", "x": …, "d": …, "kid": …}, …]}
 
-Keys are JWKs (RFC 8037), private ones with ``d``. The root is without one where it is kept
-elsewhere: the key set stands in the file signed, so a server needs no root to publish it.
+Keys are JWKs (RFC 8037); private ones have ``d``. The root has no ``d`` if it is kept elsewhere:
+the key set in the file is signed already, so a server can publish it without the root.
 
 The file is written beside itself and put in place by a rename, so that it is whole at any moment.
 """
@@ -47,7 +47,7 @@ def load(path: Path) -> Loaded:
     """Read the keys of a file.
 
     Raises SettingsError, whose text is one line with the path and none of what is in the file,
-    where it is not there, cannot be read, is no such file, or is open to others although it lies
+    if it is not there, cannot be read, is no such file, or is open to others although it lies
     where that can be changed.
     """
     try:
@@ -72,9 +72,9 @@ def load(path: Path) -> Loaded:
 
 
 def save(path: Path, ring: KeyRing) -> None:
-    """Write keys to a file of mode 0600, and make its directory, 0700, where there is none.
+    """Write keys to a file of mode 0600, and make its directory, 0700, if there is none.
 
-    It is on the disk when this returns. Raises SettingsError where it cannot be written; what was
+    It is on the disk when this returns. Raises SettingsError if it cannot be written; what was
     there before is there then.
     """
     written = path.with_name(f".{path.name}.{os.getpid()}")
@@ -110,7 +110,7 @@ def dump(ring: KeyRing) -> bytes:
 def parse(raw: bytes) -> KeyRing:
     """Return the keys of a file's contents.
 
-    Raises ValueError where it is no such file, is of a newer format, or contradicts itself. Its
+    Raises ValueError if it is no such file, is of a newer format, or contradicts itself. Its
     text has none of the secrets.
     """
     if len(raw) > LARGEST:

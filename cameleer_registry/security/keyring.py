@@ -30,7 +30,7 @@ class KeyMissing(ValueError):
 class KeyRing:
     """What a server holds in order to sign. Each change makes another one.
 
-    Raises LineRefused where ``line`` is no key set of ``root``, and KeyMissing where a key that
+    Raises LineRefused if ``line`` is no key set of ``root``, and KeyMissing if a key that
     the set says is active is not here.
     """
 
@@ -38,7 +38,7 @@ class KeyRing:
     """The key set as a signed line, as it is published."""
     root_id: str
     root: SigningKey | None = None
-    """None where it is kept elsewhere; then keys are neither rotated nor revoked here."""
+    """None if it is kept elsewhere; then keys are neither rotated nor revoked here."""
     private: Mapping[str, SigningKey] = field(repr=False)
     """By name: those of the set that sign now or next, and those that did."""
     keys: KeySet = field(init=False, repr=False)
@@ -71,7 +71,7 @@ class KeyRing:
         return self.keys.registry
 
     def signing(self, use: Use) -> SigningKey | None:
-        """Return the key that signs for that use now; None where there is none."""
+        """Return the key that signs for that use now; None if there is none."""
         key = self.keys.active(use)
         return None if key is None else self.private[key.key_id]
 
@@ -85,9 +85,9 @@ class KeyRing:
         return self._with(self.keys.activated(use, at=at))
 
     def revoked(self, key_id: str, *, at: datetime) -> KeyRing:
-        """Take every signature of a key for void; a new key is made where none could sign instead.
+        """Take every signature of a key for void; a new key is made if none could sign instead.
 
-        Raises ValueError where there is no such key, and RootAway.
+        Raises ValueError if there is no such key, and RootAway.
         """
         key = SigningKey.generate()
         return self._with(self.keys.revoked(key_id, at=at, instead=key.public), key)
@@ -99,7 +99,7 @@ class KeyRing:
     def with_line(self, line: bytes) -> KeyRing:
         """Take over a newer set that the same root has signed elsewhere, or in another node.
 
-        Raises LineRefused where it is another registry's, or not signed by the root, and
+        Raises LineRefused if it is another registry's, or not signed by the root, and
         KeyMissing. An older set, or the same, changes nothing.
         """
         keys = KeySet.read(line, root=self.root_id)

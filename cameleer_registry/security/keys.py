@@ -1,12 +1,12 @@
-"""Key sets: which keys of a registry are to be believed, as its root key says.
+"""Key sets: the keys of a registry that readers should trust, signed by its root key.
 
-The root signs key sets and nothing else, so it may be kept elsewhere. Agents pin its thumbprint,
-and everything below it can be changed without touching them: command keys sign commands and
-answers to registrations, token keys sign agents' tokens. The two are told apart, so that revoking
+The root signs key sets and nothing else, so its private half may be kept elsewhere. Agents pin its
+thumbprint. Every other key can change without touching them: command keys sign commands and
+answers to registrations, and token keys sign agents' tokens. These are separate, so that revoking
 a command key ends no agent's token.
 
-A set is never changed: each of these methods returns the next version of it, and readers never go
-back to an earlier one.
+A set never changes: each method returns the next version, and readers never go back to an earlier
+one.
 
 A key is *next* (published, so that readers know it before it signs), *active* (signs: one for
 each use), *retired* (what it has signed is still good) and then gone, or *revoked* (nothing that
@@ -88,7 +88,7 @@ class Key:
 
 @frozen(kw_only=True)
 class KeySet:
-    """One version of a registry's keys. Raises ValueError where it makes no sense."""
+    """One version of a registry's keys. Raises ValueError if it makes no sense."""
 
     registry: str
     """The registry's id, a UUID in lower case."""
@@ -134,17 +134,17 @@ class KeySet:
         return self._by_id.get(key_id)
 
     def active(self, use: Use) -> Key | None:
-        """Return the key that signs; None where the set has none for that use."""
+        """Return the key that signs; None if the set has none for that use."""
         return self._in(use, Status.ACTIVE)
 
     def next(self, use: Use) -> Key | None:
-        """Return the key that is to sign after that; None where there is none yet."""
+        """Return the key that is to sign after that; None if there is none yet."""
         return self._in(use, Status.NEXT)
 
     def verifying(self, key_id: str, use: Use) -> bytes:
         """Return the key to verify a signature with.
 
-        Raises LineRefused where it is revoked or signs something else, and UnknownKey where the
+        Raises LineRefused if it is revoked or signs something else, and UnknownKey if the
         set does not have it. A key that is next may be active in a set that is newer than this.
         """
         key = self.find(key_id)
@@ -164,7 +164,7 @@ class KeySet:
     def announced(self, use: Use, public: bytes, *, at: datetime) -> KeySet:
         """Return the set with a key that is to sign next.
 
-        Raises ValueError where one waits already, or nothing signs for that use.
+        Raises ValueError if one waits already, or nothing signs for that use.
         """
         if self.active(use) is None:
             raise ValueError(f"there is no key for {use}s to rotate")
@@ -176,7 +176,7 @@ class KeySet:
     def activated(self, use: Use, *, at: datetime) -> KeySet:
         """Return the set in which the next key signs and the active one is retired.
 
-        Raises ValueError where there is no next key.
+        Raises ValueError if there is no next key.
         """
         if self.next(use) is None:
             raise ValueError(f"no key is to sign {use}s next")
@@ -194,8 +194,8 @@ class KeySet:
     def revoked(self, key_id: str, *, at: datetime, instead: bytes | None = None) -> KeySet:
         """Return the set in which nothing that this key has signed is good any more.
 
-        Where the key is the active one the next key signs at once, and where there is none
-        ``instead`` does. Raises ValueError where there is no such key, or nothing could sign in
+        If the key is the active one the next key signs at once, and if there is none
+        ``instead`` does. Raises ValueError if there is no such key, or nothing could sign in
         its place. A key that is revoked already changes nothing.
         """
         key = self.find(key_id)
@@ -218,7 +218,7 @@ class KeySet:
     def without_outdated(self, *, at: datetime, retired_for: Mapping[Use, timedelta]) -> KeySet:
         """Return the set without keys that have been retired for so long, or revoked for long.
 
-        It is this set where there are none.
+        It is this set if there are none.
         """
         shown = {
             key: REVOKED_SHOWN if key.status is Status.REVOKED else retired_for[key.use]
@@ -236,7 +236,7 @@ class KeySet:
     def signed(self, root: SigningKey) -> bytes:
         """Return the set as the root vouches for it: a JWKS (RFC 7517) and a signed line.
 
-        Raises ValueError where that is not the root of this set.
+        Raises ValueError if that is not the root of this set.
         """
         if root.public != self.root:
             raise ValueError("another root key cannot sign this set")

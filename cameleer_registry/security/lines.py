@@ -1,19 +1,19 @@
-"""Signed lines: a JSON object on one line that says itself who vouches for it.
+"""Signed lines: a JSON object on one line that carries its own signature.
 
 ::
 
     {"signs":"command/1", …, "keyId":"…","signature":"<86 characters of base64url>"}
 
 The signature is the very last member. What is signed are the bytes before ``,"signature":"``,
-followed by ``}``: that is JSON itself, and all that a reader goes by. So nobody has to write JSON
-the same way twice (as RFC 8785 would have it), and a shell can check a line.
+followed by ``}``. These are JSON too, and a reader uses nothing else. So two programs need not
+write JSON alike (as RFC 8785 demands), and a shell can check a line.
 
-In a message, where a command's payload may have any members, ``"signature"`` behind a comma is
-written with its ``s`` as an escape, which means the same. So the mark stands in a line once, and
-who looks for it from the left is as right as who looks from the right.
+A command's payload may have members of any name. If ``"signature"`` follows a comma there, its
+``s`` is written as an escape, which means the same. So the mark occurs once in a line, and a reader
+may look for it from the left or from the right.
 
-``signs`` says what a line is, inside what is signed: a line that was signed as one thing cannot
-be passed off as another. ``keyId`` is the thumbprint of the key.
+``signs`` says what a line is, and is part of what is signed: a line that was signed as one thing
+cannot be passed off as another. ``keyId`` is the thumbprint of the key.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ class Line:
 
 
 FindKey = Callable[[str], bytes]
-"""From the name of a key to the key; raises a LineRefused where there is none to go by."""
+"""From the name of a key to the key; raises a LineRefused if there is none to go by."""
 
 
 def sign(members: Mapping[str, Any], kind: Kind, key: SigningKey) -> bytes:
     """Return a signed line with these members, and ``signs`` and ``keyId`` behind them.
 
-    Raises ValueError where they have a ``signature`` already, and TypeError where one of them is
+    Raises ValueError if they have a ``signature`` already, and TypeError if one of them is
     nothing that JSON can express.
     """
     if "signature" in members:
@@ -98,7 +98,7 @@ def sign(members: Mapping[str, Any], kind: Kind, key: SigningKey) -> bytes:
 def seal(message: bytes, signature_of: Callable[[bytes], bytes]) -> bytes:
     """Return a message as a signed line.
 
-    Raises ValueError where the message is no JSON object on one line, is empty, or has a
+    Raises ValueError if the message is no JSON object on one line, is empty, or has a
     ``signature`` already.
     """
     if b"\n" in message or b"\r" in message or not message.startswith(b"{"):
@@ -116,10 +116,10 @@ def _sealed(message: bytes, signature_of: Callable[[bytes], bytes]) -> bytes:
 
 
 def split(line: bytes) -> Line:
-    """Take a line apart; raises NotSigned where it does not end in a signature.
+    """Take a line apart; raises NotSigned if it does not end in a signature.
 
-    The signature is looked for where it has to be, at the end: what stands in the message, another
-    such member among it, makes no difference. Nothing may follow, not even a line end.
+    The signature is expected at its fixed place, the end, so nothing in the message can be mistaken
+    for it. Nothing may follow it, not even a line end.
     """
     if not line.endswith(_END) or line[-_TAIL : -_TAIL + len(MARK)] != MARK:
         raise NotSigned("not signed")

@@ -106,7 +106,7 @@ def _globs(value: Any) -> tuple[str, ...]:
 
 @frozen
 class Scope:
-    """Which groups exist for somebody. Raises ValueError where a glob breaks its rule."""
+    """Which groups exist for somebody. Raises ValueError if a glob breaks its rule."""
 
     globs: tuple[str, ...] = field(default=("*",), converter=_globs)
 
@@ -157,31 +157,31 @@ class Principal:
     role: Role
     scope: Scope = EVERYTHING
     agent_id: str | None = None
-    """The agent that this is; for the role ``enrol``, the only one that it may register, where a
+    """The agent that this is; for the role ``enrol``, the only one that it may register, if a
     certificate names it. None elsewhere."""
     session_id: str | None = None
-    """The browser session that stands on the token; None where the token itself was shown."""
+    """The browser session that stands on the token; None if the token itself was shown."""
     expires: Instant | None = None
-    """When it ends, by the steady clock; None where it does not."""
+    """When it ends, by the steady clock; None if it does not."""
     reclaim: Reclaim = Reclaim.ALWAYS
     """An enrolment token's: which ids it may take over."""
     revocation: int = 0
     """An agent's: its revocation counter when the credential was made."""
     key_id: str = ""
-    """An agent's: the key that has signed its token; empty where a certificate stands for one."""
+    """An agent's: the key that has signed its token; empty if a certificate stands for one."""
 
     @property
     def issuer(self) -> str:
-        """What a command says of who issued it: the session's id where there is one."""
+        """What a command says of who issued it: the session's id if there is one."""
         return self.session_id or self.token_id
 
     def require(
         self, permission: Permission, *, agent_id: str | None = None, all_groups: bool = False
     ) -> None:
-        """Let this pass where it may do that, with the agent of an address that names one.
+        """Let this pass if it may do that, with the agent of an address that names one.
 
         ``all_groups`` is for what concerns all of them at once: a command to all agents, the
-        nodes, and ``/metrics``, for which there is a role. Raises NotYourAgent where an agent asks
+        nodes, and ``/metrics``, for which there is a role. Raises NotYourAgent if an agent asks
         for another, whether or not that exists, and InsufficientRole.
         """
         if self.role is Role.AGENT:

@@ -5,12 +5,12 @@ as :class:`~cameleer_registry.core.registry.Registry` does. The same facts appli
 store in the same order rebuild it; :mod:`.table` says how.
 
 **Agents' credentials** are not listed: they are verified by their signature. What is kept is one
-number for an agent that was revoked. A credential says what the number was when it was made, and
-is good if that is not below what it is now. The number grows by one at least, and is the time of
-day in milliseconds where that is more. So it needs no clock: to revoke and to enrol within one
-second works, and so does a clock that was set back. And where a registry was restored to what it
-was last week, a revocation is still above what was given out in the week that was lost. The number
-outlives the deletion of its agent until no credential that it stands against can be renewed.
+number for each agent that was revoked. A credential carries the number of the moment in which it
+was made, and is good if that is not below the present one. The number grows by at least one, or to
+the time of day in milliseconds if that is more. So it depends on no clock: an agent can be revoked
+and enrolled within one second, and a clock may be set back. And if a registry is restored from last
+week's copy, a revocation is still above every number that was given out in the lost week. The
+number outlives the deletion of its agent until no credential with a lower one can be renewed.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ class Credentials(Table):
         return record
 
     def token_of(self, digest: str) -> TokenRecord | None:
-        """Return the token of that digest, good or not; None where there is none."""
+        """Return the token of that digest, good or not; None if there is none."""
         return self._tokens_by_digest.get(digest) or self._outside.get(digest)
 
     def session_of(self, digest: str) -> SessionRecord | None:
-        """Return the session of that digest, open or not; None where there is none."""
+        """Return the session of that digest, open or not; None if there is none."""
         return self._sessions_by_digest.get(digest)
 
     def session(self, session_id: str) -> SessionRecord | None:
-        """Return the session of that id, open or not; None where there is none."""
+        """Return the session of that id, open or not; None if there is none."""
         return self._sessions.get(session_id)
 
     def check_session(self, record: SessionRecord, now: Instant) -> TokenRecord:
@@ -104,7 +104,7 @@ class Credentials(Table):
     ) -> Facts:
         """Enter a token of which the caller has made the secret; ``expires_in`` is nanoseconds.
 
-        Raises ValueError where one of these makes no sense, or the token is there already.
+        Raises ValueError if one of these makes no sense, or the token is there already.
         """
         if role not in CREATABLE:
             raise ValueError(f"role: no token is made for {role}s")
@@ -138,7 +138,7 @@ class Credentials(Table):
         """Count the registration of an agent against the token that lets it in.
 
         An agent that the registry knows, or that this token has registered before, is no new one.
-        Raises NotFound, and TokenExpired where the token has registered as many as it may.
+        Raises NotFound, and TokenExpired if the token has registered as many as it may.
         """
         record = self.token(token_id)
         uses = record.made.uses
@@ -149,7 +149,7 @@ class Credentials(Table):
         return self._commit(facts.TokenUsed(at=now, token_id=token_id, agent_id=agent_id))
 
     def revoke_token(self, token_id: str, *, now: Instant, by: str | None = None) -> Facts:
-        """Have a token be good no more; raises NotFound. Again, it changes nothing."""
+        """Have a token be void; raises NotFound. Again, it changes nothing."""
         if self.token(token_id).revoked is not None:
             return ()
         return self._commit(facts.TokenRevoked(at=now, token_id=token_id, by=by))
@@ -157,14 +157,14 @@ class Credentials(Table):
     # Deciding: agents' credentials
 
     def revoke_agent(self, agent_id: str, *, now: Instant, by: str | None = None) -> Facts:
-        """Have every credential of an agent be good no more, whether or not it is known."""
+        """Have every credential of an agent be void, whether or not it is known."""
         counter = _above(self.revocation(agent_id), now)
         return self._commit(
             facts.AgentCredentialsRevoked(at=now, agent_id=agent_id, counter=counter, by=by)
         )
 
     def revoke_all(self, *, now: Instant, by: str | None = None) -> Facts:
-        """Have every token, session and agent's credential that there is be good no more.
+        """Have every token, session and agent's credential that there is be void.
 
         Tokens of files are as good as before: they are taken away by changing the file.
         """
@@ -194,14 +194,14 @@ class Credentials(Table):
         )
 
     def close_session(self, session_id: str, *, now: Instant) -> Facts:
-        """End a session; nothing happens where there is none, or it has ended."""
+        """End a session; nothing happens if there is none, or it has ended."""
         record = self._sessions.get(session_id)
         if record is None or record.closed is not None:
             return ()
         return self._commit(facts.SessionClosed(at=now, session_id=session_id))
 
     def publish(self, version: int, line: bytes, *, now: Instant) -> Facts:
-        """Note which key set is the registry's; nothing happens where it is not a newer one."""
+        """Note which key set is the registry's; nothing happens if it is not a newer one."""
         if self.key_set is not None and version <= self.key_set.version:
             return ()
         published = facts.KeySetPublished(at=now, version=version, line=line.decode())

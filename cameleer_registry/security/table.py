@@ -1,8 +1,8 @@
 """What is known of credentials, as their facts have made it.
 
-A token or a session that has ended is remembered for REMEMBERED, so that whoever shows it is told
-why it is refused. What is older goes when the next fact comes, by the time of that fact, so that
-the same facts leave the same table.
+A token or a session that has ended is remembered for REMEMBERED, so that its holder is told why it
+is refused. After that it is forgotten when the next fact is applied, by the time of that fact: the
+same facts always leave the same table.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COUNTED: Final = LONGEST_RENEWABLE * NANOSECONDS + DAY
 """How long an agent's revocation is remembered: longer than any credential can be renewed."""
 
 SESSIONS_PER_TOKEN: Final = 100
-"""Sessions that may stand on one token; the oldest is forgotten where there is one more."""
+"""Sessions that may stand on one token; the oldest is forgotten if there is one more."""
 
 
 @define

@@ -6,11 +6,12 @@
     camo_<secret><checksum>                                   operators and programs
 
 The secret is 30 characters of base 62, 178 random bits. The checksum, a CRC-32 over all that
-stands before it in 6 characters, is GitHub's idea: who mistypes a token is told at once, scanners
-find one that has leaked, and garbage is refused without being looked up. It keeps nobody out.
+stands before it in 6 characters, is GitHub's idea: a mistyped token is noticed at once, scanners
+find a leaked one, and garbage need not be looked up. It is no protection.
 
-The thumbprint in an enrolment token is there for the agent, which by one string knows the server
-that it is enrolled with. The server takes the token as one string: only its SHA-256 is kept.
+The thumbprint in an enrolment token is for the agent: the string by which the server knows the
+agent also tells the agent which server is the right one. The server treats the token as one string,
+and keeps only its SHA-256.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Token:
     text: str = field(repr=False)
     kind: TokenKind
     root: str | None = None
-    """The thumbprint in an enrolment token; None where it has none."""
+    """The thumbprint in an enrolment token; None if it has none."""
 
     @property
     def digest(self) -> str:
@@ -69,7 +70,7 @@ class Token:
 
 
 def generate(kind: TokenKind, *, root: str | None = None) -> Token:
-    """Make a new token, with the thumbprint of the root key where it is for enrolment."""
+    """Make a new token, with the thumbprint of the root key if it is for enrolment."""
     if root is not None and (kind is not TokenKind.ENROLMENT or not is_thumbprint(root)):
         raise ValueError("root: expected a thumbprint, and for an enrolment token only")
     head = kind + "".join(secrets.choice(BASE62) for _ in range(SECRET_LENGTH))
@@ -78,7 +79,7 @@ def generate(kind: TokenKind, *, root: str | None = None) -> Token:
 
 
 def parse(text: str) -> Token:
-    """Take a token apart; raises NoToken where it is none of ours, or was mistyped."""
+    """Take a token apart; raises NoToken if it is none of ours, or was mistyped."""
     if (found := _FORM.fullmatch(text)) is None:
         raise NoToken("it is no token of a registry: these begin with came_ or camo_")
     kind, root = TokenKind(found["prefix"]), found["root"]
@@ -102,7 +103,7 @@ class Outside:
 def outside(text: str) -> Outside:
     """Take a token that a file holds: one of ours, or any that could be random.
 
-    It is taken without the white space around it. Raises NoToken where it is shorter than
+    It is taken without the white space around it. Raises NoToken if it is shorter than
     SHORTEST_OUTSIDE, longer than LONGEST, or holds what cannot stand in a header (token68 of
     RFC 9110, section 11.2).
     """

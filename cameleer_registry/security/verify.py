@@ -1,8 +1,8 @@
-"""From a credential to its principal, or to the refusal that it comes to.
+"""From a credential to its principal, or to the right refusal.
 
 Tokens of operators and for enrolment are one look-up by their SHA-256. An agent's token is
 verified once and remembered by its SHA-256. Its end is looked at each time, and its revocation as
-soon as anything was revoked since; where a key is revoked, what it has signed is forgotten. So a
+soon as anything was revoked since; if a key is revoked, what it has signed is forgotten. So a
 request costs a microsecond and a half, of which SHA-256 takes one. Only what is good is remembered,
 and no more than so many: whoever sends garbage takes nobody's place.
 
@@ -13,6 +13,7 @@ then on no step of a clock makes it good again, or ends it early.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 from attrs import define, evolve
@@ -27,10 +28,10 @@ from .store import Credentials
 from .table import TokenRecord
 
 REMEMBERED: Final = 50_000
-"""Agents' tokens that are remembered as verified, by default: 30 MiB where there are as many."""
+"""Agents' tokens that are remembered as verified, by default: 30 MiB if there are so many."""
 
 SCHEME: Final = "bearer"
-_USUAL: Final = "Bearer "
+_USUAL: Final = "Bearer eyJ"
 
 
 @define
@@ -76,15 +77,15 @@ class Verifier:
     # By what was sent
 
     def of_header(self, value: str | None, *, now: Instant, renewing: bool = False) -> Principal:
-        """Return who shows the value of an ``Authorization`` header; None where there is none.
+        """Return who shows the value of an ``Authorization`` header; None if there is none.
 
         ``renewing`` lets an agent's token pass that has expired and can be renewed. Raises
-        Unauthenticated where there is no bearer token, and InvalidToken, TokenExpired or
+        Unauthenticated if there is no bearer token, and InvalidToken, TokenExpired or
         CredentialRevoked, whose texts say nothing of what was sent.
         """
         if value is None:
             raise Unauthenticated
-        if value[:7] == _USUAL and value.isascii():  # what nearly all come to, the short way
+        if value[:10] == _USUAL and value.isascii():  # what nearly all come to, the short way
             known = self._verified.get(hashlib.sha256(value[7:].encode()).digest())
             if (
                 known is not None
@@ -168,7 +169,7 @@ class Verifier:
         principal = Principal(
             token_id=claims.token_id,
             role=Role.AGENT,
-            scope=Scope((claims.group,)),
+            scope=_scope_of(claims.group),
             agent_id=claims.agent_id,
             expires=expires,
             revocation=claims.revocation,
@@ -195,6 +196,11 @@ class Verifier:
 def _is_good(keys: KeySet | None, key_id: str) -> bool:
     key = keys.find(key_id) if keys is not None else None
     return key is not None and key.status is not Status.REVOKED
+
+
+@lru_cache(maxsize=10_000)
+def _scope_of(group: str) -> Scope:
+    return Scope((group,))  # of all agents of a group
 
 
 def _moment(seconds: int, now: Instant) -> Instant:

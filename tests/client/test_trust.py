@@ -358,7 +358,7 @@ def test_a_refused_command_leaves_nothing(world: World) -> None:
     ],
 )
 def test_a_refusal_can_be_answered_for(world: World, line: bytes, command_id: str | None) -> None:
-    """Under the id that the line gives itself, where it gives one."""
+    """Under the id that the line gives itself, if it gives one."""
     with pytest.raises(Distrusted) as refused:
         world.trust.command(line)
     assert command_id == refused.value.command_id

@@ -82,7 +82,7 @@ def test_rotation_and_revocation_make_what_they_need() -> None:
 
 
 def test_without_its_root_nothing_is_changed() -> None:
-    """It signs all the same; and a set that was signed where the root is can be taken over."""
+    """It signs all the same; and a set that the root has signed elsewhere can be taken over."""
     keys = ring()
     away = attrs.evolve(keys, root=None)
     assert signing(keys, Use.COMMAND) == signing(away, Use.COMMAND)

@@ -56,7 +56,7 @@ def test_keys_are_rotated_step_by_step() -> None:
 
 
 def test_there_is_one_next_key_at_most() -> None:
-    """And none becomes active where none is next."""
+    """And none becomes active if none is next."""
     announced = FIRST.announced(Use.TOKEN, THIRD.public, at=day(1))
     with pytest.raises(ValueError, match="is to sign tokens next already"):
         announced.announced(Use.TOKEN, SECOND_COMMAND.public, at=day(1))
@@ -68,7 +68,7 @@ def test_there_is_one_next_key_at_most() -> None:
 
 
 def test_a_key_that_is_revoked_is_replaced_at_once() -> None:
-    """By the next one where there is one, and by a new one otherwise."""
+    """By the next one if there is one, and by a new one otherwise."""
     first, second, third = COMMAND.key_id, SECOND_COMMAND.key_id, THIRD.key_id
     with pytest.raises(ValueError, match="is the only key that signs commands"):
         FIRST.revoked(first, at=day(1))

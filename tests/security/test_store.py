@@ -47,7 +47,7 @@ class Talk:
         self.says("create_token", token_id, f"digest-{token_id}", role, **more)
 
     def check(self, token_id: str = "t") -> None:
-        """Let a token pass; raises AssertionError where it is unknown."""
+        """Let a token pass; raises AssertionError if it is unknown."""
         record = self.store.token_of(f"digest-{token_id}")
         assert record is not None
         record.check(self.now)

@@ -122,7 +122,7 @@ def test_garbage_is_an_invalid_token(token: str) -> None:
 
 
 def test_garbage_costs_no_cryptography(world: World) -> None:
-    """Not even where it looks like an agent's token."""
+    """Not even if it looks like an agent's token."""
     good = world.enrol()
     with (
         patch.object(jwt, "verifies", side_effect=AssertionError),
