@@ -282,7 +282,7 @@ def test_only_so_many_are_remembered(world: World) -> None:
     for token in shown:
         world.shows(token)
         with pytest.raises(InvalidToken):
-            world.shows(token[:-2] + "AA")
+            world.shows(token[:-9] + ("A" if token[-9] != "A" else "B") + token[-8:])
     with patch.object(jwt, "verifies", side_effect=AssertionError):
         for token in shown[1:]:
             world.shows(token)
