@@ -3,8 +3,8 @@
 Tokens of operators and for enrolment are one look-up by their SHA-256. An agent's token is
 verified once and remembered by its SHA-256. Its end is looked at each time, and its revocation as
 soon as anything was revoked since; if a key is revoked, what it has signed is forgotten. So a
-request costs a microsecond, most of it for SHA-256. Only good tokens are remembered, up to a number:
-whoever sends garbage takes nobody's place.
+request costs a microsecond, most of it for SHA-256. Only good tokens are remembered, up to a
+number: whoever sends garbage takes nobody's place.
 
 The time of day in an agent's token is translated to steady time when it is verified first. From
 then on no step of a clock makes it good again, or ends it early.

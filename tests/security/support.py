@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Final
 
+from hypothesis import settings
+
 from cameleer_registry.core.instant import NANOSECONDS, Instant
 from cameleer_registry.security.ed25519 import SigningKey
 from cameleer_registry.security.keyring import KeyRing
@@ -23,6 +25,10 @@ VECTOR_SIGNATURE: Final = (
     "xauFN9APQqFTVIic5iTWMeEOgAztkRoD3uKUFHVKV2O6NwGC7nbmqiP6GsNOUPnidB1QZqzXyPaskw6ADk7xDA"
 )
 VECTOR_LINE: Final = VECTOR_MESSAGE[:-1] + b',"signature":"' + VECTOR_SIGNATURE.encode() + b'"}'
+
+
+UNHURRIED: Final = settings(deadline=None)
+"""For tests with signatures: how long they take depends on what else the machine does."""
 
 
 def instant(seconds: float = 0.0) -> Instant:

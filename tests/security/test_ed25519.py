@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cameleer_registry.security import base64url, ed25519
 from cameleer_registry.security.ed25519 import SigningKey
 
-from .support import VECTOR_KEY, VECTOR_MESSAGE, VECTOR_SIGNATURE, VECTOR_SPKI
+from .support import UNHURRIED, VECTOR_KEY, VECTOR_MESSAGE, VECTOR_SIGNATURE, VECTOR_SPKI
 
 PUBLIC = VECTOR_KEY.public
 
@@ -22,6 +22,7 @@ RFC_PUBLIC = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 RFC_THUMBPRINT = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
 
 
+@UNHURRIED
 @given(st.binary(max_size=100))
 def test_base64url_is_read_as_it_is_written(raw: bytes) -> None:
     """Without padding, and in the alphabet for addresses."""

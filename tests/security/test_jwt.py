@@ -18,7 +18,7 @@ from cameleer_registry.security.jwt import Claims, Credential, Issuer, Lifetimes
 from cameleer_registry.security.keys import KeySet, Use
 from cameleer_registry.security.lines import Kind, sign
 
-from .support import NOON, REGISTRY, SECOND, day, instant, key
+from .support import NOON, REGISTRY, SECOND, UNHURRIED, day, instant, key
 
 ROOT, TOKEN, COMMAND, NEXT = (key(number) for number in range(1, 5))
 KEYS = KeySet.first(
@@ -173,6 +173,7 @@ def test_a_command_key_signs_no_tokens() -> None:
 # What is hostile
 
 
+@UNHURRIED
 @given(st.data())
 def test_no_character_of_a_token_can_be_another(data: st.DataObject) -> None:
     """The last one, of which some bits are left over, among them."""
@@ -183,6 +184,7 @@ def test_no_character_of_a_token_can_be_another(data: st.DataObject) -> None:
     assert "the token is not one of this registry's" == str(refused.value)
 
 
+@UNHURRIED
 @given(st.text())
 @example("")
 @example("..")

@@ -23,6 +23,7 @@ from cameleer_registry.security.lines import (
 )
 
 from .support import (
+    UNHURRIED,
     VECTOR_KEY,
     VECTOR_LINE,
     VECTOR_MESSAGE,
@@ -82,6 +83,7 @@ def test_the_vector_of_the_design() -> None:
 # Writing
 
 
+@UNHURRIED
 @given(MEMBERS, st.sampled_from(Kind))
 def test_what_was_signed_is_read(members: dict[str, Any], kind: Kind) -> None:
     """Whatever it says; the whole is JSON on one line whose last member is the signature."""
@@ -94,6 +96,7 @@ def test_what_was_signed_is_read(members: dict[str, Any], kind: Kind) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]{86}", whole["signature"])
 
 
+@UNHURRIED
 @given(MEMBERS)
 @example({"payload": {"a": 1, "signature": "x", "b": [{"c": 1, "signature": "y"}]}})
 @example({"payload": {"text": ',"signature":"', "more": '\\",\\"signature\\":\\"'}})
@@ -168,6 +171,7 @@ def test_a_signature_has_one_spelling() -> None:
             read(line[:-3] + other.encode() + b'"}')
 
 
+@UNHURRIED
 @given(st.data())
 def test_no_byte_of_a_line_can_be_another(data: st.DataObject) -> None:
     """Wherever it stands."""
@@ -178,6 +182,7 @@ def test_no_byte_of_a_line_can_be_another(data: st.DataObject) -> None:
         read(line[:at] + bytes([byte]) + line[at + 1 :])
 
 
+@UNHURRIED
 @given(st.binary(max_size=300))
 @example(VECTOR_LINE[:-102] + b"}")
 def test_whatever_comes_is_refused_as_a_line(raw: bytes) -> None:

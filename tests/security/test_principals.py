@@ -28,6 +28,8 @@ from cameleer_registry.security.principals import (
     matches,
 )
 
+from .support import UNHURRIED
+
 
 def principal(role: Role, *globs: str, **more: Any) -> Principal:
     return Principal(token_id="t-1", role=role, scope=Scope(globs or ("*",)), **more)
@@ -137,6 +139,7 @@ def test_everything_is_everything() -> None:
 PART = st.text("ab", max_size=6)
 
 
+@UNHURRIED
 @given(st.lists(PART, min_size=1, max_size=5).map("*".join), PART)
 def test_globs_mean_what_a_regular_expression_would(glob: str, group: str) -> None:
     """Without its price."""

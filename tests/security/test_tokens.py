@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cameleer_registry.security import tokens
 from cameleer_registry.security.tokens import BASE62, NoToken, Token, TokenKind
 
-from .support import key
+from .support import UNHURRIED, key
 
 ROOT = key(1).key_id
 KINDS = pytest.mark.parametrize(
@@ -59,6 +59,7 @@ def test_the_checksum_is_over_all_that_stands_before_it() -> None:
         tokens.parse("camo_" + head[5:] + tokens.checksum(head))
 
 
+@UNHURRIED
 @given(ANY, st.data())
 def test_a_token_with_another_character_is_no_token(token: Token, data: st.DataObject) -> None:
     """In the prefix, the secret, the checksum, or as bits left over behind the thumbprint."""
@@ -69,6 +70,7 @@ def test_a_token_with_another_character_is_no_token(token: Token, data: st.DataO
     assert token.text[5:35] not in str(refused.value)
 
 
+@UNHURRIED
 @given(ANY, st.data())
 def test_a_token_that_lost_something_is_no_token(token: Token, data: st.DataObject) -> None:
     """Or has something twice, or two characters the other way round."""

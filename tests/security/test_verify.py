@@ -27,7 +27,7 @@ from cameleer_registry.security.store import Credentials
 from cameleer_registry.security.tokens import TokenKind
 from cameleer_registry.security.verify import Verifier
 
-from .support import DAY, SECOND, day, instant, ring
+from .support import DAY, SECOND, UNHURRIED, day, instant, ring
 
 HOUR = 3600.0
 
@@ -105,6 +105,7 @@ def test_without_a_bearer_token_nobody_is_known(world: World, value: str | None)
     assert (InvalidToken if value == "Bearer" else Unauthenticated) is type(refused.value)
 
 
+@UNHURRIED
 @given(st.text())
 @example("eyJ.eyJ.x")
 @example("eyJ" + "x" * 3000 + "..")
