@@ -69,10 +69,8 @@ class TokenRecord:
 
     def forgotten_at(self) -> int | None:
         """Return when it may be forgotten, in steady time; None while it is good for ever."""
-        ends = [moment.steady for moment in (self.made.expires,) if moment is not None]
-        if self.revoked is not None:
-            ends.append(self.revoked.at.steady)
-        return min(ends) + REMEMBERED if ends else None
+        end = self.revoked.at if self.revoked is not None else self.made.expires
+        return None if end is None else end.steady + REMEMBERED
 
 
 @define
@@ -275,7 +273,9 @@ class Table:
 
     def _forget_outdated(self, now: Instant) -> None:
         while self._outdated and self._outdated[0][0] <= now.steady:
-            self._forget(heapq.heappop(self._outdated)[2])
+            at, _, record = heapq.heappop(self._outdated)
+            if record.forgotten_at() == at:  # else it was revoked since, and is noted again
+                self._forget(record)
 
     def _forget(self, record: Record) -> None:
         match record:

@@ -204,6 +204,21 @@ def test_an_expired_token_is_forgotten_likewise(talk: Talk) -> None:
     assert rebuilt(state(talk.store)).ever
 
 
+@pytest.mark.parametrize("revoked_on", [0.5, 20])
+def test_30_days_are_counted_from_the_revocation(talk: Talk, revoked_on: float) -> None:
+    """Whether the token would have expired before or has expired before."""
+    talk.create(expires_in=DAY)
+    talk.passes(days=revoked_on)
+    talk.says("revoke_token", "t")
+    talk.passes(days=REMEMBERED_DAYS, seconds=-1)
+    talk.create("t2")
+    with pytest.raises(CredentialRevoked):
+        talk.check()
+    talk.passes(seconds=1)
+    talk.create("t3")
+    assert talk.store.token_of("digest-t") is None
+
+
 def test_what_is_unknown_is_not_found(talk: Talk) -> None:
     """By each of the methods."""
     for method, args in (("revoke_token", ["x"]), ("token", ["x"])):
@@ -309,6 +324,8 @@ def test_all_can_be_revoked_at_once(talk: Talk) -> None:
         talk.check_session()
     talk.create("t2")
     talk.check("t2")
+    talk.sign_in("s2", "t2")
+    assert "t2" == talk.check_session("s2")
     talk.says("revoke_agent", "a-1")
     assert talk.store.revocation("a-2") < talk.store.revocation("a-1")
     talk.says("revoke_all")
@@ -387,7 +404,10 @@ def test_key_sets_do_not_go_back(talk: Talk) -> None:
     assert () == talk.says("publish", 2, b"another")
     assert () == talk.says("publish", 1, b"one")
     talk.says("publish", 3, b"three")
-    assert talk.store.key_set == facts.KeySetPublished(at=talk.now, version=3, line="three")
+    newest = facts.KeySetPublished(at=talk.now, version=3, line="three")
+    assert newest == talk.store.key_set
+    talk.store.apply([facts.KeySetPublished(at=talk.now, version=2, line="told again")])
+    assert newest == talk.store.key_set
     assert talk.store.ever
 
 

@@ -262,6 +262,29 @@ def test_an_agents_token_is_verified_once(world: World) -> None:
         assert principal is world.verifier.of_header(f"Bearer {token}", now=world.now)
 
 
+def test_a_revocation_is_looked_at_once(world: World) -> None:
+    """However many requests there are until the next one."""
+    tokens = [world.enrol(f"a-{number}") for number in range(2)]
+    for token in tokens:
+        world.shows(token)
+    world.credentials.revoke_agent("a-9", now=world.now)
+    with patch.object(world.credentials, "revocation", return_value=0) as looked:
+        for _ in range(3):
+            for token in tokens:
+                world.verifier.of_header(f"Bearer {token}", now=world.now)
+    assert 2 == looked.call_count
+
+
+def test_all_that_was_verified_can_be_revoked_at_once(world: World) -> None:
+    """By the short way, too."""
+    token, other = world.enrol(), world.create()
+    world.verifier.of_header(f"Bearer {token}", now=world.now)
+    world.credentials.revoke_all(now=world.now)
+    for shown in (token, other):
+        with pytest.raises(CredentialRevoked):
+            world.verifier.of_header(f"Bearer {shown}", now=world.now)
+
+
 def test_the_short_way_refuses_what_the_long_way_does(world: World) -> None:
     """Expired and revoked tokens, of a header that is as usual as can be."""
     token, other = world.enrol(), world.enrol("a-2")
