@@ -9,7 +9,7 @@ from aiohttp import web
 
 from .. import wire
 from . import agents, commands, console, documentation, feed, health, metrics, streams
-from .body import expect_continue
+from .expectations import leave_it, leave_those_elsewhere
 from .handlers import Handler, responding
 
 API: Final = "/api/v1"
@@ -72,9 +72,8 @@ def add_to(app: web.Application) -> None:
     for method, path, handler in routes:
         name = "agents" if handler is agents.list_agents else None  # others point there
         handle = responding(handler)
-        route = app.router.add_route(
-            method, path, handle, name=name, expect_handler=expect_continue
-        )
+        route = app.router.add_route(method, path, handle, name=name, expect_handler=leave_it)
         if method == "GET" and handler not in STREAMS:
             assert isinstance(route.resource, web.Resource)
-            route.resource.add_route("HEAD", handle, expect_handler=expect_continue)
+            route.resource.add_route("HEAD", handle, expect_handler=leave_it)
+    leave_those_elsewhere(app.router)
