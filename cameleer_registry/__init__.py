@@ -18,6 +18,8 @@ from .core.model import (
     AgentConfig,
     AgentDelivery,
     AgentStatus,
+    AgentTarget,
+    AllTarget,
     Command,
     CommandEvent,
     CommandStatus,
@@ -25,6 +27,7 @@ from .core.model import (
     Delivery,
     DeliveryState,
     GroupSummary,
+    GroupTarget,
     Order,
     Outcome,
     Registration,
@@ -54,6 +57,7 @@ from .errors import (
     TooManyFeeds,
     TooManyPending,
     UnexpectedAnswer,
+    UnknownHost,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
@@ -61,7 +65,7 @@ from .node.node import Node
 from .settings import Settings
 from .version import __version__
 from .web.app import create_app
-from .web.keys import NODE
+from .web.app_keys import NODE
 
 __all__ = [
     "NODE",
@@ -71,6 +75,8 @@ __all__ = [
     "AgentDelivery",
     "AgentNotRegistered",
     "AgentStatus",
+    "AgentTarget",
+    "AllTarget",
     "AtCapacity",
     "BodyTooLarge",
     "Command",
@@ -85,6 +91,7 @@ __all__ = [
     "Fault",
     "GroupNotFound",
     "GroupSummary",
+    "GroupTarget",
     "IdempotencyKeyReused",
     "InternalError",
     "InvalidRequest",
@@ -105,6 +112,7 @@ __all__ = [
     "TooManyFeeds",
     "TooManyPending",
     "UnexpectedAnswer",
+    "UnknownHost",
     "UnsupportedEncoding",
     "UnsupportedProtocolVersion",
     "Welcome",

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from cameleer_registry import NODE, create_app
-from cameleer_registry.descriptors import raise_limit
+from cameleer_registry.system import raise_file_limit
 
 from .processes import server
 from .support import Connection, Served, connected, following, open_stream, within
@@ -20,7 +20,7 @@ async def test_a_broadcast_to_a_fleet() -> None:
 
     Who follows the feed is told so in a few events.
     """
-    raise_limit()
+    raise_file_limit()
     async with server() as process, AsyncExitStack() as streams:
         # Only its address is used: the registry of this one is empty.
         served = Served(create_app()[NODE], "127.0.0.1", int(process.url.rsplit(":", 1)[1]))

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any, cast
 
-from cameleer_registry.node.frames import END
+from cameleer_registry.node.streams.frames import END
 
 
 class Wire(asyncio.Transport):

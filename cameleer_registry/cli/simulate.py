@@ -19,9 +19,9 @@ from rich.text import Text
 
 from ..client import Operator
 from ..client.fleet import Fleet
-from ..descriptors import raise_limit
 from ..errors import RegistryError
 from ..logs import ROOT
+from ..system import raise_file_limit
 from . import output, views
 from .asking import json_option, run, url_option
 from .help import examples
@@ -96,7 +96,7 @@ def simulate_command(url: str, as_json: bool, **rates: Any) -> None:
 
     They stay registered when it ends, as agents do whose processes are killed.
     """
-    raise_limit()
+    raise_file_limit()
     troubles = Troubles()
     logging.getLogger(ROOT).addHandler(troubles)
     logging.getLogger(ROOT).propagate = False

@@ -8,7 +8,16 @@ from typing import Any, Final
 
 import orjson
 
-from ..core.model import Agent, AgentStatus, Command, Delivery, GroupSummary, Target
+from ..core.model import (
+    Agent,
+    AgentStatus,
+    AgentTarget,
+    Command,
+    Delivery,
+    GroupSummary,
+    GroupTarget,
+    Target,
+)
 from ..wire import timestamp
 from .output import Cell, Column
 from .plain import plain_json
@@ -120,12 +129,12 @@ def tally_facts(tally: Tally) -> Iterator[tuple[str, Cell]]:
 def target_named(target: Target) -> str:
     """Name whom a command is meant for."""
     match target:
-        case Target(agent_id=str(agent_id)):
+        case AgentTarget(agent_id):
             return f"agent {agent_id}"
-        case Target(group=str(group)):
+        case GroupTarget(group):
             return f"group {group}"
         case _:
-            return "all"
+            return str(target.level)
 
 
 def delivery_columns() -> list[Column]:

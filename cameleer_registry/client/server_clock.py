@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Final
 
 from ..core.instant import NANOSECONDS
-from ..steady import steady_ns
+from ..system import steady_ns
 
 OLDEST: Final = 30 * NANOSECONDS
 """Nanoseconds by which an answer may be late: twice as long as a request may take."""

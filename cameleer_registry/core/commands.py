@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from .model import CommandStatus, DeliveryState
+from .model import CommandStatus, DeliveryState, Outcome
 
 
 def all_pending(count: int) -> dict[DeliveryState, int]:
@@ -26,7 +26,12 @@ def all_pending(count: int) -> dict[DeliveryState, int]:
 _NONE: Final = dict.fromkeys(DeliveryState, 0)
 
 
-class Turn(StrEnum):
+def outcomes(*, acknowledged: int, failed: int) -> dict[Outcome, int]:
+    """Return how many acknowledgements say what, of which so many say that it failed."""
+    return {Outcome.SUCCESS: acknowledged - failed, Outcome.FAILURE: failed}
+
+
+class DeliveryTrigger(StrEnum):
     """What can happen to a delivery."""
 
     ACK = "acknowledgement"
@@ -34,13 +39,13 @@ class Turn(StrEnum):
     AGENT_REMOVED = "agent deleted"
 
 
-TRANSITIONS: Final[Mapping[tuple[DeliveryState, Turn], DeliveryState]] = {
-    (DeliveryState.PENDING, Turn.ACK): DeliveryState.ACKNOWLEDGED,
-    (DeliveryState.PENDING, Turn.DEADLINE): DeliveryState.EXPIRED,
-    (DeliveryState.PENDING, Turn.AGENT_REMOVED): DeliveryState.EXPIRED,
+TRANSITIONS: Final[Mapping[tuple[DeliveryState, DeliveryTrigger], DeliveryState]] = {
+    (DeliveryState.PENDING, DeliveryTrigger.ACK): DeliveryState.ACKNOWLEDGED,
+    (DeliveryState.PENDING, DeliveryTrigger.DEADLINE): DeliveryState.EXPIRED,
+    (DeliveryState.PENDING, DeliveryTrigger.AGENT_REMOVED): DeliveryState.EXPIRED,
     # The first result stands, and a late one is kept as evidence only.
-    (DeliveryState.ACKNOWLEDGED, Turn.ACK): DeliveryState.ACKNOWLEDGED,
-    (DeliveryState.EXPIRED, Turn.ACK): DeliveryState.EXPIRED,
+    (DeliveryState.ACKNOWLEDGED, DeliveryTrigger.ACK): DeliveryState.ACKNOWLEDGED,
+    (DeliveryState.EXPIRED, DeliveryTrigger.ACK): DeliveryState.EXPIRED,
 }
 """Every transition there is. What is not in the table cannot happen."""
 

@@ -19,8 +19,8 @@ from attrs import evolve, frozen
 from ..errors import IdempotencyKeyReused
 from .instant import NANOSECONDS, Instant
 from .model import Order
+from .push_times import PushTimes
 from .targets import Targets
-from .written import Written
 
 if TYPE_CHECKING:
     from .ledger import CommandRecord
@@ -44,7 +44,7 @@ class Idempotency:
     """Equal for equal orders to equal targets, and for no others."""
 
 
-class Keys:
+class IdempotencyKeys:
     """The keys of a registry, up to a number of them; the oldest is forgotten first."""
 
     def __init__(self, limit: int) -> None:
@@ -94,7 +94,7 @@ class Keys:
                 order=Order(type=record.order.type),
                 targets=Targets(),
                 records={},
-                written=Written(),
+                push_times=PushTimes(),
                 size=0,
             )
 

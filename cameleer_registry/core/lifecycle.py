@@ -27,7 +27,7 @@ from attrs import frozen
 from .model import AgentStatus
 
 
-class Sign(StrEnum):
+class LeaseTrigger(StrEnum):
     """What can happen to a lease."""
 
     HEARD = "heartbeat or registration"
@@ -35,12 +35,12 @@ class Sign(StrEnum):
     GRACE_RAN_OUT = "dead_after more has passed"
 
 
-TRANSITIONS: Final[Mapping[tuple[AgentStatus, Sign], AgentStatus]] = {
-    (AgentStatus.LIVE, Sign.HEARD): AgentStatus.LIVE,
-    (AgentStatus.LIVE, Sign.LEASE_RAN_OUT): AgentStatus.STALE,
-    (AgentStatus.STALE, Sign.HEARD): AgentStatus.LIVE,
-    (AgentStatus.STALE, Sign.GRACE_RAN_OUT): AgentStatus.DEAD,
-    (AgentStatus.DEAD, Sign.HEARD): AgentStatus.LIVE,
+TRANSITIONS: Final[Mapping[tuple[AgentStatus, LeaseTrigger], AgentStatus]] = {
+    (AgentStatus.LIVE, LeaseTrigger.HEARD): AgentStatus.LIVE,
+    (AgentStatus.LIVE, LeaseTrigger.LEASE_RAN_OUT): AgentStatus.STALE,
+    (AgentStatus.STALE, LeaseTrigger.HEARD): AgentStatus.LIVE,
+    (AgentStatus.STALE, LeaseTrigger.GRACE_RAN_OUT): AgentStatus.DEAD,
+    (AgentStatus.DEAD, LeaseTrigger.HEARD): AgentStatus.LIVE,
 }
 """Every transition there is. What is not in the table cannot happen."""
 

@@ -79,11 +79,11 @@ class Queries:
             for name, (connected, live, stale, dead) in counted.items()
         )
 
-    def told_agents(self) -> dict[AgentStatus, int]:
+    def count_agents(self) -> dict[AgentStatus, int]:
         """Count the agents by the status last told, at no cost that grows with their number."""
         return self._roster.told()
 
-    def told_groups(self, limit: int) -> dict[str, dict[AgentStatus, int]]:
+    def count_by_group(self, limit: int) -> dict[str, dict[AgentStatus, int]]:
         """Count them likewise for up to ``limit`` groups that have agents.
 
         Those known longest come first, so that the same are shown from one time to the next.
@@ -99,7 +99,7 @@ class Queries:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
         self._roster.check(target)
 
-    def knows_key(self, key: str) -> bool:
+    def knows_idempotency_key(self, key: str) -> bool:
         """Tell whether a command was issued under a key, so far as is remembered."""
         return key in self._ledger.keys
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ..core.instant import NANOSECONDS, Instant
-from ..steady import steady_ns
+from ..system import steady_ns
 
 TICK: Final = NANOSECONDS // 10
 """How often, at the least, somebody looks at the clock."""

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from ..core.instant import NANOSECONDS
-from .streams import BATCH
+from .streams.outgoing import BATCH
 
 if TYPE_CHECKING:
     from .node import Node

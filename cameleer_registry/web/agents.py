@@ -13,8 +13,8 @@ from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Welcome
 from ..settings import Settings
 from . import query
 from .answers import Answer, json
-from .calls import Call, OnCall, RequestCall, read_as
-from .keys import NODE
+from .app_keys import NODE
+from .calls import Call, CallHandler, RequestCall, read_as
 from .lists import json_array
 
 SLICE: Final = 100
@@ -24,12 +24,12 @@ Ask = Callable[[str, int], list[Agent]]
 """Returns up to so many agents that follow an id."""
 
 
-@OnCall
+@CallHandler
 async def register(call: Call) -> Answer:
     """``POST /agents/register``: 201 for a new agent, 200 for a known one."""
     registration = await read_as(call, Registration)
     node = call.node
-    resumed = node.enter(registration)
+    resumed = await node.register_from_wire(registration)
     welcome = Welcome(
         agent_id=registration.agent_id,
         status=AgentStatus.LIVE,
@@ -41,23 +41,23 @@ async def register(call: Call) -> Answer:
     return json(welcome, status=200 if resumed else 201)
 
 
-@OnCall
+@CallHandler
 async def heartbeat(call: Call) -> Answer:
     """``POST /agents/{id}/heartbeat``: 204; any body is ignored."""
     call.node.heartbeat(call.address["agent_id"])
     return Answer(status=204)
 
 
-@OnCall
+@CallHandler
 async def show_agent(call: Call) -> Answer:
     """``GET /agents/{id}``."""
     return json(call.node.agent(call.address["agent_id"]))
 
 
-@OnCall
+@CallHandler
 async def remove_agent(call: Call) -> Answer:
     """``DELETE /agents/{id}``: 204."""
-    call.node.remove(call.address["agent_id"])
+    await call.node.remove(call.address["agent_id"])
     return Answer(status=204)
 
 

@@ -8,8 +8,8 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.web import RequestPayloadError
 
 from ..errors import BodyTooLarge, MalformedJson, RequestTimeout, UnsupportedEncoding
+from .app_keys import NODE
 from .expectations import ask_for_body
-from .keys import NODE
 
 
 async def read(request: web.Request) -> bytes:

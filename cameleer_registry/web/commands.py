@@ -9,40 +9,40 @@ from aiohttp import web
 from ..core.model import Ack, CommandStatus, DeliveryState, Order, Target
 from . import idempotency, metrics, query
 from .answers import Answer, json
-from .calls import Call, OnCall, read_as
-from .keys import NODE
+from .app_keys import NODE
+from .calls import Call, CallHandler, read_as
 from .lists import json_array
 
 LOOK_AFTER_CLIENT: Final = 1.0
 """Seconds after which somebody who waits is looked after: aiohttp does not tell who has gone."""
 
 
-@OnCall
+@CallHandler
 async def issue_to_agent(call: Call) -> Answer:
     """``POST /agents/{id}/commands``: to that agent, whatever its status."""
     return await _issue(call, Target.agent(call.address["agent_id"]))
 
 
-@OnCall
+@CallHandler
 async def issue_to_group(call: Call) -> Answer:
     """``POST /agents/groups/{group}/commands``: to the agents of that group that are LIVE."""
     return await _issue(call, Target.of_group(call.address["group"]))
 
 
-@OnCall
+@CallHandler
 async def issue_to_all(call: Call) -> Answer:
     """``POST /agents/commands``: to all agents that are LIVE."""
     return await _issue(call, Target.all())
 
 
-@OnCall
+@CallHandler
 async def acknowledge(call: Call) -> Answer:
     """``POST /agents/{id}/commands/{commandId}/ack``: 200 with the delivery."""
     node, address = call.node, call.address
     agent_id, command_id = address["agent_id"], address["command_id"]
     node.check_delivery(agent_id, command_id)
     ack = await read_as(call, Ack, empty=Ack())
-    return json(node.acknowledge(agent_id, command_id, ack))
+    return json(await node.acknowledge(agent_id, command_id, ack))
 
 
 async def show_command(request: web.Request) -> Answer:
@@ -79,9 +79,9 @@ async def list_of_agent(request: web.Request) -> Answer | web.StreamResponse:
 
 async def _issue(call: Call, target: Target) -> Answer:
     node = call.node
-    key = idempotency.key_of(call.headers)
+    key = idempotency.idempotency_key_of(call.headers)
     # What was asked for before is answered, too, when there is no such target any more.
-    if key is None or not node.knows_key(key):
+    if key is None or not node.knows_idempotency_key(key):
         node.check_target(target)
     order = await read_as(call, Order)
     return json(await node.issue(order, target, idempotency_key=key), status=202)

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from ..errors import NotFound
 from ..settings import Settings
 from . import pages
-from .keys import DOCUMENTS, NODE
+from .app_keys import DOCUMENTS, NODE
 
 FOLDER: Final = Path(__file__).parent / "docs"
 

@@ -13,6 +13,8 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.web_urldispatcher import MatchInfoError, UrlMappingMatchInfo
 
+from .aiohttp_internals import not_begun
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -24,7 +26,7 @@ async def ask_for_body(request: web.Request) -> None:
         and request.content.total_bytes == 0  # or the client does not wait
     ):
         await request.writer.write(CONTINUE)
-        request.writer.output_size = 0  # the response itself has not begun
+        not_begun(request.writer)
 
 
 async def leave_it(request: web.Request) -> None:

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from ..core.feed import FeedType
 from ..errors import TooManyFeeds
-from ..node.followers import Interest
+from ..node.feed.followers import Interest
 from . import query
-from .keys import NODE
+from .app_keys import NODE
 from .streams import begin
 
 LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -33,7 +33,7 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
             last_event_id=_last_event_id(request),
             interest=interest,
         )
-        response.hand_over(request)
+        response.release_connection(request)
     return response
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from attrs import frozen
 
 from .answers import Answer, json
-from .keys import NODE
+from .app_keys import NODE
 
 
 @frozen

@@ -22,7 +22,7 @@ _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\["\\])*"')
 _BARE: Final = re.compile(r'[^",;\\\s]+')
 
 
-def key_of(headers: CIMultiDictProxy[str]) -> IdempotencyKey | None:
+def idempotency_key_of(headers: CIMultiDictProxy[str]) -> IdempotencyKey | None:
     """Return a request's key, or None where it has none; raises InvalidRequest.
 
     In quotes, as the draft has it: a String of RFC 9651, section 3.3.3. Or without them, as most

@@ -16,10 +16,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from ..node.meters import Histogram
-from ..node.metrics import NodeCollector, counter, histogram
 from ..node.node import Node
-from .keys import NODE
+from ..node.telling.meters import Histogram
+from ..node.telling.metrics import NodeCollector, counter, histogram
+from .app_keys import NODE
 
 REQUEST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 """From a heartbeat on an idle server up to what a client might take for no answer at all."""
@@ -37,7 +37,7 @@ _ARRIVED = web.RequestKey("cameleer_registry.arrived", float)
 
 
 @define(eq=False)
-class Answers:
+class AnswerMeter:
     """What was answered to one method on one address."""
 
     by_status: dict[int, int] = field(factory=dict)
@@ -59,10 +59,10 @@ class HttpMeter(Collector):
 
     def __init__(self, routes: Mapping[web.AbstractResource, str]) -> None:
         self._routes = routes
-        self._answers: dict[tuple[str, str], Answers] = {}
+        self._answers: dict[tuple[str, str], AnswerMeter] = {}
         # The same by what is at hand when an answer is about to be written, for all that HTTP and
         # this application know.
-        self._known: dict[tuple[str, web.AbstractResource | None], Answers] = {}
+        self._known: dict[tuple[str, web.AbstractResource | None], AnswerMeter] = {}
 
     def count(self, request: web.Request, status: int) -> None:
         """Count an answer whose head is about to be written."""
@@ -73,12 +73,12 @@ class HttpMeter(Collector):
             seconds = asyncio.get_running_loop().time() - arrived
         self.answers_to(request.method, request.match_info.route.resource).count(status, seconds)
 
-    def answers_to(self, method: str, resource: web.AbstractResource | None) -> Answers:
+    def answers_to(self, method: str, resource: web.AbstractResource | None) -> AnswerMeter:
         """Return what was answered to a method on an address."""
         answers = self._known.get((method, resource))
         return answers or self._answers_to(method, resource)
 
-    def _answers_to(self, method: str, resource: web.AbstractResource | None) -> Answers:
+    def _answers_to(self, method: str, resource: web.AbstractResource | None) -> AnswerMeter:
         known = method in hdrs.METH_ALL and (resource is None or resource in self._routes)
         labels = (
             method if method in hdrs.METH_ALL else OTHER,
@@ -86,7 +86,7 @@ class HttpMeter(Collector):
         )
         answers = self._answers.get(labels)
         if answers is None:
-            answers = self._answers[labels] = Answers()
+            answers = self._answers[labels] = AnswerMeter()
         if known:
             self._known[method, resource] = answers
         return answers

@@ -13,7 +13,8 @@ from aiohttp_sse import EventSourceResponse
 
 from ..core.model import Target
 from ..errors import AgentNotRegistered
-from .keys import NODE
+from .aiohttp_internals import head_writer, release
+from .app_keys import NODE
 
 KERNEL_STALLS: Final = 2
 """Stall timeouts after which the kernel gives up on a peer that takes nothing. It is there for
@@ -39,32 +40,30 @@ class EventStreamResponse(EventSourceResponse):
         self.headers[hdrs.CONNECTION] = "close"
         self.force_close()
         # True when the connection is a stream's, and no longer aiohttp's.
-        self._handed_over = False
+        self._released = False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write the headers; raises ConnectionResetError where the client is gone already."""
         if self.prepared:
-            return self._payload_writer
+            return head_writer(self)
         if request.transport is None:
             raise ConnectionResetError("the client is gone")
         writer = await super().prepare(request)
         self.stop_streaming()
         return writer
 
-    def hand_over(self, request: web.Request) -> None:
+    def release_connection(self, request: web.Request) -> None:
         """Have aiohttp forget the connection, now that a stream has taken it over.
 
         It would keep a request, a response, a parser and two tasks for as long as the stream is
-        open, which are 8 KiB. To aiohttp this looks like a client that is gone.
+        open, which are 8 KiB.
         """
-        self._handed_over = True
-        protocol = request.protocol
-        protocol.transport = None  # or it would be closed
-        protocol.connection_lost(None)
+        self._released = True
+        release(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the response, unless it is not aiohttp's to end any more."""
-        if not self._handed_over:
+        if not self._released:
             await super().write_eof(data)
 
     def enable_compression(self, *_: object, **__: object) -> None:
@@ -79,6 +78,7 @@ async def begin(request: web.Request) -> tuple[EventStreamResponse, asyncio.Tran
 
     Raises ConnectionResetError where the client is gone.
     """
+    await request.app[NODE].settled()  # that there is such a stream must not be taken back
     stall_timeout = request.app[NODE].settings.stream_stall_timeout
     response = EventStreamResponse(send_timeout=KERNEL_STALLS * stall_timeout)
     await response.prepare(request)
@@ -94,5 +94,5 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
     response, transport, chunked = await begin(request)
     with contextlib.suppress(AgentNotRegistered):  # deleted while the headers were written
         node.open_stream(agent_id, transport, chunked=chunked)
-        response.hand_over(request)
+        response.release_connection(request)
     return response

@@ -495,4 +495,6 @@ def answered(acknowledged: int) -> Command:
             DeliveryState.EXPIRED: 0,
             DeliveryState.PENDING: 100 - acknowledged,
         },
+        outcomes={Outcome.SUCCESS: acknowledged, Outcome.FAILURE: 0},
+        issued_by=None,
     )

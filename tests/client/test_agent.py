@@ -24,7 +24,7 @@ from cameleer_registry import (
     UnsupportedProtocolVersion,
 )
 from cameleer_registry.client import Agent, CommandEvent, connection
-from cameleer_registry.node import frames
+from cameleer_registry.node.streams import frames
 
 from ..support import Served, eventually, serving, virtual_clock, within
 from .support import VirtualServerClock, connected, echoing, proxy, running_agent, virtual_time
@@ -472,7 +472,7 @@ async def test_a_registry_that_is_full() -> None:
         async with running_agent(agent):
             await asyncio.sleep(120)
             assert not agent.registered
-            served.node.remove("other")
+            await served.node.remove("other")
             await connected(served, seconds=60)
 
 

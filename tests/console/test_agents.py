@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Route, expect
 
 from cameleer_registry import Registration, Settings
 from cameleer_registry.core.rules import AgentId, GroupName, Label, Note
-from cameleer_registry.node import feed
+from cameleer_registry.node.feed import feed
 
 from ..support import Served, serving, streaming
 from .browser import NARROW, WIDE, Console, looking
@@ -103,7 +103,7 @@ async def crowd(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr(feed, "HISTORY", 100)
     async with serving(Settings(public_url="https://elsewhere.example")) as served:
         for number in range(MANY):
-            served.node.register(
+            await served.node.register(
                 Registration(
                     agent_id=AgentId(f"agent-{number:05}"),
                     group=GroupName(f"group-{number % 40:02}"),

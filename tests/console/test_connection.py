@@ -10,7 +10,7 @@ from aiohttp import web
 from playwright.async_api import Browser, Route, expect
 
 from cameleer_registry import NODE, Settings, create_app
-from cameleer_registry.node import feed
+from cameleer_registry.node.feed import feed
 
 from ..processes import server
 from ..support import Served, eventually, running, serving, within

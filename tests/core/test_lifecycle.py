@@ -10,7 +10,7 @@ from cameleer_registry.core.events import (
     Event,
     HeartbeatReceived,
 )
-from cameleer_registry.core.lifecycle import TRANSITIONS, Lease, Sign
+from cameleer_registry.core.lifecycle import TRANSITIONS, Lease, LeaseTrigger
 from cameleer_registry.core.model import AgentStatus, DeliveryState, Target
 from cameleer_registry.core.views import time_of_day
 
@@ -56,7 +56,7 @@ def test_sweep_tells_of_the_boundaries_that_were_crossed(
     """A sweep tells each transition once, and at its own moment however late it comes."""
     talk.register("a")
     transitions: list[Event] = [
-        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g"),
+        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g", heard=talk.moment(0)),
         AgentWentDead(at=talk.moment(DEAD), agent_id="a", group="g"),
     ]
     talk.at(seconds)
@@ -68,7 +68,9 @@ def test_sweep_after_each_boundary(talk: Talk) -> None:
     """An agent that is swept in time is told STALE, then DEAD, then nothing more."""
     talk.register("a")
     talk.at(STALE + 1)
-    assert [AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g")] == talk.sweep_leases()
+    assert [
+        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g", heard=talk.moment(0))
+    ] == talk.sweep_leases()
     talk.at(DEAD + 1)
     assert [AgentWentDead(at=talk.moment(DEAD), agent_id="a", group="g")] == talk.sweep_leases()
     talk.at(10 * DEAD)
@@ -92,7 +94,7 @@ def test_next_lease_end_follows_the_next_boundary(talk: Talk) -> None:
 @pytest.mark.parametrize(("status", "sign"), list(TRANSITIONS))
 @pytest.mark.parametrize("swept", [False, True])
 def test_transitions_are_what_the_registry_does(
-    talk: Talk, status: AgentStatus, sign: Sign, swept: bool
+    talk: Talk, status: AgentStatus, sign: LeaseTrigger, swept: bool
 ) -> None:
     """Each transition in the table happens; that no other does is checked after every test."""
     talk.register("a")
@@ -100,11 +102,11 @@ def test_transitions_are_what_the_registry_does(
     if swept:
         talk.sweep_leases()
     match sign:
-        case Sign.HEARD:
+        case LeaseTrigger.HEARD:
             talk.heartbeat("a")
-        case Sign.LEASE_RAN_OUT:
+        case LeaseTrigger.LEASE_RAN_OUT:
             talk.at(STALE)
-        case Sign.GRACE_RAN_OUT:
+        case LeaseTrigger.GRACE_RAN_OUT:
             talk.at(DEAD)
     assert TRANSITIONS[status, sign] == talk.status("a")
 
@@ -112,11 +114,11 @@ def test_transitions_are_what_the_registry_does(
 def test_the_table_agrees_with_the_judge() -> None:
     """The boundaries of a lease lead through the table and end where nothing follows."""
     lease = Lease(stale_after=90, dead_after=300)
-    stale = TRANSITIONS[lease.status_at(0, 89), Sign.LEASE_RAN_OUT]
+    stale = TRANSITIONS[lease.status_at(0, 89), LeaseTrigger.LEASE_RAN_OUT]
     assert stale == lease.status_at(0, 90)
-    assert TRANSITIONS[stale, Sign.GRACE_RAN_OUT] == lease.status_at(0, 390)
-    assert {sign for status, sign in TRANSITIONS if status is AgentStatus.DEAD} == {Sign.HEARD}
-    assert {status for status, sign in TRANSITIONS if sign is Sign.HEARD} == set(AgentStatus)
+    assert TRANSITIONS[stale, LeaseTrigger.GRACE_RAN_OUT] == lease.status_at(0, 390)
+    assert {by for status, by in TRANSITIONS if status is AgentStatus.DEAD} == {LeaseTrigger.HEARD}
+    assert {status for status, by in TRANSITIONS if by is LeaseTrigger.HEARD} == set(AgentStatus)
 
 
 @pytest.mark.parametrize("how", ["heartbeat", "register"])
@@ -128,7 +130,7 @@ def test_revival(talk: Talk, how: str, swept: bool, status: AgentStatus) -> None
     talk.at(SILENCE[status])
     crossed = talk.sweep_leases() if swept else []
     past: list[Event] = [
-        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g"),
+        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g", heard=talk.moment(0)),
         AgentWentDead(at=talk.moment(DEAD), agent_id="a", group="g"),
     ]
     sign: Event = HeartbeatReceived(at=talk.now, agent_id="a")
@@ -221,10 +223,11 @@ def test_steps_of_the_wall_clock_change_nobodys_status(talk: Talk, step: float) 
 def test_pauses_extend_leases(talk: Talk, pause: float) -> None:
     """The time in which the server was away counts against no lease."""
     talk.register("a")
+    begun = talk.now
     talk.at(50).pause(pause)
     assert AgentStatus.LIVE == talk.at(STALE + pause - NS).status("a")
     assert [
-        AgentWentStale(at=talk.at(STALE + pause).now, agent_id="a", group="g")
+        AgentWentStale(at=talk.at(STALE + pause).now, agent_id="a", group="g", heard=begun)
     ] == talk.sweep_leases()
     assert AgentStatus.STALE == talk.at(DEAD + pause - NS).status("a")
     assert AgentStatus.DEAD == talk.at(DEAD + pause).status("a")

@@ -11,7 +11,7 @@ from cameleer_registry.core import commands, lifecycle
 
 from .pages import ARCHITECTURE, ROOT, blocks
 
-UNSHOWN = ("__init__.py", "__main__.py", "/version.py", "/keys.py")
+UNSHOWN = ("__init__.py", "__main__.py", "/version.py")
 """Of which a tree need say nothing."""
 
 

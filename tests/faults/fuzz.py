@@ -46,7 +46,7 @@ with atheris.instrument_imports(include=["cameleer_registry", "ld_eventsource"])
         SettingsError,
         UnexpectedAnswer,
     )
-    from cameleer_registry.node import ring
+    from cameleer_registry.node.feed import ring
     from cameleer_registry.web import query
 
 from yarl import URL

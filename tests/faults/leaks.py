@@ -25,8 +25,8 @@ from aiohttp.web_protocol import RequestHandler
 from attrs import frozen
 
 import cameleer_registry
-from cameleer_registry.node import meters
-from cameleer_registry.node.streams import EventStream, Streams
+from cameleer_registry.node.streams.outgoing import OutgoingStream, Streams
+from cameleer_registry.node.telling import meters
 
 from ..support import Served, eventually
 
@@ -67,7 +67,7 @@ class Holdings:
             "agents'": node.streams,
             "followers'": node.feed.streams,
         }
-        registry = Counter({"waiters": sum(map(len, node._waiters.values()))})
+        registry = Counter({"waiters": len(node._waiters)})
         for kind, streams in kinds.items():
             registry[f"{kind} streams"] = len(streams)
             registry[f"{kind} connections"] = len(streams._connections)
@@ -76,7 +76,7 @@ class Holdings:
             registry[f"{kind} streams, ending"] = len(streams._ending)
         connected = [agent.agent_id for agent in node.agents() if agent.connected]
         registry["connected agents"] = len(connected)
-        kinds_of_objects = (RequestHandler, EventStream, aiohttp.web.BaseRequest)
+        kinds_of_objects = (RequestHandler, OutgoingStream, aiohttp.web.BaseRequest)
         return cls(
             _descriptors(),
             Counter(_described(task) for task in asyncio.all_tasks()),

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from cameleer_registry.node import frames, streams
-from cameleer_registry.node.frames import Frame
+from cameleer_registry.node.streams import frames
+from cameleer_registry.node.streams import outgoing as streams
+from cameleer_registry.node.streams.frames import Frame
 
 from ..support import Served, connected, eventually, open_stream, streaming
 from . import leaks

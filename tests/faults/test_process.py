@@ -21,11 +21,11 @@ from cameleer_registry import Settings
 from cameleer_registry.client import fleet as fleet_module
 from cameleer_registry.client.fleet import Fleet
 from cameleer_registry.core.feed import FeedType
-from cameleer_registry.descriptors import raise_limit
 from cameleer_registry.node import monitors
-from cameleer_registry.node.fanout import FanOuts
-from cameleer_registry.node.feed import Feed
-from cameleer_registry.node.narrator import Narrator
+from cameleer_registry.node.feed.feed import Feed
+from cameleer_registry.node.streams.fanout import FanOuts
+from cameleer_registry.node.telling.narrator import Narrator
+from cameleer_registry.system import raise_file_limit
 
 from ..exposition import scrape
 from ..processes import Server, free_port, server
@@ -157,7 +157,7 @@ async def test_the_end_under_load(record_property: Any) -> None:
 
     Commands to all agents, heartbeats and waiting operators are under way.
     """
-    raise_limit()
+    raise_file_limit()
     loop = asyncio.get_running_loop()
     args = ("--port", "0", "--log-level", "error")
     async with (

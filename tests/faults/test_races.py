@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 
 from cameleer_registry.core.model import DeliveryState
-from cameleer_registry.node import fanout
 from cameleer_registry.node import node as node_module
+from cameleer_registry.node.streams import fanout
 
 from .scale import SCALE
 from .schedules import Explored, explore

@@ -17,8 +17,8 @@ from cameleer_registry.core.idempotency import Idempotency
 from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.model import CommandType, Order, Target
 from cameleer_registry.core.registry import Limits, Registry
-from cameleer_registry.node.frames import Frame
-from cameleer_registry.node.streams import BATCH
+from cameleer_registry.node.streams.frames import Frame
+from cameleer_registry.node.streams.outgoing import BATCH
 
 from ..support import EndOfStream, Served, connected, hear, serving, streaming
 

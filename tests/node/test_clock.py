@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cameleer_registry.node.clock import Clock
-from cameleer_registry.steady import steady_ns
+from cameleer_registry.system import steady_ns
 
 SECOND = 1_000_000_000
 

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from cameleer_registry import NODE, create_app
-from cameleer_registry.web.handlers import Handler
+from cameleer_registry.web.responding import Handler
 
 from ..support import Answer, Served, connected, running
 from .exchanges import ask, told

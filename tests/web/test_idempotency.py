@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cameleer_registry import CommandType, Settings
-from cameleer_registry.node.frames import Frame
-from cameleer_registry.node.streams import BATCH
+from cameleer_registry.node.streams.frames import Frame
+from cameleer_registry.node.streams.outgoing import BATCH
 
 from ..support import Answer, Served, connected, eventually, serving, streaming
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from cameleer_registry import NODE, CommandType, Order, Settings, Target, create_app
-from cameleer_registry.node.streams import EventStream
+from cameleer_registry.node.streams.outgoing import OutgoingStream
 
 from ..support import (
     Connection,
@@ -108,7 +108,7 @@ async def test_http_1_0_gets_a_plain_stream_that_ends_with_its_connection() -> N
                 await served.node.issue(ORDER, Target.agent("a"))
                 while not (await within(connection.reader.readline())).startswith(b"data: "):
                     pass
-                served.node.remove("a")
+                await served.node.remove("a")
                 await connection.closed()
             await served.register("a")
 
@@ -361,7 +361,7 @@ async def test_the_kernel_gives_a_reader_up_later_than_the_server(path: str) -> 
         await served.register("a")
         async with connected(served) as connection:
             await begin_stream(served, connection, path, version="1.1", headers="")
-            stream = next(chain[EventStream](served.node.streams, served.node.feed.streams))
+            stream = next(chain[OutgoingStream](served.node.streams, served.node.feed.streams))
             sock = stream.transport.get_extra_info("socket")
             assert 14_000 == sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
 
@@ -430,7 +430,7 @@ async def test_a_stalled_reader_does_not_outlive_its_stream() -> None:
         await served.register("slow")
         sock = await unread(served, "slow")
         await pile_up(served, "slow", 10)
-        served.node.remove("slow")
+        await served.node.remove("slow")
         assert 1 == len(served.node.streams._connections)
         await eventually(lambda: not served.node.streams._connections)
         sock.close()

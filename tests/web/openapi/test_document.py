@@ -14,9 +14,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from cameleer_registry import NODE, Settings, create_app, wire
 from cameleer_registry.errors import RegistryError
 from cameleer_registry.web import answers
-from cameleer_registry.web.handlers import handler_of
 from cameleer_registry.web.openapi import examples
 from cameleer_registry.web.openapi.operations import OPERATIONS
+from cameleer_registry.web.responding import handler_of
 from cameleer_registry.web.routes import PAGES, ROUTES
 
 from ...support import Served, running
@@ -60,7 +60,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
     braces = re.compile(r"{(\w+)(?::[^{}]*)?}")
     routed = [
         f"{method} " + braces.sub(lambda found: f"{{{wire.camel_case(found[1])}}}", path)
-        for method, path, _ in ROUTES
+        for method, path, *_ in ROUTES
     ]
     assert sorted(routed) == sorted(OPERATIONS)
     described = [route_of(found) for found in CONTRACT.operations() if found.method != "HEAD"]
@@ -70,7 +70,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
 def test_what_can_be_asked_with_head_is_described_too() -> None:
     """As the router has it: all that GET takes, but for the streams."""
     routes = create_app().router.routes()
-    pages = {handler for _, _, handler in PAGES}
+    pages = {handler for _, _, handler, _ in PAGES}
     heads = [
         route
         for route in routes

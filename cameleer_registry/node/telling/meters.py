@@ -1,7 +1,7 @@
 """What happened, counted: plain numbers, which become metrics when somebody asks for them.
 
 Counting stands in the way of every heartbeat, so it costs an addition and no lock; whoever asks
-pays for the rest (:mod:`~cameleer_registry.node.metrics`).
+pays for the rest (:mod:`~cameleer_registry.node.telling.metrics`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any, Final
 
-from ..core import events
-from ..core.events import CloseReason, Event, ExpiryReason
-from ..core.instant import NANOSECONDS
-from ..core.model import CommandStatus, CommandType, Outcome
+from ...core import events
+from ...core.events import CloseReason, Event, ExpiryReason
+from ...core.instant import NANOSECONDS
+from ...core.model import CommandStatus, CommandType, Outcome
 
 ACK_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
 """Milliseconds, for agents that answer at once, up to the 60 s after which a command expires by

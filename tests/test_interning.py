@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cameleer_registry import sharing, wire
+from cameleer_registry import interning as sharing
+from cameleer_registry import wire
 from cameleer_registry.core.model import Registration
 
 SCALARS = (

@@ -11,19 +11,19 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ..core.events import CloseReason, Event
-from ..core.feed import FeedType, ResetEvent
-from ..core.instant import Instant
-from ..core.views import time_of_day
-from ..errors import TooManyFeeds
-from ..logs import get_logger
-from ..settings import Settings
+from ...core.events import CloseReason, Event
+from ...core.feed import FeedType, ResetEvent
+from ...core.instant import Instant
+from ...core.views import time_of_day
+from ...errors import TooManyFeeds
+from ...logs import get_logger
+from ...settings import Settings
+from ..streams.outgoing import Streams
 from . import news, ring
 from .followers import Follower, Interest
 from .news import News
 from .ring import Ring
 from .shares import Shares
-from .streams import Streams
 
 log = get_logger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .instant import Instant
 
 
-class Written:
+class PushTimes:
     """To whom one command was written, and when.
 
     Thousands are written to in a hurry, batch by batch. By agent that is sorted when somebody asks,

@@ -7,14 +7,14 @@ import os
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ..core.events import CloseReason
+from ...core.events import CloseReason
 from .frames import KEEPALIVE, Frame
-from .streams import BATCH, NOWHERE, EventStream, Streams
+from .outgoing import BATCH, NOWHERE, OutgoingStream, Streams
 
 ALL: Final = slice(None)
 
 
-class AgentStream(EventStream):
+class AgentStream(OutgoingStream):
     """The event stream of one agent on one connection."""
 
     __slots__ = ("agent_id",)
@@ -86,7 +86,7 @@ class AgentStreams(Streams[AgentStream]):
                     taken = os.write(stream.direct, content)
                 except OSError:
                     taken = 0
-                if taken == len(content) or (taken and stream.hand_over(content[taken:])):
+                if taken == len(content) or (taken and stream.write_rest(content[taken:])):
                     continue
             if stream is None or not stream.push(frame):
                 missed.add(agent_id)

@@ -24,7 +24,7 @@ from itertools import islice, takewhile
 from termios import TIOCOUTQ
 from typing import Any, Final, Generic, TypeVar
 
-from ..core.events import CloseReason
+from ...core.events import CloseReason
 from .frames import END, Frame, opening
 
 BATCH: Final = 80
@@ -65,17 +65,17 @@ def _descriptor(transport: asyncio.Transport) -> int:
     return NOWHERE
 
 
-class EventStream(asyncio.Protocol):
+class OutgoingStream(asyncio.Protocol):
     """An event stream on one connection. What is written to it is for the kinds of it to say."""
 
     __slots__ = (
         "_streams",
         "behind",
+        "bytes_written",
         "chunked",
         "direct",
         "stream_id",
         "transport",
-        "written",
     )
 
     def __init__(
@@ -87,7 +87,7 @@ class EventStream(asyncio.Protocol):
         self.chunked = chunked
         # Whether anything waits in the transport; and since then, how many bytes were written.
         self.behind = False
-        self.written = 0
+        self.bytes_written = 0
         # Where to write past the transport. NOWHERE where that may not be, while something waits in
         # the transport, and from the end on: the system gives the number to others then.
         self.direct = NOWHERE
@@ -124,18 +124,20 @@ class EventStream(asyncio.Protocol):
     @property
     def taken(self) -> int:
         """Bytes that the peer has confirmed since it was behind, more or less a constant."""
-        return self.written - self.transport.get_write_buffer_size() - _in_kernel(self.transport)
+        return (
+            self.bytes_written - self.transport.get_write_buffer_size() - _in_kernel(self.transport)
+        )
 
     def _write(self, frame: Frame) -> None:
         content = frame.chunked if self.chunked else frame.plain
         if self.behind:
-            self.written += len(content)
+            self.bytes_written += len(content)
         elif self.direct != NOWHERE:
             content = content[self._take(content) :]
         if content:
-            self.hand_over(content)
+            self.write_rest(content)
 
-    def hand_over(self, content: bytes) -> bool:
+    def write_rest(self, content: bytes) -> bool:
         """Have the transport write what the kernel did not take; tell whether it is still open.
 
         Where it is not, a part of a frame may have gone out, and nothing may follow that.
@@ -184,7 +186,7 @@ class EventStream(asyncio.Protocol):
         self._streams.gone(self)
 
 
-S = TypeVar("S", bound=EventStream)
+S = TypeVar("S", bound=OutgoingStream)
 
 
 class Streams(Generic[S]):

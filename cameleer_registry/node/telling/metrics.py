@@ -20,11 +20,11 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from ..core.events import CloseReason
-from ..core.instant import NANOSECONDS
-from ..version import __version__
+from ...core.events import CloseReason
+from ...core.instant import NANOSECONDS
+from ...version import __version__
+from ..node import Node
 from .meters import Histogram
-from .node import Node
 
 OTHER_GROUPS: Final = "_other"
 """Stands for the groups that are not named. None is called that: they begin otherwise."""
@@ -86,8 +86,8 @@ class NodeCollector(Collector):
 
     def _of_agents(self) -> Iterator[Metric]:
         registry, meters = self._node.registry, self._node.meters
-        agents = registry.told_agents()
-        groups = registry.told_groups(self._node.settings.metrics_groups)
+        agents = registry.count_agents()
+        groups = registry.count_by_group(self._node.settings.metrics_groups)
         groups[OTHER_GROUPS] = {
             status: count - sum(of_group[status] for of_group in groups.values())
             for status, count in agents.items()

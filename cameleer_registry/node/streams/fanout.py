@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from ..core.targets import Targets
+from ...core.targets import Targets
 from .frames import Frame
-from .streams import BATCH
+from .outgoing import BATCH
 
 Push = Callable[[str, Targets, slice, Frame], None]
 """Writes a command's frame to the streams of a part of its targets: (command id, targets, part,
@@ -31,14 +31,14 @@ class FanOut:
     frame: Frame
     targets: Targets
     # To how many of them it has been written.
-    written: int = 0
+    offset: int = 0
     # Done when all is written.
     done: asyncio.Future[None] = field(factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def complete(self) -> bool:
         """Whether it has been written to all."""
-        return self.written == len(self.targets)
+        return self.offset == len(self.targets)
 
 
 class FanOuts:
@@ -117,7 +117,7 @@ class FanOuts:
             self._write_batch(fan_out)
 
     def _write_batch(self, fan_out: FanOut) -> None:
-        batch = slice(fan_out.written, min(fan_out.written + BATCH, len(fan_out.targets)))
-        fan_out.written = batch.stop
+        batch = slice(fan_out.offset, min(fan_out.offset + BATCH, len(fan_out.targets)))
+        fan_out.offset = batch.stop
         if batch.start < batch.stop:
             self._push(fan_out.command_id, fan_out.targets, batch, fan_out.frame)

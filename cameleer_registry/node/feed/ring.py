@@ -21,9 +21,9 @@ from typing import Final
 
 from attrs import define, field
 
-from .. import wire
-from ..core.feed import FeedEvent, FeedType, ResetReason
-from . import frames
+from ... import wire
+from ...core.feed import FeedEvent, FeedType, ResetReason
+from ..streams import frames
 from .news import News
 
 ENCODED_AT_ONCE: Final = frozenset({FeedType.DELIVERY_ACKNOWLEDGED, FeedType.DELIVERY_EXPIRED})

@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ..core import events
-from ..core.events import Event
-from ..core.instant import NANOSECONDS
-from ..core.model import Outcome
-from ..logs import get_logger
+import attrs
+
+from ...core import events
+from ...core.events import Event
+from ...core.instant import NANOSECONDS
+from ...core.model import Outcome
+from ...logs import get_logger
 
 log = get_logger(__name__)
 
@@ -38,9 +40,9 @@ class Narrator:
             events.DeliveryAcknowledged: self._acknowledged,
         }
         # Of each kind of fact: the second in which one happened last, and how many in it so far.
-        self._told: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
         # How many of each kind have not been told yet.
-        self._untold: Counter[str] = Counter()
+        self._suppressed: Counter[str] = Counter()
         # Set while there are some.
         self._waiting = asyncio.Event()
 
@@ -49,9 +51,9 @@ class Narrator:
         while True:
             await self._waiting.wait()
             await asyncio.sleep(1)
-            untold, self._untold = self._untold, Counter()
+            suppressed, self._suppressed = self._suppressed, Counter()
             self._waiting.clear()
-            for kind, count in untold.items():
+            for kind, count in suppressed.items():
                 log.log(_LEVELS[kind], f"{kind}: more than are told one by one", more=count)
 
     def _by_one(self, fact: Event) -> None:
@@ -80,12 +82,12 @@ class Narrator:
     def _has_room(self, kind: str, fact: Event) -> bool:
         """Tell whether one more fact of a kind may have a line of its own; else count it."""
         second = fact.at.steady // NANOSECONDS
-        last, count = self._told.get(kind, (second, 0))
+        last, count = self._seen.get(kind, (second, 0))
         count = count + 1 if last == second else 1
-        self._told[kind] = second, count
+        self._seen[kind] = second, count
         if count <= MOST_LINES:
             return True
-        self._untold[kind] += 1
+        self._suppressed[kind] += 1
         self._waiting.set()
         return False
 
@@ -164,16 +166,16 @@ def _conflict(fact: events.StreamConflict) -> None:
 
 
 def _issued(fact: events.CommandIssued) -> None:
-    target: dict[str, Any] = {"agent_id": fact.target.agent_id, "group": fact.target.group}
     log.info(
         "command issued",
         command_id=fact.command_id,
         command_type=str(fact.order.type),
         target_level=str(fact.target.level),
-        **{name: value for name, value in target.items() if value is not None},
+        **attrs.asdict(fact.target),  # the agent or the group that it names
         targets=len(fact.agent_ids),
         connected=fact.connected_count,
         skipped=len(fact.skipped),
+        **({} if fact.by is None else {"issued_by": fact.by}),
     )
 
 

@@ -14,11 +14,11 @@ from typing import Final
 
 from attrs import frozen
 
-from ..core.events import CloseReason
-from ..core.feed import FeedType
-from .frames import KEEPALIVE, Frame
+from ...core.events import CloseReason
+from ...core.feed import FeedType
+from ..streams.frames import KEEPALIVE, Frame
+from ..streams.outgoing import OutgoingStream, Streams
 from .ring import Entry, Ring, position
-from .streams import EventStream, Streams
 
 PIECE: Final = 65_536
 """Bytes written to one follower before others get their turn."""
@@ -51,7 +51,7 @@ class Interest:
 EVERYTHING: Final = Interest()
 
 
-class Follower(EventStream):
+class Follower(OutgoingStream):
     """One connection that follows the feed."""
 
     __slots__ = (

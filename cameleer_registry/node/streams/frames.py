@@ -11,8 +11,8 @@ from typing import Final
 
 from attrs import frozen
 
-from .. import wire
-from ..core.model import CommandEvent
+from ... import wire
+from ...core.model import CommandEvent
 
 RETRY_MS: Final = (2000, 5000)
 """Bounds of the delay that a client is told to reconnect after. Drawn for each stream, so that

@@ -1,0 +1,25 @@
+"""What is asked of the operating system: a clock that only moves forward, and open files."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import time
+
+
+def steady_ns() -> int:
+    """Return nanoseconds that only move forward, also while the host is suspended.
+
+    Linux's CLOCK_MONOTONIC stands still in a suspended host and CLOCK_BOOTTIME does not.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.monotonic_ns()
+
+
+def raise_file_limit() -> int:
+    """Raise the limit of open files as far as it goes; 1,024 is a usual default. Return it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # some systems have a lower one than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
