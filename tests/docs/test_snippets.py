@@ -21,6 +21,7 @@ SNIPPETS: Final = {"sh", "python", "console"}
 TEXTS: Final = {
     "http": "test_http_api.py",
     "ini": "test_operations.py",
+    "java": "../security/test_other_languages.py",
     "mermaid": "test_architecture.py, where it draws a table",
     "nginx": "../peers/test_nginx.py",
     "text": "reader.py and test_architecture.py",
@@ -36,7 +37,7 @@ NOT_RUN: Final = {"sh ci": 1, "console elsewhere": 2}
 ``elsewhere``: what ``agents --watch`` and ``simulate`` print; tests/cli/ runs them.
 """
 
-WORD: Final = re.compile(r"ci|elsewhere|stays|exit=[0-9]+|[\w-]+\.(?:py|toml)")
+WORD: Final = re.compile(r"ci|elsewhere|stays|exit=[0-9]+|[\w-]+\.(?:java|py|sh|toml)")
 
 WITH_SNIPPETS: Final = [page for page in GUIDES if any(blocks(page, *SNIPPETS))]
 
