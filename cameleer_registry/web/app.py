@@ -10,7 +10,7 @@ from ..node.clock import Clock
 from ..node.node import Node
 from ..settings import Settings
 from . import answers, guard, metrics, routes
-from .app_keys import DOCUMENTS, NODE
+from .app_keys import DOCUMENTS, NODE, STARTED
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> web.Application:
@@ -26,6 +26,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     app = web.Application()
     app[NODE] = Node(settings or Settings(), clock=clock)
     app[DOCUMENTS] = {}
+    app[STARTED] = app[NODE].clock.now()
     app.middlewares.append(guard.guard)
     routes.add_to(app)
     metrics.add_to(app, {r: routes.template(r.canonical) for r in app.router.resources()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from ..core.instant import Instant
 from ..node.node import Node
 
 NODE = web.AppKey("cameleer_registry.node", Node)
@@ -12,3 +13,6 @@ issues commands and reads through it, without HTTP."""
 
 DOCUMENTS = web.AppKey("cameleer_registry.documents", dict[str, bytes])
 """The OpenAPI document by the prefix under which it was asked for, once it was."""
+
+STARTED = web.AppKey("cameleer_registry.started", Instant)
+"""When the application was made."""

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from .. import wire
-from . import agents, commands, console, documentation, feed, health, metrics, streams
+from . import agents, commands, console, documentation, feed, health, metrics, server, streams
 from .body import expect_continue
 from .responding import Handler, responding
 
@@ -38,6 +38,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", f"{API}/events", feed.stream_feed),
     ("GET", f"{API}/commands/{_COMMAND}", commands.show_command),
     ("GET", f"{API}/commands/{_COMMAND}/deliveries", commands.list_deliveries),
+    ("GET", f"{API}/server", server.show_server),
     ("GET", f"{API}/openapi.json", documentation.show_document),
 )
 """Method, address and handler. What can be asked with GET can be asked with HEAD, too, except for

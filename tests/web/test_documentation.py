@@ -120,6 +120,24 @@ assert threads == {False}, threads
     assert 0 == await within(process.wait())
 
 
+async def test_executing_what_is_shown_filters_nothing() -> None:
+    """Optional parameters are empty: the list of agents shows an agent of any group."""
+    async with (
+        mounted() as served,
+        browsing() as browser,
+        looking(browser, f"{served.url}/docs") as page,
+    ):
+        await served.register("of-no-example", "some-group")
+        opened = page.locator("#operations-Agents-listAgents")
+        await opened.locator(".opblock-summary-control").click()
+        await opened.locator(".execute").click()
+        answer = opened.locator(".live-responses-table .response")
+        assert "200" == await answer.locator(".response-col_status").inner_text()
+        assert "of-no-example" in await answer.inner_text()
+        asked = await opened.locator(".request-url").inner_text()
+        assert "?" not in asked
+
+
 async def test_the_api_is_read_and_tried_in_a_browser() -> None:
     """The browser has nothing to complain of, in the dark either."""
     settings = Settings(require_protocol_version=True, public_url="https://registry.example")

@@ -141,8 +141,13 @@ class _Document:
             "description": parameter.description,
             "required": required,
             "schema": self._schemas.of(parameter.shape, sent=True),
-            "example": parameter.example,
         }
+        if required:
+            described["example"] = parameter.example
+        else:
+            # Pages fill an example of a parameter in, and whoever wants to see all agents would be
+            # shown those of a group that does not exist. One of its schema they only show.
+            described["schema"] = {**described["schema"], "examples": [parameter.example]}
         if parameter.where == "query":
             return described
         self._parameters.setdefault(parameter.name, described)
