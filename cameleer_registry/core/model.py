@@ -229,6 +229,9 @@ class Command:
     """Agents left out because they had too many pending commands."""
     counts: Mapping[DeliveryState, int]
     """Deliveries by state; they add up to ``target_count``."""
+    outcomes: Mapping[Outcome, int] = field(factory=dict)
+    """Acknowledgements by result; they add up to those in ``counts``. Empty where a server of an
+    older release has answered."""
 
 
 @frozen(kw_only=True)
