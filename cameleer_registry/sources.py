@@ -26,7 +26,7 @@ NAMES: Final = tuple(setting.name for setting in attrs.fields(Settings))
 OPTIONS: Final = ("config", "log_format", "log_level")
 """Options of the command line that are no settings; each has a flag and a variable."""
 
-VARIABLES: Final = (*OPTIONS, "url", "token", "token_file")
+VARIABLES: Final = (*OPTIONS, "url", "cacert", "token", "token_file")
 """What the command line reads from the environment besides settings, named as settings are."""
 
 Remark = Callable[[str, Mapping[str, str]], None]

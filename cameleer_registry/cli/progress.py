@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..client import Operator
-from ..core.model import Command, CommandStatus, DeliveryState
+from ..core.model import Command, CommandStatus, DeliveryState, Outcome
 from . import output, views
 from .tally import Fate, Report, Tally
 
@@ -39,14 +39,14 @@ async def follow(operator: Operator, command: Command, seconds: float, *, show: 
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     failures = Failures(operator)
-    shown = Progress(Tally.estimated(command, 0))
+    shown = Progress(Tally.told(command))
     with Live(shown, console=console, auto_refresh=False, transient=True) as live:
         while command.status is CommandStatus.PENDING and loop.time() < until:
             live.refresh()
             command = await operator.wait(
                 command.command_id, min(INTERVAL, max(0.0, until - loop.time()))
             )
-            shown.tally = Tally.estimated(command, await failures.of(command))
+            shown.tally = Tally.told(command, await failures.of(command))
         return await Report.on(operator, command)
 
 
@@ -54,8 +54,8 @@ async def follow(operator: Operator, command: Command, seconds: float, *, show: 
 class Failures:
     """How many of those that acknowledged did so with a failure.
 
-    A command does not tell. Its deliveries do, of which there may be ten thousand: so they are
-    read when more have been acknowledged, and not all the time.
+    A command tells, but not one of a server of an older release. Its deliveries do, of which there
+    may be ten thousand: so they are read when more have been acknowledged, and not all the time.
     """
 
     operator: Operator
@@ -67,6 +67,8 @@ class Failures:
 
     async def of(self, command: Command) -> int:
         """Return the number, as far as it is known."""
+        if command.outcomes:
+            return command.outcomes.get(Outcome.FAILURE, 0)
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         acknowledged = command.counts[DeliveryState.ACKNOWLEDGED]

@@ -44,8 +44,12 @@ class Tally:
         return cls(*(counts[each] for each in Fate))
 
     @classmethod
-    def estimated(cls, command: Command, failed: int) -> Tally:
-        """Add up what a command tells of its deliveries: all but which of them have ``failed``."""
+    def told(cls, command: Command, failed: int = 0) -> Tally:
+        """Add up what a command tells of its deliveries.
+
+        ``failed`` is how many have failed, for where a server of an older release does not say.
+        """
+        failed = command.outcomes.get(Outcome.FAILURE, failed)
         counts = {state: command.counts.get(state, 0) for state in DeliveryState}
         return cls(
             counts[DeliveryState.ACKNOWLEDGED] - failed,

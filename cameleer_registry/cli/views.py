@@ -8,9 +8,18 @@ from typing import Any, Final
 
 import orjson
 
-from ..core.model import Agent, AgentStatus, Command, Delivery, GroupSummary, Target
+from ..core.model import (
+    Agent,
+    AgentStatus,
+    Command,
+    CommandStatus,
+    Delivery,
+    GroupSummary,
+    Target,
+)
 from ..wire import timestamp
-from .output import Cell, Column
+from .layout import Column
+from .output import Cell
 from .plain import plain_json
 from .tally import Fate, Tally, fate
 
@@ -24,16 +33,23 @@ STYLES: Final = {
     Fate.PENDING: "cyan",
 }
 
+COMMAND_STYLES: Final = {
+    CommandStatus.PENDING: "cyan",
+    CommandStatus.ACKNOWLEDGED: "green",
+    CommandStatus.EXPIRED: "yellow",
+    CommandStatus.UNDELIVERABLE: "yellow",
+}
+
 
 def agent_columns() -> list[Column]:
     """Return the columns of a table of agents."""
     return [
-        Column("AGENT", overflow="fold"),
-        Column("GROUP", overflow="fold"),
+        Column("AGENT", folds=40),
+        Column("GROUP", gives=16),
         Column("STATUS", no_wrap=True),
-        Column("CONNECTED", no_wrap=True, least=40),
-        Column("VERSION", no_wrap=True, max_width=16, least=70),
-        Column("HEARTBEAT", no_wrap=True, least=55),
+        Column("CONNECTED", no_wrap=True, rank=3),
+        Column("VERSION", no_wrap=True, max_width=16, rank=1),
+        Column("HEARTBEAT", no_wrap=True, rank=2),
     ]
 
 
@@ -78,7 +94,7 @@ def agent_totals(agents: Sequence[Agent]) -> str:
 def group_columns() -> list[Column]:
     """Return the columns of a table of groups."""
     numbers = [Column(name, justify="right") for name in ("LIVE", "STALE", "DEAD", "CONNECTED")]
-    return [Column("GROUP", overflow="fold"), *numbers]
+    return [Column("GROUP"), *numbers]
 
 
 def group_row(group: GroupSummary) -> Sequence[Cell]:
@@ -93,6 +109,51 @@ def group_row(group: GroupSummary) -> Sequence[Cell]:
         *(_number(n, STYLES[status] if n else "dim") for status, n in by_status.items()),
         _number(group.connected),
     )
+
+
+def command_columns() -> list[Column]:
+    """Return the columns of a table of commands."""
+    return [
+        Column("COMMAND", no_wrap=True),
+        Column("TYPE", no_wrap=True),
+        Column("TARGET", no_wrap=True, gives=16, rank=3),
+        Column("STATUS", no_wrap=True, rank=2),
+        Column("RESULTS"),
+        Column("CREATED", no_wrap=True, rank=1),
+    ]
+
+
+def command_row(command: Command, now: datetime) -> Sequence[Cell]:
+    """Return a command's line in it."""
+    numbers = Tally.told(command).items()
+    results = ", ".join(f"{number:,} {what}" for what, number in numbers if number)
+    return (
+        Cell(command.command_id),
+        Cell(command.type),
+        Cell(target_named(command.target)),
+        Cell(command.status, style=COMMAND_STYLES[command.status]),
+        Cell(results or "nobody was there", style=_worst(command)),
+        _moment(command.created_at, now),
+    )
+
+
+def command_line(command: Command) -> Sequence[Cell]:
+    """Return what programs get to see of it: the numbers one by one."""
+    return (
+        Cell(command.command_id),
+        Cell(command.type),
+        Cell(target_named(command.target)),
+        Cell(command.status),
+        *(_number(number) for _, number in Tally.told(command).items()),
+        Cell(timestamp(command.created_at)),
+    )
+
+
+def _worst(command: Command) -> str:
+    """Return the colour of the worst that has come of a command."""
+    counts = dict(Tally.told(command).items())
+    order = (Fate.FAILED, Fate.EXPIRED, Fate.PENDING, Fate.ACKNOWLEDGED)
+    return next((STYLES[what] for what in order if counts[what]), "yellow")
 
 
 def order_facts(command: Command, now: datetime) -> Iterator[tuple[str, Cell]]:
@@ -131,9 +192,11 @@ def target_named(target: Target) -> str:
 def delivery_columns() -> list[Column]:
     """Return the columns of a table of deliveries."""
     return [
-        Column("AGENT", overflow="fold"),
+        Column("AGENT"),
         Column("DELIVERY", no_wrap=True),
-        Column("MESSAGE", overflow="fold"),
+        Column(
+            "MESSAGE",
+        ),
     ]
 
 

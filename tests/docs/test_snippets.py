@@ -18,13 +18,14 @@ from .pages import CTRL_C, GUIDES, ROOT, Block, blocks
 from .reader import Reader, reading
 
 SNIPPETS: Final = {"sh", "python", "console"}
-TEXTS: Final = {"http", "ini", "json", "mermaid", "nginx", "text", "toml", "yaml"}
+TEXTS: Final = {"bash", "fish", "http", "ini", "json", "mermaid", "nginx", "text", "toml", "yaml"}
 
-NOT_RUN: Final = {"sh ci": 1, "console elsewhere": 2}
+NOT_RUN: Final = {"sh ci": 1, "console elsewhere": 4}
 """Snippets that no test of a page runs, by what marks them, and how many there are.
 
 ``ci``: the line that runs all tests, this one among them; what runs in CI is that line.
-``elsewhere``: what ``agents --watch`` and ``simulate`` print; tests/cli/ runs them.
+``elsewhere``: what ``agents --watch``, ``commands``, ``forget --dead`` and ``simulate`` print;
+tests/cli/ runs them.
 """
 
 WORD: Final = re.compile(r"ci|elsewhere|stays|exit=[0-9]+|[\w-]+\.(?:py|toml)")

@@ -135,7 +135,7 @@ class _Document:
         required = parameter.where == "path"
         if parameter is VERSION:
             required = self._settings.require_protocol_version
-        described = {
+        described: dict[str, Any] = {
             "name": parameter.name,
             "in": parameter.where,
             "description": parameter.description,
