@@ -9,6 +9,7 @@ import signal
 import socket
 from typing import Any, Final
 
+import aiohttp
 from aiohttp import web
 
 from . import listening, systemd
@@ -18,7 +19,8 @@ from .logs import get_logger
 from .settings import Settings
 from .system import raise_file_limit
 from .version import __version__
-from .web.app import create_app
+from .web import aiohttp_internals
+from .web.app import make_app
 from .web.app_keys import NODE
 from .web.connections import AcceptFailures
 from .web.inline import InlineRunner
@@ -67,8 +69,8 @@ async def serve(settings: Settings) -> None:
     sockets = systemd.passed_sockets()
     passed = bool(sockets)
     sockets = sockets or listening.open_sockets(settings.host, settings.port)
-    app = create_app(settings)
-    runner = InlineRunner(
+    app = make_app(settings, alone=True)
+    runner = _runner_of(loop)(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
         auto_decompress=False,  # a megabyte can unpack to a gigabyte; see web/body.py
@@ -116,6 +118,18 @@ def _heed_signals(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> No
         loop.add_signal_handler(signal.SIGHUP, stopped.set)
     else:
         loop.add_signal_handler(signal.SIGHUP, log.info, "SIGHUP: there is nothing to read again")
+
+
+def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
+    """Return the runner that answers inline, or aiohttp's where its insides are others."""
+    if missing := aiohttp_internals.missing(loop):
+        log.warning(
+            "this aiohttp is another than expected, so every request takes its slower way",
+            aiohttp=aiohttp.__version__,
+            missing=missing,
+        )
+        return web.AppRunner
+    return InlineRunner
 
 
 def _prepare(sock: socket.socket, *, give_up_after: float) -> None:

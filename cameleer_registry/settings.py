@@ -142,6 +142,30 @@ def color(value: Any) -> str | None:
     raise ValueError(f"expected #rrggbb or one of {', '.join(COLORS)}, got {value!r}")
 
 
+class HostNames(tuple[str, ...]):
+    """Names of hosts, of which none is the default."""
+
+    __slots__ = ()
+
+
+def host_names(value: Any) -> HostNames:
+    """Read names of hosts: a list of them, or text with commas between them."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        raise ValueError(f"expected names of hosts, got {value!r}")
+    stripped = [name.strip() if isinstance(name, str) else name for name in names]
+    for name in stripped:
+        if name != "" and not (isinstance(name, str) and _HOST_NAME.fullmatch(name)):
+            raise ValueError(
+                "expected names of hosts without ports, such as registry.example or *.example, "
+                f"got {name!r}"
+            )
+    return HostNames(name for name in stripped if name)
+
+
+_HOST_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[?[0-9A-Fa-f:.]+\]?")
+
+
 def _between(least: int, most: int) -> Callable[[Any], int]:
     """Read a whole number within bounds that belong to it."""
 
@@ -298,6 +322,14 @@ class Settings:
         color,
         "The colour of that name in the console: #rrggbb, or red, orange, yellow, green, teal, "
         "blue, purple, pink, brown, gray, black.",
+    )
+    allowed_hosts: HostNames = _setting(  # noqa: RUF009 - it is a tuple
+        HostNames(),
+        host_names,
+        "Names under which this server may be asked, besides localhost, host and public_url, with "
+        "commas between them; *.example.org is every name below example.org. A request that "
+        "names another host is refused with 421: a web page could reach a server on somebody's "
+        "own machine under the page's name. Embedded, this is checked only where it is set.",
     )
     require_protocol_version: bool = _setting(
         False,

@@ -360,6 +360,21 @@ def _structure_capabilities(converter: OrjsonConverter, value: Any, _: Any) -> A
             raise ValueError(f"expected an object or an array of names, got {rules.kind_of(value)}")
 
 
+@attrs.frozen
+class _Level:
+    level: model.TargetLevel
+
+
+def _structure_target(converter: OrjsonConverter, value: Any, _: Any) -> model.Target:
+    kind = model.TARGETS[converter.structure(value, _Level).level]
+    return converter.structure(value, kind)
+
+
+def _unstructure_target(target: model.Target) -> dict[str, Any]:
+    names = _NAMES_OF_TARGETS[type(target)]
+    return {"level": target.level.value} | {wire: getattr(target, name) for name, wire in names}
+
+
 def _structure_datetime(value: Any, _: Any) -> datetime:
     moment = datetime.fromisoformat(rules.text(value))
     if moment.tzinfo is None:
@@ -410,9 +425,7 @@ def _make_converter(
             )
             for attribute in attrs.fields(attrs.resolve_types(shape))
         }
-        return make_dict_unstructure_fn(
-            shape, converter, _cattrs_omit_if_default=sending or shape is model.Target, **fields
-        )
+        return make_dict_unstructure_fn(shape, converter, _cattrs_omit_if_default=sending, **fields)
 
     converter.register_structure_hook(str, _by_rule(rules.text))
     converter.register_structure_hook(bool, _strict(bool, name="a boolean"))
@@ -442,6 +455,11 @@ def _make_converter(
     converter.register_structure_hook_factory(_is_tuple, partial(_structure_tuple, converter))
     converter.register_structure_hook_factory(attrs.has, structure_model)
     converter.register_unstructure_hook_factory(attrs.has, unstructure_model)
+    # Behind the general ones, to come before them: a target says its level, too.
+    converter.register_structure_hook_func(
+        partial(_is_equal, model.Target), partial(_structure_target, converter)
+    )
+    converter.register_unstructure_hook_func(_is_target, _unstructure_target)
     converter.register_unstructure_hook(datetime, timestamp)
     if sending:  # where cattrs would write them in base 85, as no reader expects
         converter.register_unstructure_hook(bytes, _refuse_bytes)
@@ -457,6 +475,10 @@ def _by_rule(rule: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
 
 def _is_equal(expected: Any, shape: Any) -> bool:
     return bool(shape == expected)
+
+
+def _is_target(shape: Any) -> bool:
+    return isinstance(shape, type) and issubclass(shape, model.Target)
 
 
 def _is_tuple(shape: Any) -> bool:
@@ -478,6 +500,11 @@ def _same(value: Any) -> Any:
 def _refuse_bytes(_: bytes) -> Any:
     raise TypeError("Type is not JSON serializable: bytes")
 
+
+_NAMES_OF_TARGETS: Final = {
+    kind: [(attribute.name, wire_name(attribute)) for attribute in attrs.fields(kind)]
+    for kind in model.TARGETS.values()
+}
 
 _fast: Final = _make_converter(requests=REQUESTS)
 _detailed: Final = _make_converter(detailed=True, requests=REQUESTS)

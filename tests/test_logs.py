@@ -261,12 +261,13 @@ DECLARED: dict[str, Any] = {"agent_id": "a-1", "group": "g-1", "name": "n"}
 SILENT = {
     events.HeartbeatReceived: "there are too many",
     events.CommandPushed: "CommandIssued tells how many were connected",
+    events.CommandForgotten: "it has finished, which was told",
 }
 FACTS: list[Event] = [
     events.AgentRegistered(**OF, registration=Registration(**DECLARED), resumed=False),
     events.HeartbeatReceived(**OF),
     events.AgentRevived(**OF_MEMBER, previous=AgentStatus.DEAD),
-    events.AgentWentStale(**OF_MEMBER),
+    events.AgentWentStale(**OF_MEMBER, heard=AT),
     events.AgentWentDead(**OF_MEMBER),
     events.AgentRemoved(**OF_MEMBER),
     events.StreamOpened(**OF_MEMBER, stream_id=1),
@@ -297,6 +298,7 @@ FACTS: list[Event] = [
         for reason in ExpiryReason
     ),
     events.CommandFinished(**BY, status=CommandStatus.EXPIRED),
+    events.CommandForgotten(**BY),
 ]
 STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 STRUCTLOG = {"event", "level", "logger", "timestamp", "exception", "stack", "positional_args"}
@@ -389,7 +391,7 @@ async def test_many_of_a_kind_in_one_second_are_told_as_a_sum(
                     at=at, agent_id=declared.agent_id, registration=declared, resumed=False
                 )
             )
-        tell(events.AgentWentStale(at=at, agent_id="b", group="g"))
+        tell(events.AgentWentStale(at=at, agent_id="b", group="g", heard=at))
 
     def told() -> list[tuple[str, int | None]]:
         lines = [(record.getMessage(), getattr(record, "more", None)) for record in caplog.records]

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from attrs import evolve
 from cattrs import IterableValidationError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -453,6 +454,8 @@ COMMAND = Command(
     connected_count=1,
     skipped=("z",),
     counts={DeliveryState.PENDING: 0, DeliveryState.ACKNOWLEDGED: 1, DeliveryState.EXPIRED: 2},
+    outcomes={Outcome.SUCCESS: 0, Outcome.FAILURE: 1},
+    issued_by="t-1",
 )
 COMMAND_JSON = {
     **EVENT_JSON,
@@ -462,6 +465,8 @@ COMMAND_JSON = {
     "connectedCount": 1,
     "skipped": ["z"],
     "counts": {"PENDING": 0, "ACKNOWLEDGED": 1, "EXPIRED": 2},
+    "outcomes": {"SUCCESS": 0, "FAILURE": 1},
+    "issuedBy": "t-1",
 }
 FAILED = Ack(status=Outcome.FAILURE, message="m", data=[1])
 FAILED_JSON = {"status": "FAILURE", "message": "m", "data": [1]}
@@ -532,6 +537,36 @@ def test_what_is_shown_can_be_read_back(value: Any, encoded: dict[str, Any]) -> 
     assert value == wire.decode_answer(orjson.dumps(encoded), type(value))
     array: Any = list[type(value)]  # type: ignore[misc]
     assert [value] == wire.decode_answer(orjson.dumps([encoded]), array)
+
+
+@pytest.mark.parametrize("target", [Target.agent("a"), Target.of_group("g"), Target.all()])
+def test_a_target_is_read_by_its_level(target: Target) -> None:
+    """Whoever reads one need not know which it will be."""
+    assert target == wire.decode_answer(wire.encode(target), Target)
+    shown = wire.decode_answer(wire.encode(evolve(COMMAND, target=target)), Command)
+    assert target == shown.target
+
+
+@pytest.mark.parametrize(
+    ("encoded", "complaint"),
+    [
+        ({"agentId": "a"}, "$.target.level: required, but missing"),
+        ({"level": "agent"}, "$.target.agentId: required, but missing"),
+        ({"level": "group", "agentId": "a"}, "$.target.group: required, but missing"),
+        ({"level": "route"}, "$.target.level: expected one of 'agent', 'group', 'all', got 'rou"),
+        ("all", "$.target: expected an object, got a string"),
+    ],
+)
+def test_a_target_of_no_level(encoded: Any, complaint: str) -> None:
+    """It says what is wrong with it, and where."""
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        wire.decode_answer(orjson.dumps({**COMMAND_JSON, "target": encoded}), Command)
+
+
+def test_a_target_is_made_by_its_constructors() -> None:
+    """The base of all is none itself."""
+    with pytest.raises(TypeError, match=r"Target\.agent"):
+        Target()
 
 
 @pytest.mark.parametrize(

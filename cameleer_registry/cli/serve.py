@@ -49,7 +49,7 @@ def _setting_options(command: F) -> F:
 
 def _shown(default: object) -> str:
     match default:
-        case None:
+        case None | ():
             return "none"
         case bool():
             return str(default).lower()

@@ -11,10 +11,12 @@ import orjson
 from ..core.model import (
     Agent,
     AgentStatus,
+    AgentTarget,
     Command,
     CommandStatus,
     Delivery,
     GroupSummary,
+    GroupTarget,
     Target,
 )
 from ..wire import timestamp
@@ -161,6 +163,8 @@ def order_facts(command: Command, now: datetime) -> Iterator[tuple[str, Cell]]:
     yield "type", Cell(command.type)
     yield "payload", Cell(_json(command.payload))
     yield "target", Cell(target_named(command.target))
+    if command.issued_by is not None:
+        yield "issued by", Cell(command.issued_by)
     yield "created", _moment(command.created_at, now)
     yield "expires", Cell(timestamp(command.expires_at))
 
@@ -181,12 +185,12 @@ def tally_facts(tally: Tally) -> Iterator[tuple[str, Cell]]:
 def target_named(target: Target) -> str:
     """Name whom a command is meant for."""
     match target:
-        case Target(agent_id=str(agent_id)):
+        case AgentTarget(agent_id):
             return f"agent {agent_id}"
-        case Target(group=str(group)):
+        case GroupTarget(group):
             return f"group {group}"
         case _:
-            return "all"
+            return str(target.level)
 
 
 def delivery_columns() -> list[Column]:

@@ -17,12 +17,15 @@ from ..core.model import (
     Agent,
     AgentDelivery,
     AgentStatus,
+    AgentTarget,
+    AllTarget,
     Command,
     CommandStatus,
     CommandType,
     Delivery,
     DeliveryState,
     GroupSummary,
+    GroupTarget,
     JsonObject,
     Order,
     Target,
@@ -262,11 +265,14 @@ def _each(name: str, values: Collection[str]) -> list[tuple[str, str]]:
 
 
 def _address(target: Target) -> tuple[str, ...]:
-    if target.agent_id is not None:
-        return "agents", _known(target.agent_id), "commands"
-    if target.group is not None:
-        return "agents", "groups", _declared(target.group), "commands"
-    return "agents", "commands"
+    match target:
+        case AgentTarget(agent_id):
+            return "agents", _known(agent_id), "commands"
+        case GroupTarget(group):
+            return "agents", "groups", _declared(group), "commands"
+        case AllTarget():
+            return "agents", "commands"
+    raise TypeError(f"{target} is no target")
 
 
 # What cannot be an id must not become another address on its way ("..", "groups").

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from .model import CommandStatus, DeliveryState
+from .model import CommandStatus, DeliveryState, Outcome
 
 
 def all_pending(count: int) -> dict[DeliveryState, int]:
@@ -24,6 +24,11 @@ def all_pending(count: int) -> dict[DeliveryState, int]:
 
 
 _NONE: Final = dict.fromkeys(DeliveryState, 0)
+
+
+def outcomes(*, acknowledged: int, failed: int) -> dict[Outcome, int]:
+    """Return how many acknowledgements say what, of which so many say that it failed."""
+    return {Outcome.SUCCESS: acknowledged - failed, Outcome.FAILURE: failed}
 
 
 class DeliveryTrigger(StrEnum):

@@ -2,12 +2,14 @@
 
 :class:`~cameleer_registry.core.registry.Registry` decides which facts a call causes, applies them
 to itself, and returns them; whoever called it acts on them. The same facts applied to an empty
-registry in the same order rebuild it.
+registry in the same order rebuild it, whatever its limits, with or without HeartbeatReceived (but
+for when an agent was heard last), and also if some of them come twice in a row.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from attrs import frozen
 
@@ -61,6 +63,8 @@ class AgentRegistered(AgentEvent):
 
     registration: Registration
     resumed: bool
+    by: str | None = None
+    """Who asked for it; None if that is not known."""
 
 
 @frozen(kw_only=True)
@@ -79,6 +83,9 @@ class AgentRevived(MemberEvent):
 class AgentWentStale(MemberEvent):
     """A lease ran out; ``at`` is that moment, not the one at which somebody noticed."""
 
+    heard: Instant
+    """The last heartbeat or registration: whoever keeps facts need not keep each heartbeat."""
+
 
 @frozen(kw_only=True)
 class AgentWentDead(MemberEvent):
@@ -87,7 +94,10 @@ class AgentWentDead(MemberEvent):
 
 @frozen(kw_only=True)
 class AgentRemoved(MemberEvent):
-    """An operator had an agent forgotten."""
+    """An agent was forgotten: somebody asked for it, or it had been DEAD for long enough."""
+
+    by: str | None = None
+    """Who asked for it; None if that is not known."""
 
 
 @frozen(kw_only=True)
@@ -127,6 +137,8 @@ class CommandIssued(Event):
     """Bytes that keeping the payload takes, as its issuer reckons them."""
     idempotency: Idempotency | None = None
     """By what the request for it would be recognized; None where it is not to be."""
+    by: str | None = None
+    """Who asked for it; None if that is not known."""
 
 
 @frozen(kw_only=True)
@@ -145,6 +157,8 @@ class DeliveryAcknowledged(AgentEvent):
     result: Ack
     size: int = 0
     """Bytes that keeping the result takes, as its taker reckons them."""
+    by: str | None = None
+    """Who asked for it; None if that is not known."""
 
 
 @frozen(kw_only=True)
@@ -169,3 +183,34 @@ class CommandFinished(Event):
 
     command_id: str
     status: CommandStatus
+
+
+@frozen(kw_only=True)
+class CommandForgotten(Event):
+    """A finished command was dropped from the history, which had grown over its limits.
+
+    It follows the facts that made the history grow.
+    """
+
+    command_id: str
+
+
+KINDS: Final[tuple[type[Event], ...]] = (
+    AgentRegistered,
+    HeartbeatReceived,
+    AgentRevived,
+    AgentWentStale,
+    AgentWentDead,
+    AgentRemoved,
+    StreamOpened,
+    StreamClosed,
+    StreamConflict,
+    CommandIssued,
+    CommandPushed,
+    DeliveryAcknowledged,
+    LateAckReceived,
+    DeliveriesExpired,
+    CommandFinished,
+    CommandForgotten,
+)
+"""Every kind of fact that there is."""

@@ -13,7 +13,7 @@ from typing import Final
 from attrs import field, frozen
 
 from .events import CloseReason, ExpiryReason
-from .model import AgentStatus, CommandStatus, CommandType, DeliveryState, Target
+from .model import AgentStatus, CommandStatus, CommandType, DeliveryState, Outcome, Target
 
 
 class FeedType(StrEnum):
@@ -97,6 +97,8 @@ class CommandIssuedEvent(FeedEvent):
     """How many of them held an open stream then."""
     skipped_count: int
     """How many were left out because they had too many pending commands."""
+    issued_by: str | None
+    """Who issued it, by an id; null if the server does not know who asks."""
     created_at: datetime
     expires_at: datetime
 
@@ -112,6 +114,8 @@ class DeliveriesEvent(FeedEvent):
     """The command's, after all that is told of it in this moment."""
     counts: Mapping[DeliveryState, int]
     """The command's deliveries by state, likewise."""
+    outcomes: Mapping[Outcome, int]
+    """The command's acknowledgements by what they say, likewise."""
 
 
 @frozen(kw_only=True)

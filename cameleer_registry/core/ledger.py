@@ -1,9 +1,9 @@
 """What was ordered: commands with their deliveries, and each agent's share of them.
 
-Like the roster, the ledger keeps and finds; :class:`~.registry.Registry` decides. Commands share
-one time to live, so the open ones stand in order of their deadlines. Finished ones are kept up to
-a number of deliveries, and of bytes, in all and then forgotten, the one that finished first before
-the others.
+Like the roster, the ledger keeps and finds; :class:`~.registry.Registry` decides, and a fact may
+come twice. Commands share one time to live, so the open ones stand in order of their deadlines.
+Finished ones are kept up to a number of deliveries, and of bytes, in all and then forgotten, the
+one that finished first before the others.
 
 Costs: an acknowledgement is O(1); issuing, expiring and forgetting cost the command's targets, at
 the price of a dictionary's entry each: a broadcast to 10,000 takes a millisecond or two.
@@ -15,11 +15,9 @@ commands to it and to few others; those to many are looked through, of which the
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
-from itertools import chain
 from typing import Final
 
 from attrs import define, field
@@ -29,7 +27,7 @@ from . import events
 from .commands import TRANSITIONS, DeliveryTrigger, all_pending, status_of
 from .idempotency import Idempotency, IdempotencyKeys
 from .instant import Instant
-from .model import Ack, CommandStatus, DeliveryState, Order, Target
+from .model import Ack, CommandStatus, DeliveryState, Order, Outcome, Target
 from .push_times import PushTimes
 from .targets import Targets
 
@@ -76,6 +74,9 @@ class CommandRecord:
     idempotency: Idempotency | None  # None where nobody can ask for it again
     counts: dict[DeliveryState, int]  # as last told
     targets: Targets  # as they were frozen when it was issued
+    groups: frozenset[str]  # those that the targets were in then
+    issued_by: str | None  # None where that is not known
+    failed: int = 0  # acknowledgements that say so
     # What happened to some of them alone. The others are all in one state, as last told.
     records: dict[str, DeliveryRecord] = field(factory=dict)
     others: DeliveryState = DeliveryState.PENDING
@@ -84,6 +85,14 @@ class CommandRecord:
     def delivery(self, agent_id: str) -> DeliveryRecord:
         """Return what is known of one target's delivery, at this moment and no later."""
         return self.records.get(agent_id) or DeliveryRecord(self, agent_id, self.others)
+
+    def awaits(self, agent_id: str) -> bool:
+        """Tell whether it has that target, and its delivery has not been told to have ended."""
+        return (
+            self.others is DeliveryState.PENDING
+            and agent_id not in self.records
+            and agent_id in self.targets
+        )
 
     def open_targets(self) -> tuple[str, ...]:
         """Return the targets whose delivery has not been told to have ended."""
@@ -148,7 +157,7 @@ class Ledger:
         # Commands with something pending, in order of their deadlines.
         self._open: OrderedDict[str, CommandRecord] = OrderedDict()
         # The others, in the order in which they finished, and what they come to together.
-        self._finished: deque[CommandRecord] = deque()
+        self._finished: OrderedDict[str, CommandRecord] = OrderedDict()
         self.finished_weight = 0
         self.finished_size = 0
         # How many commands have been issued.
@@ -182,17 +191,28 @@ class Ledger:
             raise CommandNotFound(command_id, agent_id=agent_id)
         return record
 
-    def full(self, now: Instant) -> AbstractSet[str]:
-        """Return the agents that have as many pending deliveries as they may at this moment."""
+    def full(self, agent_ids: Collection[str], now: Instant) -> list[str]:
+        """Return those of some agents that have as many pending deliveries as they may.
+
+        That is judged at this moment. It costs these agents, and not all that have some pending.
+        """
         if len(self._open) < self.max_pending:
-            return frozenset()
-        self._count(up_to=0)
-        full = {agent_id for agent_id, n in self._pending.items() if n >= self.max_pending}
-        if not full:
-            return full
+            return []  # nobody has more pending than commands are open
+        if len(agent_ids) >= MANY:
+            self._count(up_to=0)
+        yet = list(self._uncounted.values())
+        enough, pending = self.max_pending - len(yet), self._pending.get
+        likely = [agent_id for agent_id in agent_ids if pending(agent_id, 0) >= enough]
+        if not likely:
+            return []
         # What has lapsed without having been told is not pending any more.
-        lapsed = Counter(chain.from_iterable(record.open_targets() for record in self.overdue(now)))
-        return {a for a in full if self._pending[a] - lapsed[a] >= self.max_pending}
+        lapsed = list(self.overdue(now))
+        return [
+            agent_id
+            for agent_id in likely
+            if pending(agent_id, 0) + _awaits(yet, agent_id) - _awaits(lapsed, agent_id)
+            >= self.max_pending
+        ]
 
     def inbox(self, agent_id: str) -> Iterator[DeliveryRecord]:
         """Iterate over an agent's deliveries, newest first."""
@@ -213,6 +233,18 @@ class Ledger:
                 return
             yield record
 
+    def excess(self) -> list[CommandRecord]:
+        """Return the finished commands that are over the limits of the history, oldest first."""
+        weight, size, over = self.finished_weight, self.finished_size, list[CommandRecord]()
+        if weight <= self.history and size <= self.history_bytes:
+            return over  # as it nearly always is
+        for record in self._finished.values():
+            if weight <= self.history and size <= self.history_bytes:
+                break
+            weight, size = weight - record.weight, size - record.size
+            over.append(record)
+        return over
+
     def next_due(self) -> int | None:
         """Return the steady time of the next deadline, or None where none is to come."""
         record = next(iter(self._open.values()), None)
@@ -222,6 +254,8 @@ class Ledger:
 
     def apply_issued(self, event: events.CommandIssued) -> None:
         """Take in a command, with a delivery for each of its targets."""
+        if event.command_id in self.commands:
+            return
         self._issued += 1
         record = CommandRecord(
             command_id=event.command_id,
@@ -236,6 +270,8 @@ class Ledger:
             idempotency=event.idempotency,
             counts=all_pending(len(event.agent_ids)),
             targets=event.agent_ids,
+            groups=event.groups,
+            issued_by=event.by,
         )
         self.commands[event.command_id] = self._open[event.command_id] = record
         if len(record.targets) >= MANY:
@@ -254,24 +290,31 @@ class Ledger:
 
     def apply_acknowledged(self, event: events.DeliveryAcknowledged) -> None:
         """Note an agent's answer."""
-        command = self.find_target(event.command_id, event.agent_id)
+        command = self._awaiting(event.command_id, event.agent_id)
+        if command is None:
+            return
         delivery = self._move(command, event.agent_id, DeliveryTrigger.ACK)
         delivery.acknowledged = event.at
         delivery.result = event.result
         command.size += event.size
+        command.failed += event.result.status is Outcome.FAILURE
 
     def apply_late_ack(self, event: events.LateAckReceived) -> None:
         """Note an answer that came too late; the first one is the evidence."""
-        if record := self.commands.get(event.command_id):
+        record = self.commands.get(event.command_id)
+        if record is not None and event.agent_id in record.targets:
             delivery = self._move(record, event.agent_id, DeliveryTrigger.ACK)
             delivery.late_ack = delivery.late_ack or event.at
 
     def apply_expired(self, event: events.DeliveriesExpired) -> None:
         """Note that these agents did not answer."""
-        command = self.commands[event.command_id]
         if event.reason is events.ExpiryReason.AGENT_REMOVED:
             for agent_id in event.agent_ids:
-                self._move(command, agent_id, DeliveryTrigger.AGENT_REMOVED)
+                if (command := self._awaiting(event.command_id, agent_id)) is not None:
+                    self._move(command, agent_id, DeliveryTrigger.AGENT_REMOVED)
+            return
+        command = self.commands.get(event.command_id)
+        if command is None or command.others is not DeliveryState.PENDING:
             return
         # All that is left of it.
         command.others = TRANSITIONS[command.others, DeliveryTrigger.DEADLINE]
@@ -281,14 +324,20 @@ class Ledger:
             self._pending.subtract(event.agent_ids)
 
     def apply_finished(self, event: events.CommandFinished) -> None:
-        """Move a command into the history, and forget what is over the limit there."""
-        record = self._open.pop(event.command_id)
+        """Move a command into the history."""
+        record = self._open.pop(event.command_id, None)
+        if record is None:
+            return
         self._uncounted.pop(event.command_id, None)
-        self._finished.append(record)
+        self._finished[event.command_id] = record
         self.finished_weight += record.weight
         self.finished_size += record.size
-        while self.finished_weight > self.history or self.finished_size > self.history_bytes:
-            self._forget(self._finished.popleft())
+
+    def apply_forgotten(self, event: events.CommandForgotten) -> None:
+        """Drop a command from the history."""
+        record = self._finished.pop(event.command_id, None)
+        if record is not None:
+            self._forget(record)
 
     def apply_removed(self, event: events.AgentRemoved) -> None:
         """Drop an agent's inbox; the commands themselves keep its deliveries."""
@@ -299,6 +348,11 @@ class Ledger:
             self._removed.move_to_end(event.agent_id)
 
     # Moving them
+
+    def _awaiting(self, command_id: str, agent_id: str) -> CommandRecord | None:
+        """Return a command if that agent's delivery has not been told to have ended."""
+        record = self.commands.get(command_id)
+        return record if record is not None and record.awaits(agent_id) else None
 
     def _count(self, *, up_to: int) -> None:
         """Count what is pending of all commands to many but for so many, the oldest first.
@@ -342,3 +396,8 @@ class Ledger:
             inbox = self._inboxes.get(agent_id)
             if inbox and inbox.pop(record.command_id, None) and not inbox:
                 del self._inboxes[agent_id]
+
+
+def _awaits(records: Iterable[CommandRecord], agent_id: str) -> int:
+    """Count the commands that await an agent's answer, as last told."""
+    return sum(record.awaits(agent_id) for record in records)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from attrs import field, frozen
 from attrs.validators import instance_of, optional
@@ -185,28 +185,61 @@ class GroupSummary:
 
 @frozen
 class Target:
-    """Whom a command is meant for: one agent, the LIVE ones of a group, or all that are LIVE."""
+    """Whom a command is meant for: one agent, the LIVE ones of a group, or all that are LIVE.
 
-    level: TargetLevel
-    agent_id: str | None = None
-    """Set where ``level`` is ``agent``."""
-    group: str | None = None
-    """Set where ``level`` is ``group``."""
+    It is one of the three classes below; these constructors make them. Raises TypeError for a
+    target of no level.
+    """
 
-    @classmethod
-    def agent(cls, agent_id: str) -> Target:
+    level: ClassVar[TargetLevel]
+
+    def __attrs_post_init__(self) -> None:
+        if type(self) not in TARGETS.values():
+            raise TypeError("a target is made by Target.agent(), Target.of_group() or Target.all()")
+
+    @staticmethod
+    def agent(agent_id: str) -> Target:
         """Target that agent, whatever its status."""
-        return cls(TargetLevel.AGENT, agent_id=agent_id)
+        return AgentTarget(agent_id)
 
-    @classmethod
-    def of_group(cls, group: str) -> Target:
+    @staticmethod
+    def of_group(group: str) -> Target:
         """Target the agents of ``group`` that are LIVE when the command is issued."""
-        return cls(TargetLevel.GROUP, group=group)
+        return GroupTarget(group)
 
-    @classmethod
-    def all(cls) -> Target:
+    @staticmethod
+    def all() -> Target:
         """Target every agent that is LIVE when the command is issued."""
-        return cls(TargetLevel.ALL)
+        return AllTarget()
+
+
+@frozen
+class AgentTarget(Target):
+    """One agent, whatever its status."""
+
+    level: ClassVar[TargetLevel] = TargetLevel.AGENT
+    agent_id: str
+
+
+@frozen
+class GroupTarget(Target):
+    """The agents of a group that are LIVE when the command is issued."""
+
+    level: ClassVar[TargetLevel] = TargetLevel.GROUP
+    group: str
+
+
+@frozen
+class AllTarget(Target):
+    """Every agent that is LIVE when the command is issued."""
+
+    level: ClassVar[TargetLevel] = TargetLevel.ALL
+
+
+TARGETS: Final[Mapping[TargetLevel, type[Target]]] = {
+    kind.level: kind for kind in (AgentTarget, GroupTarget, AllTarget)
+}
+"""The class of target of each level."""
 
 
 @frozen(kw_only=True)
@@ -229,9 +262,10 @@ class Command:
     """Agents left out because they had too many pending commands."""
     counts: Mapping[DeliveryState, int]
     """Deliveries by state; they add up to ``target_count``."""
-    outcomes: Mapping[Outcome, int] = field(factory=dict)
-    """Acknowledgements by result; they add up to those in ``counts``. Empty where a server of an
-    older release has answered."""
+    outcomes: Mapping[Outcome, int]
+    """Acknowledgements by what they say; they add up to those that ``counts`` has."""
+    issued_by: str | None
+    """Who issued it, by an id; null if the server does not know who asks."""
 
 
 @frozen(kw_only=True)

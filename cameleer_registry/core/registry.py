@@ -25,11 +25,11 @@ from .lifecycle import Lease
 from .model import (
     Ack,
     AgentStatus,
+    AgentTarget,
     DeliveryState,
     Order,
     Registration,
     Target,
-    TargetLevel,
 )
 from .queries import Queries
 from .roster import CONFLICT_TAKEOVERS, AgentRecord, Roster
@@ -75,9 +75,9 @@ class Registry(Queries):
         self._appliers: Mapping[type[Event], tuple[Callable[[Any], None], ...]] = {
             events.AgentRegistered: (roster.apply_registered,),
             events.HeartbeatReceived: (roster.apply_heartbeat,),
-            events.AgentRevived: (roster.apply_status,),
-            events.AgentWentStale: (roster.apply_status,),
-            events.AgentWentDead: (roster.apply_status,),
+            events.AgentRevived: (roster.apply_revived,),
+            events.AgentWentStale: (roster.apply_stale,),
+            events.AgentWentDead: (roster.apply_dead,),
             events.AgentRemoved: (roster.apply_removed, ledger.apply_removed),
             events.StreamOpened: (roster.apply_stream_opened,),
             events.StreamClosed: (roster.apply_stream_closed,),
@@ -88,20 +88,28 @@ class Registry(Queries):
             events.LateAckReceived: (ledger.apply_late_ack,),
             events.DeliveriesExpired: (ledger.apply_expired,),
             events.CommandFinished: (ledger.apply_finished,),
+            events.CommandForgotten: (ledger.apply_forgotten,),
         }
 
     def apply(self, facts: Iterable[Event]) -> None:
-        """Take in facts that another registry returned, to become equal to it."""
+        """Take in facts that another registry returned, to become equal to it.
+
+        The limits of this one may be others: they take effect with what happens next. A fact may
+        come twice in a row.
+        """
         for fact in facts:
             for applier in self._appliers[type(fact)]:
                 applier(fact)
 
     # Agents
 
-    def register(self, registration: Registration, *, now: Instant) -> Events:
+    def register(
+        self, registration: Registration, *, now: Instant, by: str | None = None
+    ) -> Events:
         """Enter an agent, or resume a known one under its identity.
 
-        Raises AtCapacity where the agent is new and ``max_agents`` are known.
+        ``by`` is who asked for it, here as in other methods: an id of the caller's. Raises
+        AtCapacity if the agent is new and ``max_agents`` are known.
         """
         agent_id = registration.agent_id
         record = self._roster.agents.get(agent_id)
@@ -109,7 +117,11 @@ class Registry(Queries):
         if record is None and limit and len(self._roster.agents) >= limit:
             raise AtCapacity(agent_id, limit)
         registered = events.AgentRegistered(
-            at=now, agent_id=agent_id, registration=registration, resumed=record is not None
+            at=now,
+            agent_id=agent_id,
+            registration=registration,
+            resumed=record is not None,
+            by=by,
         )
         if record is None:
             return self._commit(registered)
@@ -126,7 +138,7 @@ class Registry(Queries):
         revival = self._revival(record, record.registration.group, now)
         return self._commit(*self._lapsed_transitions(record, now), heard, *revival)
 
-    def remove(self, agent_id: str, *, now: Instant) -> Events:
+    def remove(self, agent_id: str, *, now: Instant, by: str | None = None) -> Events:
         """Forget an agent. Its stream closes and what is pending for it expires.
 
         Raises AgentNotRegistered.
@@ -140,7 +152,7 @@ class Registry(Queries):
             if delivery.state is DeliveryState.PENDING:
                 reason = ExpiryReason.AGENT_REMOVED
                 facts += _expiry(delivery.command, (agent_id,), reason, now)
-        facts.append(events.AgentRemoved(at=now, **_member(record)))
+        facts.append(events.AgentRemoved(at=now, by=by, **_member(record)))
         return told + self._commit(*facts)
 
     def sweep_leases(self, *, now: Instant, limit: int = SWEEP_LIMIT) -> Events:
@@ -189,6 +201,7 @@ class Registry(Queries):
         now: Instant,
         size: int = 0,
         idempotency: Idempotency | None = None,
+        by: str | None = None,
     ) -> tuple[CommandRecord, Events]:
         """Issue a command to the agents that ``target`` means at this moment.
 
@@ -206,12 +219,12 @@ class Registry(Queries):
                 # With a command that has been forgotten its payload has, which was this one.
                 kept = before.command_id in self._ledger.commands
                 return before if kept else evolve(before, order=order), ()
-        audience, full = self._roster.meant_by(target, now), self._ledger.full(now)
-        skipped = sorted(full & set(audience.agent_ids)) if full else []
-        if skipped and target.level is TargetLevel.AGENT:
+        audience = self._roster.meant_by(target, now)
+        skipped = sorted(self._ledger.full(audience.agent_ids, now))
+        if skipped and isinstance(target, AgentTarget):
             raise TooManyPending(skipped[0], self.limits.max_pending_per_agent)
         if skipped:
-            audience = self._roster.without(audience, full)
+            audience = self._roster.without(audience, frozenset(skipped))
         issued = events.CommandIssued(
             at=now,
             command_id=command_id,
@@ -224,6 +237,7 @@ class Registry(Queries):
             skipped=tuple(skipped),
             size=size,
             idempotency=idempotency,
+            by=by,
         )
         # Nothing can be refused any more. What has expired is told first, to be in order.
         told = self.sweep_commands(now=now, limit=None)
@@ -240,7 +254,14 @@ class Registry(Queries):
         )
 
     def acknowledge(
-        self, agent_id: str, command_id: str, ack: Ack, *, now: Instant, size: int = 0
+        self,
+        agent_id: str,
+        command_id: str,
+        ack: Ack,
+        *,
+        now: Instant,
+        size: int = 0,
+        by: str | None = None,
     ) -> tuple[DeliveryRecord, Events]:
         """Note an agent's answer to a command.
 
@@ -256,7 +277,7 @@ class Registry(Queries):
         match delivery.state_at(now):
             case DeliveryState.PENDING:
                 acknowledged = events.DeliveryAcknowledged(
-                    at=now, agent_id=agent_id, command_id=command_id, result=ack, size=size
+                    at=now, agent_id=agent_id, command_id=command_id, result=ack, size=size, by=by
                 )
                 end = _finish_if(command, settled=1, acknowledged=1, at=now)
                 facts = self._commit(acknowledged, *end)
@@ -288,8 +309,17 @@ class Registry(Queries):
     # Deciding
 
     def _commit(self, *facts: Event) -> Events:
+        """Apply facts, and what follows from them for the history; return all of them."""
         self.apply(facts)
-        return facts
+        excess = self._ledger.excess()
+        if not facts or not excess:
+            return facts
+        forgotten = tuple(
+            events.CommandForgotten(at=facts[-1].at, command_id=record.command_id)
+            for record in excess
+        )
+        self.apply(forgotten)
+        return facts + forgotten
 
     def _lapsed_transitions(self, record: AgentRecord, now: Instant) -> list[Event]:
         """Return the transitions of an agent up to now that nobody was told of."""
@@ -299,7 +329,7 @@ class Registry(Queries):
         lease, heard = self._roster.lease, record.heard.lease
         if record.status is AgentStatus.LIVE:
             at = now.when_lease_was(lease.stale_at(heard))
-            facts.append(events.AgentWentStale(at=at, **_member(record)))
+            facts.append(events.AgentWentStale(at=at, heard=record.heard, **_member(record)))
         if status is AgentStatus.DEAD:
             at = now.when_lease_was(lease.dead_at(heard))
             facts.append(events.AgentWentDead(at=at, **_member(record)))

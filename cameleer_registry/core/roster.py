@@ -1,7 +1,8 @@
 """Who there is: agents with their leases, groups and streams, indexed for every question asked.
 
 The roster keeps and finds; it does not decide. :class:`~.registry.Registry` does, and tells it
-what happened through the ``apply_*`` methods.
+what happened through the ``apply_*`` methods. Each of these takes the same fact twice, and a fact
+about an agent that is gone: whoever kept them may not know how far somebody else had read.
 
 Costs: a lookup, a heartbeat and a transition are O(1), a registration and a removal O(log n) for
 the sorted index of ids; a sweep costs what is due.
@@ -22,7 +23,7 @@ from ..errors import AgentNotRegistered, GroupNotFound
 from . import events
 from .instant import Instant
 from .lifecycle import TRANSITIONS, Lease, LeaseTrigger
-from .model import AgentStatus, Registration, Target, TargetLevel
+from .model import AgentStatus, AgentTarget, AllTarget, GroupTarget, Registration, Target
 from .targets import Targets
 
 CONFLICT_TAKEOVERS: Final = 3
@@ -60,6 +61,12 @@ class GroupRecord:
     streams: dict[AgentStatus, int] = field(factory=lambda: dict.fromkeys(AgentStatus, 0))
     # Those who are LIVE, for the next command to them. None when that has changed since the last.
     live: Targets | None = None
+    # Its name as a set, which all commands to one of its agents share.
+    alone: frozenset[str] = field(init=False)
+
+    @alone.default
+    def _alone(self) -> frozenset[str]:
+        return frozenset((self.name,))
 
     @property
     def connected(self) -> int:
@@ -79,7 +86,7 @@ class Audience:
     connected_count: int
 
 
-_TRIGGERS: Final[Mapping[type[events.AgentEvent], LeaseTrigger]] = {
+_TRIGGERS: Final[Mapping[type[events.MemberEvent], LeaseTrigger]] = {
     events.AgentRevived: LeaseTrigger.HEARD,
     events.AgentWentStale: LeaseTrigger.LEASE_RAN_OUT,
     events.AgentWentDead: LeaseTrigger.GRACE_RAN_OUT,
@@ -139,29 +146,32 @@ class Roster:
 
     def check(self, target: Target) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
-        match target.level:
-            case TargetLevel.AGENT:
-                self.find(target.agent_id or "")
-            case TargetLevel.GROUP:
-                self.group(target.group or "")
+        match target:
+            case AgentTarget(agent_id):
+                self.find(agent_id)
+            case GroupTarget(group):
+                self.group(group)
 
     def meant_by(self, target: Target, now: Instant) -> Audience:
         """Return the agents that a target means at this moment.
 
         Raises AgentNotRegistered or GroupNotFound.
         """
-        of: GroupRecord | None
-        match target.level:
-            case TargetLevel.AGENT:
-                record = self.find(target.agent_id or "")
+        match target:
+            case AgentTarget(agent_id):
+                record = self.find(agent_id)
                 connected_count = int(record.stream_id is not None)
-                group_of_it = frozenset((record.registration.group,))
-                return Audience(Targets((record.agent_id,)), group_of_it, connected_count)
-            case TargetLevel.GROUP:
-                of = self.group(target.group or "")
-                groups = [of]
-            case TargetLevel.ALL:
-                of, groups = None, list(self.groups.values())
+                of_it = self.groups[record.registration.group].alone
+                return Audience(Targets((record.agent_id,)), of_it, connected_count)
+            case GroupTarget(name):
+                return self._live_of(self.group(name), now)
+            case AllTarget():
+                return self._live_of(None, now)
+        raise TypeError(f"{target} is no target")
+
+    def _live_of(self, of: GroupRecord | None, now: Instant) -> Audience:
+        """Return the agents of a group, or all, that are LIVE at this moment."""
+        groups = self.groups.values() if of is None else [of]
         told = [group for group in groups if group.members[AgentStatus.LIVE]]
         due = self.next_due()
         if due is None or due > now.lease:
@@ -300,33 +310,56 @@ class Roster:
 
     def apply_heartbeat(self, event: events.HeartbeatReceived) -> None:
         """Renew a lease."""
-        self._heard(self.agents[event.agent_id], event.at)
+        if (record := self.agents.get(event.agent_id)) is not None:
+            self._heard(record, event.at)
 
-    def apply_status(
-        self, event: events.AgentRevived | events.AgentWentStale | events.AgentWentDead
-    ) -> None:
-        """Move an agent among those of its new status."""
-        record = self.agents[event.agent_id]
+    def apply_revived(self, event: events.AgentRevived) -> None:
+        """Move an agent among those that are LIVE, heard of at that moment.
+
+        The fact follows a heartbeat or a registration that says so, too; but a journal need not
+        keep heartbeats.
+        """
+        self._change(event, heard=event.at)
+
+    def apply_stale(self, event: events.AgentWentStale) -> None:
+        """Move an agent among those that are STALE, which are in order of when they were heard."""
+        self._change(event, heard=event.heard)
+
+    def apply_dead(self, event: events.AgentWentDead) -> None:
+        """Move an agent among those that are DEAD."""
+        self._change(event)
+
+    def _change(self, event: events.MemberEvent, *, heard: Instant | None = None) -> None:
+        record = self.agents.get(event.agent_id)
+        if record is None:
+            return
+        after = TRANSITIONS.get((record.status, _TRIGGERS[type(event)]))
+        if after is None:
+            return  # it was told before
         self._leave(record)
-        record.status = TRANSITIONS[record.status, _TRIGGERS[type(event)]]
-        record.changed = event.at
+        record.status, record.changed, record.heard = after, event.at, heard or record.heard
         self._join(record)
 
     def apply_removed(self, event: events.AgentRemoved) -> None:
         """Forget an agent."""
-        record = self.agents.pop(event.agent_id)
-        self._leave(record)
-        self._vacate(record.registration.group)
+        if (record := self.agents.pop(event.agent_id, None)) is not None:
+            self._leave(record)
+            self._vacate(record.registration.group)
 
     def apply_stream_opened(self, event: events.StreamOpened) -> None:
         """Note which stream is an agent's."""
-        record = self.agents[event.agent_id]
+        record = self.agents.get(event.agent_id)
+        if record is None:
+            return
+        if record.stream_id is None:
+            self.groups[record.registration.group].streams[record.status] += 1
         record.stream_id = event.stream_id
-        self.groups[record.registration.group].streams[record.status] += 1
 
     def apply_stream_closed(self, event: events.StreamClosed) -> None:
         """Note that an agent has no stream."""
-        record = self.agents[event.agent_id]
+        record = self.agents.get(event.agent_id)
+        if record is None or record.stream_id != event.stream_id:
+            return  # it is gone, or has another one by now
         record.stream_id = None
         self.groups[record.registration.group].streams[record.status] -= 1
         if event.reason is events.CloseReason.REPLACED:
@@ -334,7 +367,8 @@ class Roster:
 
     def apply_conflict(self, event: events.StreamConflict) -> None:
         """Note that a conflict was told."""
-        self.agents[event.agent_id].conflict_told = event.at.steady
+        if (record := self.agents.get(event.agent_id)) is not None:
+            record.conflict_told = event.at.steady
 
     def _heard(self, record: AgentRecord, at: Instant) -> None:
         record.heard = at

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final, overload
 
+from .commands import outcomes
 from .instant import Instant
 from .ledger import CommandRecord, DeliveryRecord
-from .model import Agent, AgentDelivery, Command, Delivery
+from .model import Agent, AgentDelivery, Command, Delivery, DeliveryState
 from .roster import AgentRecord, Roster
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,6 +46,7 @@ def agent(record: AgentRecord, roster: Roster, now: Instant) -> Agent:
 
 def command(record: CommandRecord, now: Instant) -> Command:
     """Show a command as it is at this moment."""
+    counts = record.counts_at(now)
     return Command(
         command_id=record.command_id,
         type=record.order.type,
@@ -56,7 +58,9 @@ def command(record: CommandRecord, now: Instant) -> Command:
         target_count=record.target_count,
         connected_count=record.connected_count,
         skipped=record.skipped,
-        counts=record.counts_at(now),
+        counts=counts,
+        outcomes=outcomes(acknowledged=counts[DeliveryState.ACKNOWLEDGED], failed=record.failed),
+        issued_by=record.issued_by,
     )
 
 

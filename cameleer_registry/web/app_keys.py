@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
 from ..core.instant import Instant
 from ..node.node import Node
+
+if TYPE_CHECKING:
+    from .gate import Gate
 
 NODE = web.AppKey("cameleer_registry.node", Node)
 """The registry of an application: ``create_app(…)[NODE]``. A host application registers agents,
@@ -16,3 +21,5 @@ DOCUMENTS = web.AppKey("cameleer_registry.documents", dict[str, bytes])
 
 STARTED = web.AppKey("cameleer_registry.started", Instant)
 """When the application was made."""
+GATE: web.AppKey[Gate] = web.AppKey("cameleer_registry.gate")
+"""What stands before every handler of an application."""

@@ -32,6 +32,7 @@ def command(number: int, **more: Any) -> dict[str, Any]:
         "skipped": [],
         "counts": {"PENDING": 0, "ACKNOWLEDGED": 3, "EXPIRED": 0},
         "outcomes": {"SUCCESS": 3, "FAILURE": 0},
+        "issuedBy": None,
         **more,
     }
 

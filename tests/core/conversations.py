@@ -153,8 +153,8 @@ class Talk:
     def pushed(self, command_id: str, *agent_ids: str) -> list[Event]:
         return self._note(self.registry.pushed(command_id, agent_ids, now=self.now))
 
-    def ack(self, agent_id: str, command_id: str, ack: Ack = ACK) -> list[Event]:
-        _, facts = self.registry.acknowledge(agent_id, command_id, ack, now=self.now)
+    def ack(self, agent_id: str, command_id: str, ack: Ack = ACK, *, size: int = 0) -> list[Event]:
+        _, facts = self.registry.acknowledge(agent_id, command_id, ack, now=self.now, size=size)
         return self._note(facts)
 
     def sweep_commands(self, limit: int | None = 500) -> list[Event]:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from cameleer_registry.core.events import (
@@ -9,6 +13,7 @@ from cameleer_registry.core.events import (
     Event,
     LateAckReceived,
 )
+from cameleer_registry.core.ledger import MANY
 from cameleer_registry.core.model import (
     Ack,
     Command,
@@ -28,7 +33,9 @@ from cameleer_registry.errors import (
     TooManyPending,
 )
 
-from .conversations import ACK, DEAD, NS, ORDER, STALE, TTL, Talk, Talking, deadline
+from .conversations import ACK, DEAD, NS, ORDER, STALE, TTL, Talk, Talking, deadline, registration
+
+FAILURE = Ack(status=Outcome.FAILURE)
 
 PENDING, ACKNOWLEDGED, EXPIRED = DeliveryState
 
@@ -117,7 +124,43 @@ def test_command_as_shown(talk: Talk) -> None:
         connected_count=1,
         skipped=(),
         counts={PENDING: 1, ACKNOWLEDGED: 1, EXPIRED: 0},
+        outcomes={Outcome.SUCCESS: 1, Outcome.FAILURE: 0},
+        issued_by=None,
     ) == talk.command("c")
+
+
+def test_outcomes_are_those_of_acknowledgements_in_time(talk: Talk) -> None:
+    """They add up to them; a second answer and a late one count for nothing."""
+    for agent_id in "abcd":
+        talk.register(agent_id)
+    talk.issue("c", Target.all())
+    talk.ack("a", "c", FAILURE)
+    talk.ack("b", "c", FAILURE)
+    talk.ack("c", "c")
+    talk.ack("a", "c")
+    talk.ack("c", "c", FAILURE)
+    talk.at(TTL).ack("d", "c", FAILURE)
+    assert {Outcome.SUCCESS: 1, Outcome.FAILURE: 2} == talk.command("c").outcomes
+    assert 3 == talk.command("c").counts[ACKNOWLEDGED]
+
+
+def test_who_issued_it_is_kept(talk: Talk) -> None:
+    """It is shown with the command, and every fact of what somebody asked for names who it was."""
+    talk.register("a")
+    _, facts = talk.registry.issue("c", ORDER, Target.agent("a"), now=talk.now, by="t-1")
+    talk.facts += facts
+    assert ["t-1"] == [fact.by for fact in facts if isinstance(fact, CommandIssued)]
+    assert "t-1" == talk.command("c").issued_by
+    declared = registration("b")
+    asked = {
+        "register": talk.registry.register(declared, now=talk.now, by="t-2"),
+        "acknowledge": talk.registry.acknowledge("a", "c", Ack(), now=talk.now, by="t-3")[1],
+        "remove": talk.registry.remove("a", now=talk.now, by="t-4"),
+    }
+    talk.facts += [fact for facts in asked.values() for fact in facts]
+    assert {"register": ["t-2"], "acknowledge": ["t-3"], "remove": ["t-4"]} == {
+        what: [fact.by for fact in facts if hasattr(fact, "by")] for what, facts in asked.items()
+    }
 
 
 @pytest.mark.parametrize("target", [Target.of_group("g"), Target.all()])
@@ -150,6 +193,37 @@ def test_too_many_pending(talking: Talking) -> None:
     assert [issued(talk, "d", Target.all(), ("a", "b"), skipped=("z",))] == talk.issue(
         "d", Target.all()
     )
+
+
+class Unread(Counter[str]):
+    """Counts of which one at a time may be asked for."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("all of them were looked at")
+
+    def items(self) -> Any:
+        return iter(self)
+
+    keys = values = items
+
+
+def test_whether_an_agent_is_full_costs_nobody_else(talking: Talking) -> None:
+    """However many agents have something pending, those of the target are looked at alone."""
+    talk = talking(max_pending_per_agent=2)
+    for number in range(MANY + 1):
+        talk.register(f"a{number}")
+    for command_id in ("c0", "c1"):
+        talk.issue(command_id, Target.agent("a0"))
+    talk.issue("c2", Target.all())
+    ledger = talk.registry._ledger
+    counted = ledger._pending
+    ledger._pending = Unread(counted)
+    talk.issue("c3", Target.agent("a1"))  # and c2, which is not counted yet
+    assert ["c2"] == list(ledger._uncounted)
+    for agent_id in ("a0", "a1"):
+        with pytest.raises(TooManyPending):
+            talk.issue("c4", Target.agent(agent_id))
+    ledger._pending = Counter(counted) + Counter(["a1"])
 
 
 def test_all_skipped_is_undeliverable(talking: Talking) -> None:

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from cameleer_registry.core.events import CommandFinished, LateAckReceived
+from cameleer_registry.core.events import (
+    CommandFinished,
+    CommandForgotten,
+    DeliveryAcknowledged,
+    LateAckReceived,
+)
 from cameleer_registry.core.model import CommandStatus, Target
 from cameleer_registry.errors import CommandNotFound
 
@@ -29,6 +34,41 @@ def test_finished_commands_are_kept_up_to_a_number_of_deliveries(talking: Talkin
             ask("w")
     with pytest.raises(CommandNotFound):
         talk.registry.deliveries("w", now=talk.now)
+
+
+def test_forgetting_is_told(talking: Talking) -> None:
+    """What makes the history grow over its limits is told first, then what is forgotten for it."""
+    talk = talking(command_history=2)
+    for agent_id in "ab":
+        talk.register(agent_id)
+    for command_id in "xy":
+        talk.issue(command_id, Target.agent("a"))
+        talk.ack("a", command_id)
+    talk.issue("z", Target.all())
+    talk.ack("a", "z")
+    assert [
+        DeliveryAcknowledged(at=talk.now, agent_id="b", command_id="z", result=ACK),
+        CommandFinished(at=talk.now, command_id="z", status=CommandStatus.ACKNOWLEDGED),
+        CommandForgotten(at=talk.now, command_id="x"),
+        CommandForgotten(at=talk.now, command_id="y"),
+    ] == talk.ack("b", "z")
+
+
+def test_limits_that_have_become_smaller_hold_from_the_next_fact_on(talking: Talking) -> None:
+    """What was kept under larger ones is taken in as it was, and forgotten with what happens."""
+    before, after = talking(), talking(command_history=1)
+    before.register("a")
+    for command_id in "xyz":
+        before.issue(command_id, Target.agent("a"))
+        before.ack("a", command_id)
+    after.registry.apply(before.facts)
+    after.facts += before.facts
+    assert "xyz" == known(after, *"xyz")
+    assert [] == after.sweep_commands()
+    assert [
+        CommandForgotten(at=after.now, command_id=command_id) for command_id in "xy"
+    ] == after.register("a")[1:]
+    assert "z" == known(after, *"xyz")
 
 
 def test_open_commands_are_not_history(talking: Talking) -> None:
@@ -100,9 +140,9 @@ def test_handles_outlive_being_forgotten(talking: Talking) -> None:
     command, facts = talk.registry.issue("x", ORDER, Target.all(), now=talk.now)
     talk.facts += facts
     assert (
-        CommandFinished(at=talk.now, command_id="x", status=CommandStatus.UNDELIVERABLE)
-        == facts[-1]
-    )
+        CommandFinished(at=talk.now, command_id="x", status=CommandStatus.UNDELIVERABLE),
+        CommandForgotten(at=talk.now, command_id="x"),
+    ) == facts[-2:]
     assert CommandStatus.UNDELIVERABLE == command.status_at(talk.now)
     talk.register("a")
     command, facts = talk.registry.issue("y", ORDER, Target.all(), now=talk.now)

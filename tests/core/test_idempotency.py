@@ -7,7 +7,7 @@ from attrs import evolve
 
 from cameleer_registry.core import idempotency
 from cameleer_registry.core.events import CommandIssued
-from cameleer_registry.core.model import CommandStatus, DeliveryState, Order, Target
+from cameleer_registry.core.model import CommandStatus, DeliveryState, Order, Outcome, Target
 from cameleer_registry.errors import (
     AgentNotRegistered,
     GroupNotFound,
@@ -140,7 +140,8 @@ def test_a_command_that_has_been_forgotten(talking: Talking, history: int) -> No
     assert (history == 10) == ("x" in talk.registry._ledger.commands)
     again, _ = talk.issue_once("y", Target.of_group("g"), "key", order)
     counts = {DeliveryState.PENDING: 0, DeliveryState.ACKNOWLEDGED: 1, DeliveryState.EXPIRED: 1}
-    assert evolve(first, status=CommandStatus.EXPIRED, counts=counts) == again
+    said = {Outcome.SUCCESS: counts[DeliveryState.ACKNOWLEDGED], Outcome.FAILURE: 0}
+    assert evolve(first, status=CommandStatus.EXPIRED, counts=counts, outcomes=said) == again
     assert (2, 1, ("c",)) == (again.target_count, again.connected_count, again.skipped)
 
 

@@ -56,7 +56,7 @@ def test_sweep_tells_of_the_boundaries_that_were_crossed(
     """A sweep tells each transition once, and at its own moment however late it comes."""
     talk.register("a")
     transitions: list[Event] = [
-        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g"),
+        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g", heard=talk.moment(0)),
         AgentWentDead(at=talk.moment(DEAD), agent_id="a", group="g"),
     ]
     talk.at(seconds)
@@ -68,7 +68,9 @@ def test_sweep_after_each_boundary(talk: Talk) -> None:
     """An agent that is swept in time is told STALE, then DEAD, then nothing more."""
     talk.register("a")
     talk.at(STALE + 1)
-    assert [AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g")] == talk.sweep_leases()
+    assert [
+        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g", heard=talk.moment(0))
+    ] == talk.sweep_leases()
     talk.at(DEAD + 1)
     assert [AgentWentDead(at=talk.moment(DEAD), agent_id="a", group="g")] == talk.sweep_leases()
     talk.at(10 * DEAD)
@@ -128,7 +130,7 @@ def test_revival(talk: Talk, how: str, swept: bool, status: AgentStatus) -> None
     talk.at(SILENCE[status])
     crossed = talk.sweep_leases() if swept else []
     past: list[Event] = [
-        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g"),
+        AgentWentStale(at=talk.moment(STALE), agent_id="a", group="g", heard=talk.moment(0)),
         AgentWentDead(at=talk.moment(DEAD), agent_id="a", group="g"),
     ]
     sign: Event = HeartbeatReceived(at=talk.now, agent_id="a")
@@ -221,10 +223,11 @@ def test_steps_of_the_wall_clock_change_nobodys_status(talk: Talk, step: float) 
 def test_pauses_extend_leases(talk: Talk, pause: float) -> None:
     """The time in which the server was away counts against no lease."""
     talk.register("a")
+    begun = talk.now
     talk.at(50).pause(pause)
     assert AgentStatus.LIVE == talk.at(STALE + pause - NS).status("a")
     assert [
-        AgentWentStale(at=talk.at(STALE + pause).now, agent_id="a", group="g")
+        AgentWentStale(at=talk.at(STALE + pause).now, agent_id="a", group="g", heard=begun)
     ] == talk.sweep_leases()
     assert AgentStatus.STALE == talk.at(DEAD + pause - NS).status("a")
     assert AgentStatus.DEAD == talk.at(DEAD + pause).status("a")

@@ -326,9 +326,11 @@ def test_sweep_of_leases_keeps_to_its_limit(talk: Talk) -> None:
     swept = [talk.sweep_leases(limit=2) for _ in range(3)]
     assert [
         [
-            AgentWentStale(at=talk.moment(STALE), agent_id="c", group="g"),
-            AgentWentStale(at=talk.moment(STALE + 1), agent_id="a", group="g"),
+            AgentWentStale(at=talk.moment(STALE), agent_id="c", group="g", heard=talk.moment(0)),
+            AgentWentStale(
+                at=talk.moment(STALE + 1), agent_id="a", group="g", heard=talk.moment(1)
+            ),
         ],
-        [AgentWentStale(at=talk.moment(STALE + 2), agent_id="b", group="g")],
+        [AgentWentStale(at=talk.moment(STALE + 2), agent_id="b", group="g", heard=talk.moment(2))],
         [],
     ] == swept

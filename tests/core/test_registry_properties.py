@@ -17,11 +17,13 @@ from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.model import (
     Ack,
     AgentStatus,
+    AgentTarget,
     Command,
     DeliveryState,
+    GroupTarget,
     Order,
+    Outcome,
     Target,
-    TargetLevel,
 )
 from cameleer_registry.core.registry import Registry
 from cameleer_registry.core.views import time_of_day
@@ -268,24 +270,31 @@ class Conversations(RuleBasedStateMachine):
         states = Counter(model.state(agent_id, self.now) for agent_id in model.targets)
         assert {state: states[state] for state in DeliveryState} == command.counts
         assert len(model.targets) == command.target_count
+        said = Counter(ack.status for ack in model.acks.values())
+        assert {outcome: said[outcome] for outcome in Outcome} == command.outcomes
 
     def _refusal(self, whom: Target) -> type[Exception] | None:
-        if whom.level is TargetLevel.GROUP and whom.group not in self.groups:
-            return GroupNotFound
-        if whom.level is TargetLevel.AGENT:
-            if whom.agent_id not in self.agents:
+        match whom:
+            case GroupTarget(group) if group not in self.groups:
+                return GroupNotFound
+            case AgentTarget(agent_id) if agent_id not in self.agents:
                 return AgentNotRegistered
-            if self._full([whom.agent_id]):
+            case AgentTarget(agent_id) if self._full([agent_id]):
                 return TooManyPending
         return None
 
     def _meant(self, whom: Target) -> set[str]:
-        if whom.level is TargetLevel.AGENT:
-            return {whom.agent_id or ""}
+        match whom:
+            case AgentTarget(agent_id):
+                return {agent_id}
+            case GroupTarget(group):
+                groups = {group}
+            case _:
+                groups = self.groups
         return {
             agent_id
             for agent_id, agent in self.agents.items()
-            if agent.status(self.now) is AgentStatus.LIVE and whom.group in (None, agent.group)
+            if agent.status(self.now) is AgentStatus.LIVE and agent.group in groups
         }
 
     def _full(self, agent_ids: Iterable[str]) -> set[str]:
@@ -305,11 +314,11 @@ class Conversations(RuleBasedStateMachine):
         self.talk.pushed(command_id, *self.commands[command_id].targets)
 
     @precondition(lambda self: self.commands)
-    @rule(back=BACK, number=st.integers(0, 3), message=st.sampled_from("xy"))
-    def a_target_acknowledges(self, back: int, number: int, message: str) -> None:
+    @rule(back=BACK, number=st.integers(0, 3), status=st.sampled_from(Outcome))
+    def a_target_acknowledges(self, back: int, number: int, status: Outcome) -> None:
         command_id = self._command(back)
         if targets := sorted(self.commands[command_id].targets):
-            self._acknowledge(targets[number % len(targets)], command_id, Ack(message=message))
+            self._acknowledge(targets[number % len(targets)], command_id, Ack(status=status))
 
     @precondition(lambda self: self.commands)
     @rule(back=BACK, agent_id=AGENTS)

@@ -156,6 +156,7 @@ def test_a_command_is_told_when_it_is_issued(
         "targetCount": 1,
         "connectedCount": 1,
         "skippedCount": 0,
+        "issuedBy": None,
         "createdAt": at(0),
         "expiresAt": at(60),
     }
@@ -176,17 +177,21 @@ def counts(*numbers: int) -> dict[str, int]:
     return dict(zip(COUNTS, numbers, strict=True))
 
 
+def outcomes(successes: int, failures: int) -> dict[str, dict[str, int]]:
+    return {"outcomes": {"SUCCESS": successes, "FAILURE": failures}}
+
+
 def test_acknowledgements_of_a_moment_share_an_event(told: Told) -> None:
     """The last one is not waited for: it comes with the end of the command."""
     ids = deliveries(told, 5)
     for agent_id in ids[:3]:
         assert [] == told.of(told.talk.at(1).ack(agent_id, "c"))
     shared = {"commandId": "c", "type": "config-update", "failures": [], "failedCount": 0}
-    first = {"at": at(1), **shared, "agentIds": ids[:3], "status": "PENDING"}
+    first = {"at": at(1), **shared, "agentIds": ids[:3], "status": "PENDING", **outcomes(3, 0)}
     assert [("delivery-acknowledged", {**first, "counts": counts(2, 3, 0)})] == told.later()
     assert [] == told.later()
     told.of(told.talk.at(2).ack(ids[3], "c"))
-    last = {"at": at(3), **shared, "agentIds": ids[3:], "status": "ACKNOWLEDGED"}
+    last = {"at": at(3), **shared, "agentIds": ids[3:], "status": "ACKNOWLEDGED", **outcomes(5, 0)}
     assert [("delivery-acknowledged", {**last, "counts": counts(0, 5, 0)})] == told.of(
         told.talk.at(3).ack(ids[4], "c")
     )
@@ -214,6 +219,7 @@ def test_failures_are_named_with_their_messages(told: Told) -> None:
         {"agentId": ids[1], "message": None},
     ] == data["failures"]
     assert 2 == data["failedCount"]
+    assert outcomes(1, 2).items() <= data.items()
 
 
 def test_failures_are_counted_from_the_first_on(told: Told) -> None:
@@ -349,7 +355,7 @@ async def test_a_feed_that_fails_is_started_again_and_goes_on(
     async with serving() as served, following(served) as follower:
         with monkeypatch.context() as broken:
             broken.setattr(Follower, "advance", lambda _self: 1 / 0)
-            served.node.register(registration("a"))
+            await served.node.register(registration("a"))
             await eventually(
                 lambda: "event feed has failed and is started again" in caplog.messages
             )

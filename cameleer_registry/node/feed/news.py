@@ -13,7 +13,7 @@ from attrs import frozen
 from ...core import events, feed
 from ...core.events import Event
 from ...core.feed import FeedEvent, FeedType
-from ...core.model import AgentStatus
+from ...core.model import AgentStatus, GroupTarget
 from ...core.views import time_of_day
 
 
@@ -35,7 +35,11 @@ def of(fact: Event) -> News | None:
 
 def groups_of(fact: events.CommandIssued) -> Collection[str]:
     """Return the groups that a command is about: its targets', and the one it was meant for."""
-    return fact.groups if fact.target.group is None else fact.groups | {fact.target.group}
+    match fact.target:
+        case GroupTarget(group):
+            return fact.groups | {group}
+        case _:
+            return fact.groups
 
 
 def _of_agent(type: FeedType, fact: events.MemberEvent) -> News:
@@ -108,6 +112,7 @@ def _issued(fact: events.CommandIssued) -> News:
         target_count=len(fact.agent_ids),
         connected_count=fact.connected_count,
         skipped_count=len(fact.skipped),
+        issued_by=fact.by,
         created_at=time_of_day(fact.at),
         expires_at=time_of_day(fact.expires),
     )

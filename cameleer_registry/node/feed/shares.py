@@ -14,7 +14,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from ...core import events, feed
-from ...core.commands import all_pending, status_of
+from ...core.commands import all_pending, outcomes, status_of
 from ...core.events import ExpiryReason
 from ...core.feed import Failure, FeedType
 from ...core.instant import Instant
@@ -170,6 +170,9 @@ def _news(command: OpenCommand, share: Share) -> News:
             expired=counts[DeliveryState.EXPIRED],
         ),
         "counts": dict(counts),
+        "outcomes": outcomes(
+            acknowledged=counts[DeliveryState.ACKNOWLEDGED], failed=command.failed_count
+        ),
     }
     if share.reason is None:
         acknowledged = feed.DeliveryAcknowledgedEvent(

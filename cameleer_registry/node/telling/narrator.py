@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import attrs
+
 from ...core import events
 from ...core.events import Event
 from ...core.instant import NANOSECONDS
@@ -164,16 +166,16 @@ def _conflict(fact: events.StreamConflict) -> None:
 
 
 def _issued(fact: events.CommandIssued) -> None:
-    target: dict[str, Any] = {"agent_id": fact.target.agent_id, "group": fact.target.group}
     log.info(
         "command issued",
         command_id=fact.command_id,
         command_type=str(fact.order.type),
         target_level=str(fact.target.level),
-        **{name: value for name, value in target.items() if value is not None},
+        **attrs.asdict(fact.target),  # the agent or the group that it names
         targets=len(fact.agent_ids),
         connected=fact.connected_count,
         skipped=len(fact.skipped),
+        **({} if fact.by is None else {"issued_by": fact.by}),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from attrs import evolve
 
 from ... import wire
+from ...core.commands import outcomes
 from ...core.feed import AgentStatusEvent, FeedEvent, FeedType
 from ...core.model import (
     Ack,
@@ -47,6 +48,7 @@ from ...errors import (
     RequestTimeout,
     TooManyFeeds,
     TooManyPending,
+    UnknownHost,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
@@ -176,6 +178,8 @@ def command(target: Target, *, targets: int = 2) -> Command:
             DeliveryState.ACKNOWLEDGED: 0,
             DeliveryState.EXPIRED: 0,
         },
+        outcomes=outcomes(acknowledged=0, failed=0),
+        issued_by=None,
     )
 
 
@@ -196,6 +200,7 @@ PROBLEMS: Final[tuple[RegistryError, ...]] = (
     RequestTimeout("the body did not arrive within 30 seconds"),
     CommandExpired(_COMMAND, agent_id=_AGENT),
     BodyTooLarge(1_048_576),
+    UnknownHost("evil.example"),
     UnsupportedEncoding("gzip"),
     IdempotencyKeyReused("8e03978e-40d5-43e8-bc93-6894a57f9324"),
     TooManyPending(_AGENT, 100),

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Final, Literal, NewType, Union, get_args, get_origin
 
@@ -72,13 +73,6 @@ COMMAND_ID: Final[Schema] = {"type": "string", "format": "uuid"}
 _NAMES_OF_ANSWERS: Final[Mapping[Any, str]] = {model.Ack: "Result"}
 """Names of what is sent in one form and answered in another."""
 
-_LEVELS: Final = [
-    {"properties": {"level": {"const": "agent"}, "group": False}, "required": ["agentId"]},
-    {"properties": {"level": {"const": "group"}, "agentId": False}, "required": ["group"]},
-    {"properties": {"level": {"const": "all"}, "agentId": False, "group": False}},
-]
-"""Which fields a target has besides its level."""
-
 _ROLE: Final = re.compile(r":\w+:`~?(?:\w+\.)*(\w+)`")
 _LITERAL: Final = re.compile(r"``(.+?)``")
 
@@ -120,6 +114,8 @@ class Schemas:
         if isinstance(shape, type) and issubclass(shape, Enum):
             members = {"type": "string", "enum": [str(member.value) for member in shape]}
             return self.named(shape.__name__, lambda: _described(members, _text_of_class(shape)))
+        if shape is model.Target:
+            return self.named(shape.__name__, self._target)
         if attrs.has(shape):
             name = shape.__name__ if sent else _NAMES_OF_ANSWERS.get(shape, shape.__name__)
             return self.named(name, lambda: self._model(shape, sent=sent))
@@ -152,24 +148,36 @@ class Schemas:
         return {"type": "object", "properties": properties, "required": names}
 
     def _model(self, shape: Any, *, sent: bool) -> Schema:
-        # A target says no more than its level needs: see wire.py.
-        sparse = sent or shape is model.Target
         texts = _texts_of_fields(shape)
         properties, required = {}, []
         for attribute in attrs.fields(attrs.resolve_types(shape)):
             name = wire.wire_name(attribute)
-            schema = self._field(attribute, sent=sparse)
+            schema = self._field(attribute, sent=sent)
             properties[name] = _described(schema, texts.get(attribute.name, ""))
-            if attribute.default is attrs.NOTHING or not sparse:
+            if attribute.default is attrs.NOTHING or not sent:
                 required.append(name)
         schema = {"type": "object", "properties": properties}
         if required:
             schema["required"] = required
         if sent:  # fields that are not known are ignored, but read
             schema["additionalProperties"] = self.of(Any, sent=True)
-        if shape is model.Target:
-            schema["oneOf"] = _LEVELS
         return _described(schema, _text_of_class(shape))
+
+    def _target(self) -> Schema:
+        """Return the schema of a target: one for each level, which it says besides its fields."""
+        kinds = {}
+        for level, kind in model.TARGETS.items():
+            schema = self._model(kind, sent=False)
+            schema["properties"] = {"level": {"const": str(level)}, **schema["properties"]}
+            schema["required"] = ["level", *schema.get("required", ())]
+            kinds[str(level)] = self.named(kind.__name__, partial(dict, schema))["$ref"]
+        return _described(
+            {
+                "oneOf": [{"$ref": reference} for reference in kinds.values()],
+                "discriminator": {"propertyName": "level", "mapping": kinds},
+            },
+            _text_of_class(model.Target),
+        )
 
     def _stream(self, events: Events) -> Schema:
         """Return the schema of a stream.
