@@ -104,6 +104,7 @@ async def test_sending_as_json(served: Served) -> None:
     [
         ([], "", {}),
         (["--payload", "-"], '{"from": "stdin"}', {"from": "stdin"}),
+        (["--payload", "-"], '\ufeff{"from": "Windows"}', {"from": "Windows"}),
         (["--payload", "@update.json"], "", {"from": "file"}),
         (["--payload", '{"big": 18446744073709551615}'], "", {"big": 2**64 - 1}),
     ],

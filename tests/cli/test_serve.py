@@ -229,7 +229,8 @@ async def test_stuck_readers_do_not_delay_the_end() -> None:
         stuck.transport.pause_reading()  # type: ignore[attr-defined]
         _, slow = await asyncio.open_connection("127.0.0.1", port)
         slow.write(
-            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 9\r\n\r\n{"
         )
         await connected(client, "", 1)
         for _ in range(12):
@@ -408,7 +409,8 @@ async def test_clients_that_leave_early_are_no_errors() -> None:
     async with server("--port", "0", stderr=PIPE) as served, served.client() as client:
         await client.post("/agents/register", json={"agentId": "a", "group": "g"})
         port = int(served.url.rsplit(":", 1)[1])
-        head = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"
+        head = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\n"
+        head += b"Content-Length: 99\r\n\r\n{"
         for raw in (b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: localhost\r\n\r\n", head) * 50:
             for leave in (asyncio.StreamWriter.close, reset):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -266,6 +266,18 @@ async def test_a_password_in_the_address_is_used_and_never_shown(served: Served)
     assert "s3cret" not in err
 
 
+async def test_a_password_is_not_in_what_a_proxy_has_refused() -> None:
+    """Which names the address that was asked."""
+    async with stub() as asked:
+        asked.status = 401
+        url = asked.url.replace("://", "://operator:s3cret@")
+        status, _, err = await run("groups", "--url", url)
+    assert 3 == status
+    assert "Basic " in asked.headers[0]["Authorization"]
+    assert "wants credentials" in err
+    assert "s3cret" not in err
+
+
 async def test_a_password_and_a_token_are_one_too_many(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

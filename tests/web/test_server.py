@@ -60,7 +60,9 @@ async def test_every_answer_says_which_process_it_is_from(served: Served) -> Non
         assert instance() == (await connection.answer()).headers["x-cameleer-instance"]
     for path in ("/agents/a/events", "/events"):
         async with connected(served) as connection:
-            connection.writer.write(f"GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            connection.writer.write(
+                f"GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            )
             head = await connection.head()
             assert instance() == head.headers["x-cameleer-instance"]
 
