@@ -21,8 +21,8 @@ ROOM: Final = 1024 * 1024
 """Characters that may wait: some 8,000 lines, which is what a fleet of thousands causes when it
 comes back, with room to spare."""
 
-PATIENCE: Final = 1.0
-"""Seconds that :meth:`LogWriter.flush` may take: a server that ends has 5 in all."""
+PATIENCE: Final = 0.5
+"""Seconds that :meth:`LogWriter.flush` may take: a server that ends has 5 in all, most of which its connections may take."""
 
 
 class LogWriter(logging.Handler):

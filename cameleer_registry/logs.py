@@ -113,7 +113,7 @@ def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None =
 
 
 def flush() -> None:
-    """Have what was logged written before this returns, or a second is over."""
+    """Have what was logged written before this returns, or half a second is over."""
     for handler in logging.getLogger().handlers:
         handler.flush()
 

@@ -10,6 +10,7 @@ from ..node.clock import Clock
 from ..node.journal.port import Journal
 from ..node.node import Node
 from ..settings import Settings
+from ..workers import warn_of_siblings
 from . import answers, guard, metrics, routes
 from .addresses import template
 from .app_keys import DOCUMENTS, GATE, NODE, STARTED
@@ -42,9 +43,15 @@ def make_app(
     routes.add_to(app)
     metrics.add_to(app, {r: template(r.canonical) for r in app.router.resources()})
     app.on_response_prepare.append(answers.on_prepare)
+    if not alone:
+        app.on_startup.append(_look_for_siblings)
     app.cleanup_ctx.append(_run_node)
     app.on_shutdown.append(_shut_down)
     return app
+
+
+async def _look_for_siblings(_app: web.Application) -> None:
+    warn_of_siblings()
 
 
 async def _run_node(app: web.Application) -> AsyncIterator[None]:
