@@ -22,7 +22,8 @@ ROOM: Final = 1024 * 1024
 comes back, with room to spare."""
 
 PATIENCE: Final = 0.5
-"""Seconds that :meth:`LogWriter.flush` may take: a server that ends has 5 in all, most of which its connections may take."""
+"""Seconds that :meth:`LogWriter.flush` may take: a server that ends has 5 in all, and its
+connections may take most of them."""
 
 
 class LogWriter(logging.Handler):
