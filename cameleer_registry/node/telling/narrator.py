@@ -166,6 +166,7 @@ def _conflict(fact: events.StreamConflict) -> None:
 
 
 def _issued(fact: events.CommandIssued) -> None:
+    by: dict[str, Any] = {} if fact.by is None else {"issued_by": fact.by}
     log.info(
         "command issued",
         command_id=fact.command_id,
@@ -175,7 +176,7 @@ def _issued(fact: events.CommandIssued) -> None:
         targets=len(fact.agent_ids),
         connected=fact.connected_count,
         skipped=len(fact.skipped),
-        **({} if fact.by is None else {"issued_by": fact.by}),
+        **by,
     )
 
 
