@@ -28,6 +28,7 @@ from .core.model import (
     DeliveryState,
     GroupSummary,
     GroupTarget,
+    ListedCommand,
     Order,
     Outcome,
     Registration,
@@ -35,6 +36,7 @@ from .core.model import (
     TargetLevel,
     Welcome,
 )
+from .core.selection import CommandSelection
 from .errors import (
     AgentNotRegistered,
     AtCapacity,
@@ -82,6 +84,7 @@ __all__ = [
     "CommandEvent",
     "CommandExpired",
     "CommandNotFound",
+    "CommandSelection",
     "CommandStatus",
     "CommandType",
     "CrossSiteRequest",
@@ -94,6 +97,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "InternalError",
     "InvalidRequest",
+    "ListedCommand",
     "MalformedJson",
     "MethodNotAllowed",
     "Node",

@@ -269,6 +269,16 @@ class Command:
 
 
 @frozen(kw_only=True)
+class ListedCommand(Command):
+    """A command in a list, which leaves out a payload of more than 4 KiB."""
+
+    payload: JsonObject = field(factory=dict, metadata={"sparse": True})
+    """Left out if it takes more than 4 KiB as JSON; `payload_truncated` says so."""
+    payload_truncated: bool = field(default=False, metadata={"sparse": True})
+    """Present, and true, if the payload is left out."""
+
+
+@frozen(kw_only=True)
 class Delivery:
     """One command for one agent."""
 

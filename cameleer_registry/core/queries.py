@@ -20,9 +20,11 @@ from .model import (
     Delivery,
     DeliveryState,
     GroupSummary,
+    ListedCommand,
     Target,
 )
 from .roster import Roster
+from .selection import CommandSelection
 
 
 class Queries:
@@ -118,6 +120,39 @@ class Queries:
     def command(self, command_id: str, *, now: Instant) -> Command:
         """Show one command; raises CommandNotFound."""
         return views.command(self._ledger.find(command_id), now)
+
+    def command_number(self, command_id: str) -> int:
+        """Return where a command stands among all, in the order of issue.
+
+        Of one that is not known it is where it would stand by the time in its id.
+        """
+        return self._ledger.number_of(command_id)
+
+    def commands(
+        self,
+        selection: CommandSelection,
+        *,
+        now: Instant,
+        before: int | None = None,
+        down_to: int = 0,
+        limit: int,
+        look_at: int = 1_000_000_000,
+    ) -> tuple[list[ListedCommand], int | None]:
+        """Show commands of a selection, newest first, and tell where to go on.
+
+        ``before`` and ``down_to`` are numbers of commands; the second belongs to what is shown. No
+        more than ``limit`` are shown and no more than ``look_at`` are looked at, so that a
+        selection of few among many can be looked for in turns. The number that is returned is
+        that of the last that was looked at, to be the next ``before``; None if there are no more.
+        """
+        found: list[ListedCommand] = []
+        records = self._ledger.newest_first(before=before, down_to=down_to)
+        for looked_at, record in enumerate(records, start=1):
+            if selection.includes(record, now):
+                found.append(views.listed_command(record, now))
+            if len(found) >= limit or looked_at >= look_at:
+                return found, record.number
+        return found, None
 
     def awaited(self, command_id: str, agent_ids: Sequence[str], *, now: Instant) -> Sequence[str]:
         """Return which of some targets of a command may still acknowledge it.

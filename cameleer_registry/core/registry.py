@@ -200,15 +200,17 @@ class Registry(Queries):
         *,
         now: Instant,
         size: int = 0,
+        payload_size: int = 0,
         idempotency: Idempotency | None = None,
         by: str | None = None,
     ) -> tuple[CommandRecord, Events]:
         """Issue a command to the agents that ``target`` means at this moment.
 
-        ``size`` is what the payload counts against ``command_history_bytes``. Returns a handle on
-        the command, too, which outlives its being forgotten. Where the same was asked for before
-        under the same key, it is one on that command, whatever has become of it or of its
-        targets, and there are no facts.
+        ``size`` is what the payload counts against ``command_history_bytes``, and
+        ``payload_size`` is the number of its bytes as JSON. Returns a handle on the command, too,
+        which outlives its being forgotten. If the same was asked for before under the same key, it
+        is a handle on that command, whatever has become of it or of its targets, and there are no
+        facts.
         Raises AgentNotRegistered, GroupNotFound, TooManyPending where the target is one agent
         that has too many commands pending (of a group or all, such agents are skipped), and
         IdempotencyKeyReused where something else was asked for under that key.
@@ -236,6 +238,7 @@ class Registry(Queries):
             connected_count=audience.connected_count,
             skipped=tuple(skipped),
             size=size,
+            payload_size=payload_size,
             idempotency=idempotency,
             by=by,
         )

@@ -30,11 +30,13 @@ from ..core.model import (
     Delivery,
     DeliveryState,
     GroupSummary,
+    ListedCommand,
     Order,
     Registration,
     Target,
 )
 from ..core.registry import Events, Limits, Registry
+from ..core.selection import CommandSelection
 from ..core.targets import Targets
 from ..errors import CommandExpired
 from ..logs import get_logger
@@ -53,6 +55,8 @@ from .telling.meters import Meters
 from .telling.narrator import Narrator
 
 log = get_logger(__name__)
+
+EVERY_COMMAND: Final = CommandSelection()
 
 DRAIN_SECONDS: Final = 1.0
 """How long streams may take to end at shutdown before they are cut."""
@@ -319,6 +323,7 @@ class Node:
             target,
             now=now,
             size=wire.footprint(frame.plain),
+            payload_size=len(wire.encode(order.payload)),
             idempotency=idempotency,
         )
         if record.command_id != command_id:
@@ -359,6 +364,24 @@ class Node:
     def command(self, command_id: str) -> Command:
         """Show one command; raises CommandNotFound."""
         return self.registry.command(command_id, now=self.clock.now())
+
+    def commands(
+        self,
+        selection: CommandSelection = EVERY_COMMAND,
+        *,
+        before: str | None = None,
+        limit: int = 1_000_000_000,
+    ) -> list[ListedCommand]:
+        """Show up to ``limit`` commands of a selection, newest first.
+
+        With ``before`` only those that were issued before that command, which may be forgotten by
+        now. Payloads of more than 4 KiB are left out.
+        """
+        number = None if before is None else self.registry.command_number(before)
+        found, _ = self.registry.commands(
+            selection, now=self.clock.now(), before=number, limit=limit
+        )
+        return found
 
     async def wait(self, command_id: str, timeout: float) -> Command:
         """Wait up to ``timeout`` seconds until nothing of a command is pending; then show it.

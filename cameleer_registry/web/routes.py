@@ -36,6 +36,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", f"{API}/agents/{_ID}/commands", commands.list_of_agent),
     ("POST", f"{API}/agents/{_ID}/commands/{_COMMAND}/ack", commands.acknowledge),
     ("GET", f"{API}/events", feed.stream_feed),
+    ("GET", f"{API}/commands", commands.list_commands),
     ("GET", f"{API}/commands/{_COMMAND}", commands.show_command),
     ("GET", f"{API}/commands/{_COMMAND}/deliveries", commands.list_deliveries),
     ("GET", f"{API}/openapi.json", documentation.show_document),
@@ -46,6 +47,12 @@ the streams: aiohttp would open one to answer. What is said of each, to machines
 
 BUSIEST: Final = (agents.heartbeat, commands.acknowledge)
 """Added first: among addresses that begin alike, aiohttp tries one after the other."""
+
+NAMES: Final[dict[Handler, str]] = {
+    agents.list_agents: "agents",
+    commands.list_commands: "commands",
+}
+"""Addresses to which others point."""
 
 STREAMS: Final[tuple[Handler, ...]] = (streams.stream_events, feed.stream_feed)
 
@@ -70,7 +77,7 @@ def add_to(app: web.Application) -> None:
     """Add every address to an application."""
     routes = sorted(ROUTES + PAGES, key=lambda route: route[2] not in BUSIEST)
     for method, path, handler in routes:
-        name = "agents" if handler is agents.list_agents else None  # others point there
+        name = NAMES.get(handler)
         handle = responding(handler)
         route = app.router.add_route(
             method, path, handle, name=name, expect_handler=expect_continue

@@ -166,16 +166,18 @@ def _conflict(fact: events.StreamConflict) -> None:
 
 
 def _issued(fact: events.CommandIssued) -> None:
+    named: dict[str, Any] = attrs.asdict(fact.target)  # the agent or the group, if it is for one
+    if fact.by is not None:
+        named["issued_by"] = fact.by
     log.info(
         "command issued",
         command_id=fact.command_id,
         command_type=str(fact.order.type),
         target_level=str(fact.target.level),
-        **attrs.asdict(fact.target),  # the agent or the group that it names
+        **named,
         targets=len(fact.agent_ids),
         connected=fact.connected_count,
         skipped=len(fact.skipped),
-        **({} if fact.by is None else {"issued_by": fact.by}),
     )
 
 
