@@ -59,6 +59,7 @@ from .errors import (
     TooManyFeeds,
     TooManyPending,
     UnexpectedAnswer,
+    UnknownHost,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "TooManyFeeds",
     "TooManyPending",
     "UnexpectedAnswer",
+    "UnknownHost",
     "UnsupportedEncoding",
     "UnsupportedProtocolVersion",
     "Welcome",

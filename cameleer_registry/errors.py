@@ -16,6 +16,7 @@
     ├── CommandExpired              410 command-expired
     ├── BodyTooLarge                413 body-too-large
     ├── UnsupportedEncoding         415 unsupported-content-encoding
+    ├── UnknownHost                 421 unknown-host
     ├── IdempotencyKeyReused        422 idempotency-key-reused
     ├── TooManyPending              429 too-many-pending
     ├── InternalError               500 internal-error
@@ -214,6 +215,20 @@ class UnsupportedEncoding(RegistryError):
 
     def __init__(self, encoding: str) -> None:
         super().__init__(f"the body is encoded as {encoding!r}; send it as it is")
+
+
+class UnknownHost(RegistryError):
+    """The request names a host that this server does not know as its own."""
+
+    status = 421
+    code = "unknown-host"
+    title = "Unknown host"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"this server is not known as {host[:255]!r}; the settings allowed_hosts, public_url "
+            "and host say under which names it may be asked"
+        )
 
 
 class IdempotencyKeyReused(RegistryError):

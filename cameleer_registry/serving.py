@@ -9,13 +9,15 @@ import signal
 import socket
 from typing import Final
 
+import aiohttp
 from aiohttp import web
 
 from .errors import CannotListen, reason_of
 from .logs import get_logger
 from .settings import Settings
 from .system import raise_file_limit
-from .web.app import create_app
+from .web import aiohttp_internals
+from .web.app import make_app
 from .web.app_keys import NODE
 from .web.connections import AcceptFailures
 from .web.inline import InlineRunner
@@ -61,8 +63,8 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     loop.set_exception_handler(AcceptFailures().handle)
     log.debug("limit of open files", now=raise_file_limit())
-    app = create_app(settings)
-    runner = InlineRunner(
+    app = make_app(settings, alone=True)
+    runner = _runner_of(loop)(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
         auto_decompress=False,  # a megabyte can unpack to a gigabyte; see web/body.py
@@ -93,6 +95,18 @@ async def serve(settings: Settings) -> None:
     log.info("stopped")
 
 
+def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
+    """Return the runner that answers inline, or aiohttp's where its insides are others."""
+    if missing := aiohttp_internals.missing(loop):
+        log.warning(
+            "this aiohttp is another than expected, so every request takes its slower way",
+            aiohttp=aiohttp.__version__,
+            missing=missing,
+        )
+        return web.AppRunner
+    return InlineRunner
+
+
 class _Site(web.TCPSite):
     """A listening socket with a longer queue than asyncio would accept at once.
 
@@ -105,7 +119,7 @@ class _Site(web.TCPSite):
 
     async def start(self) -> None:
         await super().start()
-        for sock in self._server.sockets:  # type: ignore[union-attr]
+        for sock in aiohttp_internals.listening_sockets(self):
             with socket.socket(fileno=os.dup(sock.fileno())) as same:
                 same.listen(BACKLOG)
                 if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -90,6 +90,30 @@ def name_of_host(value: Any) -> str:
     raise ValueError(f"expected a host name or an address, got {value!r}")
 
 
+class HostNames(tuple[str, ...]):
+    """Names of hosts. A class of its own, since typed-settings looks into lists for pydantic."""
+
+    __slots__ = ()
+
+
+def host_names(value: Any) -> HostNames:
+    """Read names of hosts: a list of them, or text with commas between them."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        raise ValueError(f"expected names of hosts, got {value!r}")
+    stripped = [name.strip() if isinstance(name, str) else name for name in names]
+    for name in stripped:
+        if name != "" and not (isinstance(name, str) and _HOST_NAME.fullmatch(name)):
+            raise ValueError(
+                "expected names of hosts without ports, such as registry.example or *.example, "
+                f"got {name!r}"
+            )
+    return HostNames(name for name in stripped if name)
+
+
+_HOST_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[?[0-9A-Fa-f:.]+\]?")
+
+
 def _between(least: int, most: int) -> Callable[[Any], int]:
     """Read a whole number within bounds that belong to it."""
 
@@ -222,6 +246,14 @@ class Settings:
         "Address at which agents and browsers reach this server from outside, such "
         "as https://registry.example. It makes sseEndpoint absolute, and a browser's Origin may "
         "be it.",
+    )
+    allowed_hosts: HostNames = _setting(  # noqa: RUF009 - it is a tuple
+        HostNames(),
+        host_names,
+        "Names under which this server may be asked, besides localhost, host and public_url, with "
+        "commas between them; *.example.org is every name below example.org. A request that "
+        "names another host is refused with 421: a web page could reach a server on somebody's "
+        "own machine under the page's name. Embedded, this is checked only where it is set.",
     )
     require_protocol_version: bool = _setting(
         False,

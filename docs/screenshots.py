@@ -120,10 +120,10 @@ class Stage:
             now = self.node.clock.now()
             self.node.carry_out(self.node.registry.sweep_leases(now=now))
 
-    def join(self, agent_id: str, group: str, *, connected: bool = True) -> None:
+    async def join(self, agent_id: str, group: str, *, connected: bool = True) -> None:
         """Register an agent, with its stream open or not."""
         service = group.rsplit("-", 1)[0]
-        self.node.register(
+        await self.node.register(
             Registration(
                 agent_id=AgentId(agent_id),
                 group=GroupName(group),
@@ -173,19 +173,19 @@ def names(count: int) -> list[tuple[str, str]]:
     return found
 
 
-def crowd(made: Stage, count: int) -> None:
+async def crowd(made: Stage, count: int) -> None:
     """Fill a registry with a fleet of which some fell silent."""
     agents = names(count)
     random.shuffle(agents)
     dead, stale = count // 1100, count // 55
     for agent_id, group in agents[:dead]:
-        made.join(agent_id, group, connected=False)
+        await made.join(agent_id, group, connected=False)
     made.pass_by(made.behind - 130)
     for agent_id, group in agents[dead : dead + stale]:
-        made.join(agent_id, group, connected=random.random() < 0.3)
+        await made.join(agent_id, group, connected=random.random() < 0.3)
     made.pass_by(made.behind - 60)
     for agent_id, group in agents[dead + stale :]:
-        made.join(agent_id, group, connected=random.random() < 0.99)
+        await made.join(agent_id, group, connected=random.random() < 0.99)
     made.pass_by(made.behind)
 
 
@@ -197,7 +197,7 @@ async def live(made: Stage) -> None:
         made.node.heartbeat(silent[which])
         made.pass_by(7)
     gone = made.node.agents(statuses={AgentStatus.DEAD})[0]
-    made.node.remove(gone.agent_id)
+    await made.node.remove(gone.agent_id)
     made.pass_by(6)
     target = Target.of_group("billing-staging")
     command = await made.node.issue(Order(type="replay"), target)
@@ -205,7 +205,7 @@ async def live(made: Stage) -> None:
     await answer(made, command.command_id, 1)
     made.pass_by(4)
     for number in (1, 2, 3, 4):
-        made.join(f"pricing-prod-{1000 + number}", "pricing-prod")
+        await made.join(f"pricing-prod-{1000 + number}", "pricing-prod")
         made.pass_by(3)
     made.pass_by(made.behind)
 
@@ -217,7 +217,7 @@ async def answer(made: Stage, command_id: str, share: float) -> None:
         ack = Ack(message="applied", data={"revision": 42})
         if random.random() < 0.06:
             ack = Ack(status=Outcome.FAILURE, message=random.choice(MESSAGES))
-        made.node.acknowledge(delivery.agent_id, command_id, ack)
+        await made.node.acknowledge(delivery.agent_id, command_id, ack)
     await asyncio.sleep(0.3)  # until the feed has told it
 
 
@@ -258,7 +258,9 @@ async def main() -> None:
             await take(browser, made, "empty")
         async with stage(1) as made:
             for number in (1, 2, 3):
-                made.join(f"order-service-{number}", "order-service-prod", connected=number < 3)
+                await made.join(
+                    f"order-service-{number}", "order-service-prod", connected=number < 3
+                )
             made.pass_by(made.behind)
             made.node.heartbeat("order-service-1")
             command = await made.node.issue(
@@ -269,7 +271,7 @@ async def main() -> None:
             await made.node.issue(Order(type="deep-trace"), Target.agent("order-service-1"))
             await take(browser, made, "agent", "#/agents/order-service-1")
         async with stage(9) as made:
-            crowd(made, 10_000)
+            await crowd(made, 10_000)
             await live(made)
             await take(browser, made, "fleet", "#/agents?sort=status", size=(1920, 1000))
             await take(browser, made, "dark", "#/groups", dark=True)

@@ -6,9 +6,9 @@ import asyncio
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from attrs import define, field
@@ -17,6 +17,8 @@ from cameleer_registry import NODE, Node, Settings, create_app
 from cameleer_registry.core.events import Event
 from cameleer_registry.node.clock import Clock
 from cameleer_registry.web.inline import InlineRunner
+
+T = TypeVar("T")
 
 
 @define
@@ -299,6 +301,15 @@ def virtual_clock() -> Clock:
 
 
 def hear(node: Node, listener: Callable[[Event], None]) -> None:
-    """Have somebody told of every fact, before all others."""
-    for kind in node.registry._appliers:
-        node._tellers.setdefault(kind, []).insert(0, listener)
+    """Have somebody told of every fact."""
+    node.listen(listener)
+
+
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine comes to that has nothing to wait for, as in memory."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("it waits for something")

@@ -25,6 +25,7 @@ CONTRACT = {
     "method-not-allowed": 405,
     "command-expired": 410,
     "body-too-large": 413,
+    "unknown-host": 421,
     "too-many-pending": 429,
     "at-capacity": 503,
     "internal-error": 500,

@@ -17,6 +17,7 @@ import pytest
 from cameleer_registry.cli.serve import serve_command
 from cameleer_registry.errors import SettingsError
 from cameleer_registry.settings import (
+    HostNames,
     Settings,
     duration,
     environment_variable_of,
@@ -39,6 +40,11 @@ SAMPLES: dict[type, list[tuple[str, Any]]] = {
     int: NUMBERS,
     bool: [("yes", True), ("off", False), ("1", True)],
     str: [("::1", "::1"), ("localhost", "localhost"), ("0.0.0.0", "0.0.0.0")],
+    HostNames: [
+        ("a.example", ("a.example",)),
+        ("*.b.example, c,", ("*.b.example", "c")),
+        ("10.0.0.1,[::1]", ("10.0.0.1", "[::1]")),
+    ],
     type(None): [(f"https://{host}.example/x/", f"https://{host}.example/x") for host in "abc"],
 }
 # … and of those whose bounds leave out the above.
@@ -245,6 +251,8 @@ def test_numbers_have_bounds_of_their_own(name: str, least: int, most: int) -> N
 
 
 def toml(config: Path, name: str, value: Any) -> Path:
+    if isinstance(value, tuple):
+        value = list(value)
     text = f'"{value}"' if isinstance(value, str) else str(value).lower()
     config.write_text(f"{name} = {text}\n")
     return config

@@ -25,7 +25,7 @@ _METAVARS: Final = {float: "DURATION", int: "NUMBER"}
 def _setting_options(command: F) -> F:
     """Give a command a flag for every setting."""
     for setting in reversed(attrs.fields(Settings)):
-        default = "none" if setting.default is None else _shown(setting.default)
+        default = _shown(setting.default)
         # A switch may be said without its value, which then is "true".
         metavar = _METAVARS.get(type(setting.default), "TEXT")
         kind: dict[str, Any] = {"metavar": metavar}
@@ -44,6 +44,8 @@ def _setting_options(command: F) -> F:
 
 def _shown(default: object) -> str:
     match default:
+        case None | ():
+            return "none"
         case bool():
             return str(default).lower()
         case float():

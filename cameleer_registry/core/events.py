@@ -9,6 +9,7 @@ for when an agent was heard last), and also if some of them come twice in a row.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from attrs import frozen
 
@@ -194,3 +195,24 @@ class CommandForgotten(Event):
     """
 
     command_id: str
+
+
+KINDS: Final[tuple[type[Event], ...]] = (
+    AgentRegistered,
+    HeartbeatReceived,
+    AgentRevived,
+    AgentWentStale,
+    AgentWentDead,
+    AgentRemoved,
+    StreamOpened,
+    StreamClosed,
+    StreamConflict,
+    CommandIssued,
+    CommandPushed,
+    DeliveryAcknowledged,
+    LateAckReceived,
+    DeliveriesExpired,
+    CommandFinished,
+    CommandForgotten,
+)
+"""Every kind of fact that there is."""

@@ -1,17 +1,16 @@
-"""The node: a registry with a clock and streams. What a host application holds in its hands.
+"""The node: a registry with a clock, a journal and streams. What a host application holds.
 
-Every method follows the same three steps: look at the clock, ask the registry, and carry out what
-it says has happened. :meth:`Node.carry_out` is the only place where anything is done about it.
+Every method follows the same three steps: look at the clock, ask the registry, and have carried
+out what it says has happened. Whatever is done about a fact is done in one place, in one order:
+:mod:`~cameleer_registry.node.effects`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import uuid_utils
 
@@ -19,7 +18,7 @@ from .. import wire
 from ..core import events, rules, views
 from ..core.events import CloseReason, Event
 from ..core.idempotency import Idempotency
-from ..core.instant import NANOSECONDS, Instant, nanoseconds
+from ..core.instant import NANOSECONDS, nanoseconds
 from ..core.model import (
     Ack,
     Agent,
@@ -37,22 +36,25 @@ from ..core.model import (
 )
 from ..core.registry import Events, Limits, Registry
 from ..core.selection import CommandSelection
-from ..core.targets import Targets
-from ..errors import CommandExpired
+from ..errors import CommandExpired, RegistryError
 from ..logs import get_logger
 from ..settings import Settings
 from . import monitors
 from .clock import TICK, TICKS_OF_A_LEASE, Clock
+from .effects import Effects, Listener
 from .feed.feed import Feed
 from .feed.followers import EVERYTHING, Follower, Interest
 from .fingerprints import fingerprint
+from .journal.memory import MemoryJournal
+from .journal.port import Journal
 from .streams import frames
 from .streams.agents import AgentStream, AgentStreams
-from .streams.fanout import FanOuts
 from .streams.outgoing import BATCH
+from .streams.push import Push
 from .supervisor import Supervisor
 from .telling.meters import Meters
 from .telling.narrator import Narrator
+from .waiters import Waiters
 
 log = get_logger(__name__)
 
@@ -65,26 +67,23 @@ DRAIN_SECONDS: Final = 1.0
 class Node:
     """A registry that runs. It is not thread-safe: call it on the event loop it was started on.
 
-    Reading methods are plain; so are those that change something and need nobody's time. Times in
-    what they return are judged at the moment of the call.
+    Methods that change something are awaited: they return when what has happened is durable.
+    Reading methods are plain, and may show what is not durable yet; :meth:`settled` waits for
+    that. Times in what they return are judged at the moment of the call.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        journal: Journal | None = None,
+    ) -> None:
         stale_after = nanoseconds(settings.stale_after)
         self.settings = settings
         self.clock = clock or Clock(tick=min(TICK, stale_after // TICKS_OF_A_LEASE))
-        self.registry = Registry(
-            Limits(
-                stale_after=stale_after,
-                dead_after=nanoseconds(settings.dead_after),
-                command_ttl=nanoseconds(settings.command_ttl),
-                max_agents=settings.max_agents,
-                max_pending_per_agent=settings.max_pending_per_agent,
-                command_history=settings.command_history,
-                command_history_bytes=settings.command_history_bytes,
-                idempotency_keys=settings.idempotency_keys,
-            )
-        )
+        self.journal = journal or MemoryJournal()
+        self.registry = Registry(limits_of(settings))
         self.streams = AgentStreams(
             keepalive_interval=settings.keepalive_interval,
             max_backlog=settings.max_stream_backlog,
@@ -95,30 +94,29 @@ class Node:
         # What has happened so far, in numbers.
         self.meters = Meters()
         self.narrator = Narrator()
-        # Those who tell of what has happened, each in its way, by what they tell of.
-        self._tellers: dict[type[Event], list[Callable[[Any], None]]] = {}
-        for tellers in (self.meters.tellers, self.feed.tellers, self.narrator.tellers):
-            for kind, tell in tellers.items():
-                self._tellers.setdefault(kind, []).append(tell)
-        # What has happened and is still to be told, and whether something is done before that.
-        self._untold: deque[Event] = deque()
-        self._busy = False
         # True from the beginning of the shutdown on.
         self.shutting_down = False
-        self._fan_outs = FanOuts(self._push)
         self._supervisor = Supervisor()
-        # Those who wait for a command to finish, by its id.
-        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
-        self._effects: Mapping[type[Event], Callable[[Any], None]] = {
-            events.StreamClosed: self._end_stream,
-            events.CommandFinished: self._wake_waiters,
-        }
+        self._waiters = Waiters()
+        self._effects = Effects(self.journal)
+        self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
+        self._effects.do_at_once({events.StreamClosed: self._end_stream})
+        self._effects.do(
+            {
+                events.CommandIssued: self._push.issued,
+                events.CommandFinished: self._waiters.finished,
+            }
+        )
+        for tellers in (self.meters.tellers, self.feed.tellers, self.narrator.tellers):
+            for kind, tell in tellers.items():
+                self._effects.tell(tell, (kind,))
 
     # From start to end
 
     def start(self) -> None:
-        """Start the guarded tasks."""
+        """Start the journal and the guarded tasks."""
         self.shutting_down = False
+        self.journal.start(self._effects.proceed)
         for name, run in (
             ("heartbeat monitor", monitors.heartbeat_monitor),
             ("command expiry", monitors.command_expiry),
@@ -126,32 +124,35 @@ class Node:
             ("event loop monitor", monitors.loop_monitor),
         ):
             self._supervisor.start(name, partial(run, self))
-        self._supervisor.start("command fan-out", self._fan_outs.drain)
+        self._supervisor.start("command fan-out", self._push.drain)
         self._supervisor.start("event feed", self.feed.tell)
         self._supervisor.start("log sums", self.narrator.sum_up)
 
     async def shut_down(self) -> None:
         """Take no more streams, end those that are open, and let nobody wait any longer.
 
+        What has happened by now is made durable first, so that whoever waits for that is answered.
         Those who follow the feed are told of all that before they are ended, too.
         """
         if self.shutting_down:
             return
         self.shutting_down = True
-        for command_id in list(self._waiters):
-            self._wake(command_id)
+        await self.journal.flush()
+        self._waiters.wake_all()
         for count, stream in enumerate(self.streams, start=1):
             self.close_stream(stream, CloseReason.SHUTDOWN)
             if count % BATCH == 0:
                 await asyncio.sleep(0)
+        await self.journal.flush()
         self.feed.end()
         await asyncio.gather(
             self.streams.drained(DRAIN_SECONDS), self.feed.streams.drained(DRAIN_SECONDS)
         )
 
     async def stop(self) -> None:
-        """End the guarded tasks."""
+        """End the guarded tasks, and then the journal."""
         await self._supervisor.stop()
+        await self.journal.close()
 
     @property
     def ailments(self) -> list[str]:
@@ -164,33 +165,77 @@ class Node:
         """How often each guarded task has been started again."""
         return self._supervisor.restarts
 
+    # What has happened
+
+    def listen(self, listener: Listener, *kinds: type[Event]) -> Callable[[], None]:
+        """Have a listener told of facts of these kinds, or of all; return what ends that.
+
+        The kinds are the classes of :mod:`cameleer_registry.core.events`. A fact is told when it is
+        durable and carried out, in order. The listener is called on the loop and must not block;
+        what it raises is logged. ::
+
+            forget = node.listen(print, AgentWentDead)
+        """
+        return self._effects.tell(listener, kinds or events.KINDS)
+
+    def carry_out(self, facts: Events) -> None:
+        """Have carried out and told what the registry says has happened."""
+        self._effects.carry_out(facts)
+
+    async def settled(self) -> None:
+        """Wait until all that can be read at this moment is durable.
+
+        Raises StorageUnavailable or StorageFailed where it cannot be made so.
+        """
+        journal = self.journal
+        if journal.durable < journal.readable:
+            await journal.when(journal.readable)
+
+    async def catch_up(self) -> None:
+        """Tell of all that time has brought about by now, giving way to others in between."""
+        while facts := self._overdue():
+            self.carry_out(facts)
+            await asyncio.sleep(0)
+
+    def _overdue(self) -> Events:
+        now = self.clock.now()
+        return self.registry.sweep_leases(now=now) + self.registry.sweep_commands(now=now)
+
     # Agents
 
-    def register(self, registration: Registration) -> tuple[Agent, bool]:
+    async def register(self, registration: Registration) -> tuple[Agent, bool]:
         """Enter an agent, or resume a known one; tell which it was (True: resumed).
 
         Raises AtCapacity, and TypeError where something in it is nothing that JSON can express.
         """
         wire.encode(registration)
-        resumed = self.enter(registration)
+        resumed = await self.register_from_wire(registration)
         return self.agent(registration.agent_id), resumed
 
-    def enter(self, registration: Registration) -> bool:
+    async def register_from_wire(self, registration: Registration) -> bool:
         """Do the same with a registration that has come as JSON; tell whether it was known."""
-        resumed = registration.agent_id in self.registry
-        self.carry_out(self.registry.register(registration, now=self.clock.now()))
-        return resumed
+        self.journal.check()
+        facts = self.registry.register(registration, now=self.clock.now())
+        self.carry_out(facts)
+        await self.settled()
+        return any(type(fact) is events.AgentRegistered and fact.resumed for fact in facts)
 
     def heartbeat(self, agent_id: str) -> None:
-        """Renew an agent's lease; raises AgentNotRegistered."""
-        self.carry_out(self.registry.heartbeat(agent_id, now=self.clock.now()))
+        """Renew an agent's lease; raises AgentNotRegistered. It waits for nothing."""
+        facts = self.registry.heartbeat(agent_id, now=self.clock.now())
+        if len(facts) == 1:
+            self._effects.note(facts[0])
+        else:
+            self.carry_out(facts)
 
-    def remove(self, agent_id: str) -> None:
+    async def remove(self, agent_id: str) -> None:
         """Forget an agent, end its stream and expire what is pending for it.
 
         Raises AgentNotRegistered.
         """
+        self.journal.check()
         self.carry_out(self.registry.remove(agent_id, now=self.clock.now()))
+        await self.settled()
 
     def agent(self, agent_id: str) -> Agent:
         """Show one agent; raises AgentNotRegistered."""
@@ -281,11 +326,6 @@ class Node:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
         self.registry.check_delivery(agent_id, command_id)
 
-    @property
-    def is_writing_commands(self) -> bool:
-        """Whether commands are on their way to streams: one that is issued now has to wait."""
-        return bool(self._fan_outs)
-
     def knows_idempotency_key(self, key: str) -> bool:
         """Tell whether a command was issued under a key, so far as is remembered."""
         return self.registry.knows_idempotency_key(key)
@@ -317,46 +357,41 @@ class Node:
                 expires_at=views.time_of_day(now.after(self.registry.limits.command_ttl)),
             )
         )
-        record, facts = self.registry.issue(
-            command_id,
-            order,
-            target,
-            now=now,
-            size=wire.footprint(frame.plain),
-            payload_size=len(wire.encode(order.payload)),
-            idempotency=idempotency,
-        )
+        self.journal.check()
+        self._push.prepare(command_id, frame)
+        try:
+            record, facts = self.registry.issue(
+                command_id,
+                order,
+                target,
+                now=now,
+                size=wire.footprint(frame.plain),
+                payload_size=len(wire.encode(order.payload)),
+                idempotency=idempotency,
+            )
+        except RegistryError:
+            self._push.cancel(command_id)
+            raise
         if record.command_id != command_id:
+            self._push.cancel(command_id)
             log.info("command asked for again", command_id=record.command_id)
             self.meters.commands_repeated[record.order.type] += 1
-            if (written := self._fan_outs.on_its_way(record.command_id)) is not None:
-                await asyncio.shield(written)
-            return views.command(record, self.clock.now())
-        self._busy = True  # first it is written to whom it is for, and then told of
-        try:
-            self.carry_out(facts)
-            written = None
-            if self._fan_outs.must_queue(record.targets):
-                written = self._fan_outs.add(command_id, record.targets, frame)
-            else:
-                pushed = self.streams.push(frame, record.targets)
-                self._note_pushed(command_id, pushed, now)
-        finally:
-            self._busy = False
-            self._tell()
-        if written is not None:
-            await asyncio.shield(written)  # giving up waiting does not stop it
+        self.carry_out(facts)
+        await self.settled()
+        await self._push.written(record.command_id)
         return views.command(record, self.clock.now())
 
-    def acknowledge(self, agent_id: str, command_id: str, ack: Ack) -> Delivery:
+    async def acknowledge(self, agent_id: str, command_id: str, ack: Ack) -> Delivery:
         """Note an agent's answer and show the delivery; the first answer stands.
 
         Raises AgentNotRegistered, CommandNotFound, CommandExpired after the deadline, and
         TypeError where its data is nothing that JSON can express.
         """
+        self.journal.check()
         now, size = self.clock.now(), wire.footprint_of(ack)
         delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)
         self.carry_out(facts)
+        await self.settled()
         if delivery.state_at(now) is DeliveryState.EXPIRED:
             raise CommandExpired(command_id, agent_id=agent_id)
         return views.delivery(delivery, now)
@@ -393,15 +428,7 @@ class Node:
         if record.counts_at(now)[DeliveryState.PENDING] and not self.shutting_down:
             # The deadline finishes it, too, and a millisecond later that is certainly past.
             to_deadline = (record.expires.steady - now.steady) / NANOSECONDS + 0.001
-            finished = asyncio.get_running_loop().create_future()
-            self._waiters.setdefault(command_id, set()).add(finished)
-            try:
-                await asyncio.wait([finished], timeout=min(timeout, to_deadline))
-            finally:
-                waiters = self._waiters.get(command_id, set())
-                waiters.discard(finished)
-                if not waiters:
-                    self._waiters.pop(command_id, None)
+            await self._waiters.wait(command_id, min(timeout, to_deadline))
         return views.command(record, self.clock.now())
 
     def deliveries(
@@ -428,61 +455,19 @@ class Node:
         """Show the same, one by one; raises AgentNotRegistered, at once."""
         return self.registry.agent_deliveries(agent_id, now=self.clock.now(), states=states)
 
-    # What is done about what happened
-
-    async def catch_up(self) -> None:
-        """Tell of all that time has brought about by now, giving way to others in between."""
-        while facts := self._overdue():
-            self.carry_out(facts)
-            await asyncio.sleep(0)
-
-    def _overdue(self) -> Events:
-        now = self.clock.now()
-        return self.registry.sweep_leases(now=now) + self.registry.sweep_commands(now=now)
-
-    def carry_out(self, facts: Events) -> None:
-        """Act on what has happened, on all of it, and then tell of it."""
-        self._untold += facts
-        for fact in facts:
-            if (effect := self._effects.get(type(fact))) is not None:
-                effect(fact)
-        if not self._busy:
-            self._tell()
-
-    def _tell(self) -> None:
-        """Tell of what has happened, in that order."""
-        while self._untold:
-            fact = self._untold.popleft()
-            for tell in self._tellers.get(type(fact), ()):
-                try:
-                    tell(fact)
-                except Exception:
-                    # It is a fact, whether or not somebody fails to tell of it.
-                    with contextlib.suppress(Exception):
-                        log.exception("a fact was not told", fact=type(fact).__name__)
-
     def _end_stream(self, fact: events.StreamClosed) -> None:
         self.streams.close(fact.stream_id, fact.reason)
 
-    def _wake_waiters(self, fact: events.CommandFinished) -> None:
-        self._wake(fact.command_id)
 
-    def _wake(self, command_id: str) -> None:
-        for waiter in self._waiters.pop(command_id, ()):
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _push(self, command_id: str, targets: Targets, part: slice, frame: frames.Frame) -> None:
-        """Write a command to the streams of a part of its targets."""
-        now, agent_ids = self.clock.now(), targets[part]
-        # It may have expired, or been forgotten, since it was issued.
-        awaited = self.registry.awaited(command_id, agent_ids, now=now)
-        if awaited is agent_ids:
-            pushed = self.streams.push(frame, targets, part)
-        else:
-            pushed = self.streams.push(frame, awaited)
-        self._note_pushed(command_id, pushed, now)
-
-    def _note_pushed(self, command_id: str, agent_ids: Sequence[str], now: Instant) -> None:
-        if agent_ids:
-            self.carry_out(self.registry.pushed(command_id, agent_ids, now=now))
+def limits_of(settings: Settings) -> Limits:
+    """Return the numbers that a registry of these settings lives by."""
+    return Limits(
+        stale_after=nanoseconds(settings.stale_after),
+        dead_after=nanoseconds(settings.dead_after),
+        command_ttl=nanoseconds(settings.command_ttl),
+        max_agents=settings.max_agents,
+        max_pending_per_agent=settings.max_pending_per_agent,
+        command_history=settings.command_history,
+        command_history_bytes=settings.command_history_bytes,
+        idempotency_keys=settings.idempotency_keys,
+    )

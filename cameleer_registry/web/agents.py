@@ -29,7 +29,7 @@ async def register(call: Call) -> Answer:
     """``POST /agents/register``: 201 for a new agent, 200 for a known one."""
     registration = await read_as(call, Registration)
     node = call.node
-    resumed = node.enter(registration)
+    resumed = await node.register_from_wire(registration)
     welcome = Welcome(
         agent_id=registration.agent_id,
         status=AgentStatus.LIVE,
@@ -57,7 +57,7 @@ async def show_agent(call: Call) -> Answer:
 @CallHandler
 async def remove_agent(call: Call) -> Answer:
     """``DELETE /agents/{id}``: 204."""
-    call.node.remove(call.address["agent_id"])
+    await call.node.remove(call.address["agent_id"])
     return Answer(status=204)
 
 

@@ -14,10 +14,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import hdrs, web
-from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE
 
 from .. import wire
+from .aiohttp_internals import rfc822_formatted_time
 from .metrics import METRICS
 
 VERSION_HEADER: Final = "X-Cameleer-Protocol-Version"

@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from ..node.clock import Clock
+from ..node.journal.port import Journal
 from ..node.node import Node
 from ..settings import Settings
 from . import answers, guard, metrics, routes
-from .app_keys import DOCUMENTS, NODE
+from .addresses import template
+from .app_keys import DOCUMENTS, GATE, NODE
+from .gate import Gate
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> web.Application:
@@ -23,12 +26,20 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     Each has a registry of its own, at hand as ``app[NODE]`` before and while it runs. Settings
     that say where to listen (``host``, ``port``) are for who runs it. ``clock`` is for tests.
     """
+    return make_app(settings or Settings(), clock=clock, alone=False)
+
+
+def make_app(
+    settings: Settings, *, alone: bool, clock: Clock | None = None, journal: Journal | None = None
+) -> web.Application:
+    """Make the same; ``alone`` says that nothing else is served by the same server."""
     app = web.Application()
-    app[NODE] = Node(settings or Settings(), clock=clock)
+    app[NODE] = Node(settings, clock=clock, journal=journal)
+    app[GATE] = Gate(settings, alone=alone)
     app[DOCUMENTS] = {}
     app.middlewares.append(guard.guard)
     routes.add_to(app)
-    metrics.add_to(app, {r: routes.template(r.canonical) for r in app.router.resources()})
+    metrics.add_to(app, {r: template(r.canonical) for r in app.router.resources()})
     app.on_response_prepare.append(answers.on_prepare)
     app.cleanup_ctx.append(_run_node)
     app.on_shutdown.append(_shut_down)

@@ -8,6 +8,7 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.web import RequestPayloadError
 
 from ..errors import BodyTooLarge, MalformedJson, RequestTimeout, UnsupportedEncoding
+from .aiohttp_internals import not_begun
 from .app_keys import NODE
 
 
@@ -67,4 +68,4 @@ async def expect_continue(request: web.Request) -> None:
         and (length is None or length <= request.app[NODE].settings.max_body)
     ):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # the response itself has not begun
+        not_begun(request.writer)

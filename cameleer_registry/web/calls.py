@@ -7,6 +7,7 @@ call do not know the difference.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ from multidict import CIMultiDictProxy
 from .. import wire
 from ..node.node import Node
 from . import body
+from .aiohttp_internals import HttpVersion10, authority_of, version_of
 from .answers import Answer
 from .app_keys import NODE
 
@@ -37,6 +39,22 @@ class Call(Protocol):
     @property
     def headers(self) -> CIMultiDictProxy[str]:
         """The headers of the request."""
+
+    @property
+    def method(self) -> str:
+        """The method."""
+
+    @property
+    def authority(self) -> str | None:
+        """Host and port of a target in absolute form; None where it is a path, as nearly always."""
+
+    @property
+    def is_http10(self) -> bool:
+        """Whether the client speaks HTTP/1.0, which knows no hosts."""
+
+    @property
+    def local_address(self) -> str | None:
+        """The address that the client has connected to; None where that is a unix socket."""
 
     @property
     def agents_path(self) -> str:
@@ -71,6 +89,26 @@ class RequestCall:
         return self.request.headers
 
     @property
+    def method(self) -> str:
+        """The method."""
+        return self.request.method
+
+    @property
+    def authority(self) -> str | None:
+        """Host and port of a target in absolute form; None where it is a path."""
+        return authority_of(self.request)
+
+    @property
+    def is_http10(self) -> bool:
+        """Whether the client speaks HTTP/1.0."""
+        return version_of(self.request) == HttpVersion10
+
+    @property
+    def local_address(self) -> str | None:
+        """The address that the client has connected to; None where that is a unix socket."""
+        return local_address_of(self.request.transport)
+
+    @property
     def agents_path(self) -> str:
         """The path of all agents, with the prefix under which the API is mounted."""
         return self.request.app.router["agents"].canonical
@@ -89,6 +127,12 @@ class CallHandler:
     async def __call__(self, request: web.Request) -> Answer:
         """Answer a request of aiohttp's."""
         return await self.answer(RequestCall(request))
+
+
+def local_address_of(transport: asyncio.BaseTransport | None) -> str | None:
+    """Return the address that a client has connected to; None where that is a unix socket."""
+    name = None if transport is None else transport.get_extra_info("sockname")
+    return str(name[0]) if isinstance(name, tuple) else None
 
 
 async def read_as(call: Call, shape: type[T], *, empty: T | None = None) -> T:

@@ -62,7 +62,7 @@ async def acknowledge(call: Call) -> Answer:
     agent_id, command_id = address["agent_id"], address["command_id"]
     node.check_delivery(agent_id, command_id)
     ack = await read_as(call, Ack, empty=Ack())
-    return json(node.acknowledge(agent_id, command_id, ack))
+    return json(await node.acknowledge(agent_id, command_id, ack))
 
 
 async def list_commands(request: web.Request) -> Answer | web.StreamResponse:

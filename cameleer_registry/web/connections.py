@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError
-from aiohttp.web_protocol import RequestHandler
 
 from ..errors import Fault, InvalidRequest, reason_of
 from ..logs import get_logger
+from .aiohttp_internals import Connection
 from .answers import complete
 from .problems import problem
 
@@ -33,7 +33,7 @@ second (``ACCEPT_RETRY_DELAY``) for as long as one waits that it cannot accept."
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class PoliteConnection(RequestHandler):
+class PoliteConnection(Connection):
     """A connection that tells its client what is wrong in the words of the contract."""
 
     __slots__ = ()

@@ -2,20 +2,25 @@
 
 aiohttp has each request handled by a task of its own while another waits for it: three turns of
 the loop, behind whoever else has something to do, and more time than a heartbeat takes. What
-agents ask for all day needs nobody to wait for: the whole request is there, its handler is through
-in microseconds, and the answer fits into the socket. Such requests are answered where the
-transport hands over their bytes, by the same handlers and behind the same checks, and the answer
-is written in one piece. Every other request goes aiohttp's way: where a part is yet to come, where
-something about it is unusual, or where somebody has to wait.
+agents ask for all day needs nothing of that: the whole request is there, and its handler is
+through in microseconds. Such requests are answered where the transport hands over their bytes, by
+the same handlers and through the same gate, and the answer is written in one piece. Every other
+request goes aiohttp's way: where a part is yet to come, or something about it is unusual.
+
+A handler may have to wait, until what it has done is durable or a command has been written to
+thousands. Then its connection *holds* the answer: nothing that came behind it is answered before,
+and the coroutine goes on where it waits, without a task of its own.
 
 Only where the server is ours alone; in another program's every request goes aiohttp's way.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Final
 
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from attrs import define, frozen
@@ -23,14 +28,15 @@ from multidict import CIMultiDictProxy
 
 from ..core.rules import IDENTIFIER, RESERVED_AGENT_IDS
 from ..node.node import Node
-from . import agents, commands, guard
-from .app_keys import NODE
-from .calls import CallHandler
+from . import agents, commands, gate
+from .access import Access
+from .aiohttp_internals import connections_of
+from .answers import Answer
+from .app_keys import GATE, NODE
+from .calls import CallHandler, local_address_of
 from .connections import PoliteConnection
 from .metrics import METRICS, AnswerMeter
-from .responding import handler_of
-
-T = TypeVar("T")
+from .responding import access_of, handler_of
 
 METHOD: Final = hdrs.METH_POST
 
@@ -40,7 +46,8 @@ INLINE: Final = (
     agents.register,
     commands.issue_to_agent,
 )
-"""Handlers that wait for nothing but a body, all of them of POST."""
+"""Handlers that are given a call, wait for no other body than what is there, and answer with DONE
+or NOTHING in the table of routes; all of them of POST."""
 
 
 @define
@@ -52,6 +59,16 @@ class InlineCall:
     headers: CIMultiDictProxy[str]
     agents_path: str
     whole_body: bytes
+    transport: asyncio.Transport
+
+    method = METHOD
+    authority = None
+    is_http10 = False
+
+    @property
+    def local_address(self) -> str | None:
+        """The address that the client has connected to; None where that is a unix socket."""
+        return local_address_of(self.transport)
 
     async def body(self) -> bytes:
         """Return the body."""
@@ -64,7 +81,8 @@ class InlineRoute:
 
     path: re.Pattern[str]
     handler: CallHandler
-    answers: AnswerMeter
+    access: Access
+    meter: AnswerMeter
 
 
 class InlineApp:
@@ -73,16 +91,18 @@ class InlineApp:
     def __init__(self, app: web.Application) -> None:
         self.node = app[NODE]
         self.agents_path = app.router["agents"].canonical
+        self._gate = app[GATE]
         # By the last segment of the address, in which they differ.
         self._routes: dict[str, InlineRoute] = {}
         for route in app.router.routes():
-            handler = handler_of(route.handler)
-            if handler in INLINE and route.resource is not None:
+            handler, access = handler_of(route.handler), access_of(route.handler)
+            if handler in INLINE and access is not None and route.resource is not None:
                 assert isinstance(handler, CallHandler)
                 path = route.resource.canonical
                 self._routes[_last_segment(path)] = InlineRoute(
                     re.compile(re.sub(r"{(\w+)}", rf"(?P<\1>{IDENTIFIER.pattern})", path)),
                     handler,
+                    access,
                     app[METRICS].http.answers_to(METHOD, route.resource),
                 )
 
@@ -94,66 +114,154 @@ class InlineApp:
         address = found.groupdict()
         if address.get("agent_id") in RESERVED_AGENT_IDS:
             return None  # it is another address
-        if route.handler is commands.issue_to_agent and self.node.is_writing_commands:
-            return None  # it would have to wait for those
         return route, address
+
+    async def answer(self, route: InlineRoute, call: InlineCall, path: str) -> Answer:
+        """Answer a call, whatever comes of it."""
+        try:
+            self._gate.admit(call, route.access)
+            return await route.handler.answer(call)
+        except Exception as error:
+            return await gate.refused(error, call.node, route.access, method=METHOD, path=path)
+
+
+class Held:
+    """An answer that is waited for: a coroutine that is driven without a task.
+
+    It waits for futures only, one after the other.
+    """
+
+    __slots__ = ("_coroutine", "_loop", "_on_answer")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        coroutine: Coroutine[Any, Any, Answer],
+        on_answer: Callable[[Answer | None], None],
+    ) -> None:
+        self._loop = loop
+        # None from its end on.
+        self._coroutine: Coroutine[Any, Any, Answer] | None = coroutine
+        self._on_answer = on_answer
+
+    def wait_for(self, awaited: Any) -> None:
+        """Go on when what the coroutine waits for is done: a future, or None for a turn."""
+        if awaited is None:
+            self._loop.call_soon(self._go_on, None)
+        else:
+            awaited._asyncio_future_blocking = False  # as a task says that it has understood
+            awaited.add_done_callback(self._go_on)
+
+    def cancel(self) -> None:
+        """Wait no longer; what has been done stays done."""
+        if self._coroutine is not None:
+            coroutine, self._coroutine = self._coroutine, None
+            coroutine.close()
+
+    def _go_on(self, _done: object) -> None:
+        if self._coroutine is None:
+            return
+        try:
+            awaited = self._coroutine.send(None)
+        except StopIteration as end:
+            self._coroutine = None
+            self._on_answer(end.value)
+        except BaseException:  # what it waited for has been cancelled, and so has the answer
+            self._coroutine = None
+            self._on_answer(None)
+            raise
+        else:
+            self.wait_for(awaited)
 
 
 class InlineConnection(PoliteConnection):
     """A connection that answers inline what it can."""
 
-    __slots__ = ("_app",)
+    __slots__ = ("_app", "_held")
 
     def __init__(self, app: InlineApp, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._app = app
+        # The answer that is waited for; None while there is none.
+        self._held: Held | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes, and answer requests that are whole with them."""
-        waiter = self._waiter
-        if waiter is None or waiter.done():  # one is being answered, or about to be
+        if not self.is_idle:  # a request is being answered aiohttp's way, or about to be
             super().data_received(data)
             return
-        self._waiter = None  # or aiohttp would wake whoever waits for a request
-        try:
-            super().data_received(data)
-            while self._messages and self._answer(*self._messages[0]):
-                self._messages.popleft()
-                self._parser.message_consumed()  # type: ignore[union-attr]
-        finally:
-            self._waiter = waiter
-        if self._messages and not waiter.done():
-            waiter.set_result(None)
+        self.parse(data)
+        if self._held is None:
+            self._answer_all()
 
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """Go on reading, where that was stopped: a body says so whenever it has been read."""
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Wait no longer for what nobody will read."""
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+        super().connection_lost(exc)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """End the connection, when the answer that is waited for has been written."""
+        loop = self._loop
+        until = None if timeout is None else loop.time() + timeout
+        while self._held is not None and (until is None or loop.time() < until):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await super().shutdown(timeout)
+
+    def _process_keepalive(self) -> None:
+        # To aiohttp a connection that holds an answer looks idle.
+        if self._held is not None:
+            self.used(self._loop.time())
+        super()._process_keepalive()
+
+    def _answer_all(self) -> None:
+        """Answer one request after the other, up to one whose answer has to be waited for."""
+        while (request := self.next_request) is not None and self._answer(*request):
+            if self._held is not None:
+                return
+        self.wake()
 
     def _answer(self, message: Any, payload: StreamReader) -> bool:
-        """Answer a request, if that can be done inline; tell whether it was."""
+        """Answer a request, or hold its answer, if that can be done inline; tell whether so."""
         arrived, app = self._loop.time(), self._app
         if not self._is_usual(message, payload) or (found := app.find(message.path)) is None:
             return False
         route, address = found
-        headers, settings = message.headers, app.node.settings
-        if payload.total_bytes > settings.max_body:
+        if payload.total_bytes > app.node.settings.max_body:
             return False
-        try:
-            guard.check_version(headers, required=settings.require_protocol_version)
-            guard.check_site(METHOD, headers, settings.public_url)
-            body = payload.read_nowait()
-            call = InlineCall(app.node, address, headers, app.agents_path, body)
-            answer = _at_once(route.handler.answer(call))
-        except Exception as error:
-            answer = guard.refusal(error, METHOD, message.path)
         transport = self.transport
         assert transport is not None
-        transport.write(answer.in_one_piece())
-        now = self._loop.time()
-        route.answers.count(answer.status, now - arrived)
-        self._next_keepalive_close_time = now + self._keepalive_timeout
+        body = payload.read_nowait()
+        call = InlineCall(app.node, address, message.headers, app.agents_path, body, transport)
+        self.take_request()
+        coroutine = app.answer(route, call, message.path)
+        try:
+            awaited = coroutine.send(None)
+        except StopIteration as end:
+            self._write(route.meter, arrived, end.value)
+        else:
+            on_answer = partial(self._write_held, route.meter, arrived)
+            self._held = Held(self._loop, coroutine, on_answer)
+            self._held.wait_for(awaited)
         return True
+
+    def _write(self, meter: AnswerMeter, arrived: float, answer: Answer) -> None:
+        transport, now = self.transport, self._loop.time()
+        if transport is not None:
+            transport.write(answer.in_one_piece())
+            meter.count(answer.status, now - arrived)
+            self.used(now)
+
+    def _write_held(self, meter: AnswerMeter, arrived: float, answer: Answer | None) -> None:
+        self._held = None
+        if answer is None:
+            if self.transport is not None:
+                self.transport.abort()
+            return
+        self._write(meter, arrived, answer)
+        if self.is_idle:
+            self._answer_all()
 
     def _is_usual(self, message: Any, payload: StreamReader) -> bool:
         """Tell whether nothing has to be known of a request but its address and its body."""
@@ -169,8 +277,7 @@ class InlineConnection(PoliteConnection):
             and hdrs.CONTENT_ENCODING not in headers
             and payload.is_eof()
             # The client takes its answers, and has not sent more than aiohttp takes in at once.
-            and not self._paused
-            and not self._buffer_paused
+            and not self.is_backed_up
         )
 
 
@@ -183,24 +290,8 @@ class InlineRunner(web.AppRunner):
         server = super().server
         if server is None:
             return None
-        app = InlineApp(self.app)
-
-        def connection() -> InlineConnection:
-            return InlineConnection(app, server, loop=server._loop, **server._kwargs)
-
-        return connection
+        return connections_of(server, partial(InlineConnection, InlineApp(self.app)))
 
 
 def _last_segment(path: str) -> str:
     return path.rpartition("/")[2]
-
-
-def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that has nothing to wait for."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    coroutine.close()
-    raise RuntimeError("what is answered inline must not wait")

@@ -31,15 +31,17 @@ async def json_array(
     So a list of any length takes no more memory than a piece and its largest item, and holds up
     nobody while it is made. A reader that takes nothing for ``stream_stall_timeout`` is cut off.
     """
+    node = request.app[NODE]
     piece, complete = await _next_full_piece(items)
     if complete:
         return Answer(b"[%b]" % piece, content_type=JSON, headers=headers or {})
+    await node.settled()
     response = web.StreamResponse(headers=headers)
     response.content_type = JSON
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return response
-    patience = request.app[NODE].settings.stream_stall_timeout
+    patience = node.settings.stream_stall_timeout
     piece = b"[" + piece
     try:
         while not complete:
@@ -48,6 +50,7 @@ async def json_array(
             await asyncio.sleep(0)
             piece, complete = await _next_full_piece(items)
             piece = b"," + piece if piece else b""
+            await node.settled()
         async with asyncio.timeout(patience):
             await response.write(piece + b"]")
             await response.write_eof()

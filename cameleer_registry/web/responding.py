@@ -7,7 +7,9 @@ from functools import wraps
 
 from aiohttp import web
 
+from .access import Access, Rests
 from .answers import Answer
+from .app_keys import NODE
 
 Handler = Callable[[web.Request], Awaitable[Answer | web.StreamResponse]]
 """Handles a request: returns what is to be answered, or a response that it has begun itself."""
@@ -17,14 +19,23 @@ Responder = Callable[[web.Request], Awaitable[web.StreamResponse]]
 """A handler as aiohttp wants it, and the middleware of hosts: it returns a response."""
 
 
-def responding(handler: Handler) -> Responder:
-    """Return what aiohttp is given in place of a handler."""
+def responding(handler: Handler, access: Access) -> Responder:
+    """Return what aiohttp is given in place of a handler.
+
+    An answer that rests on what has been read leaves when that is durable. A handler that begins
+    its response itself waits for that before it does.
+    """
 
     @wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
         answer = await handler(request)
-        return answer.response() if isinstance(answer, Answer) else answer
+        if not isinstance(answer, Answer):
+            return answer
+        if access.rests is Rests.READ:
+            await request.app[NODE].settled()
+        return answer.response()
 
+    handle.access = access  # type: ignore[attr-defined]
     return handle
 
 
@@ -32,3 +43,9 @@ def handler_of(responder: Callable[..., Awaitable[web.StreamResponse]]) -> Handl
     """Return the handler in whose place aiohttp was given this one."""
     handler: Handler = getattr(responder, "__wrapped__", responder)
     return handler
+
+
+def access_of(responder: Callable[..., Awaitable[web.StreamResponse]]) -> Access | None:
+    """Return what stands before the address of a handler, or None for one that is not ours."""
+    access: Access | None = getattr(responder, "access", None)
+    return access

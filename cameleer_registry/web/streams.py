@@ -13,6 +13,7 @@ from aiohttp_sse import EventSourceResponse
 
 from ..core.model import Target
 from ..errors import AgentNotRegistered
+from .aiohttp_internals import head_writer, release
 from .app_keys import NODE
 
 KERNEL_STALLS: Final = 2
@@ -44,7 +45,7 @@ class EventStreamResponse(EventSourceResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write the headers; raises ConnectionResetError where the client is gone already."""
         if self.prepared:
-            return self._payload_writer
+            return head_writer(self)
         if request.transport is None:
             raise ConnectionResetError("the client is gone")
         writer = await super().prepare(request)
@@ -55,12 +56,10 @@ class EventStreamResponse(EventSourceResponse):
         """Have aiohttp forget the connection, now that a stream has taken it over.
 
         It would keep a request, a response, a parser and two tasks for as long as the stream is
-        open, which are 8 KiB. To aiohttp this looks like a client that is gone.
+        open, which are 8 KiB.
         """
         self._released = True
-        protocol = request.protocol
-        protocol.transport = None  # or it would be closed
-        protocol.connection_lost(None)
+        release(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the response, unless it is not aiohttp's to end any more."""
@@ -79,6 +78,7 @@ async def begin(request: web.Request) -> tuple[EventStreamResponse, asyncio.Tran
 
     Raises ConnectionResetError where the client is gone.
     """
+    await request.app[NODE].settled()  # that there is such a stream must not be taken back
     stall_timeout = request.app[NODE].settings.stream_stall_timeout
     response = EventStreamResponse(send_timeout=KERNEL_STALLS * stall_timeout)
     await response.prepare(request)

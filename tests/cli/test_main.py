@@ -181,7 +181,7 @@ async def test_whoever_reads_may_have_enough(served: Served) -> None:
     """A pipe whose other end is closed is nothing to talk of."""
     for number in range(2000):
         agent_id, group = rules.agent_id(f"agent-{number}"), rules.group_name("g")
-        served.node.register(Registration(agent_id=agent_id, group=group))
+        await served.node.register(Registration(agent_id=agent_id, group=group))
     begun, status, err = await read_by_one_who_leaves("agents", "--url", served.url)
     assert begun.startswith(b"agent-0")
     assert (141, b"") == (status, err)

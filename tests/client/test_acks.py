@@ -31,7 +31,7 @@ async def test_a_404_says_that_the_agent_is_not_known(
         keeping = asyncio.create_task(membership.keep_registered())
         before = await within(membership.registered())
         command = await served.node.issue(Order(type="replay"), Target.agent("a"))
-        served.node.remove("a")
+        await served.node.remove("a")
         await Acks(connection, "a", membership, clock).send(command.command_id, Ack(), SOON)
         assert before is not await within(membership.registered())
         assert not served.node.agent("a").connected

@@ -472,7 +472,7 @@ async def test_a_registry_that_is_full() -> None:
         async with running_agent(agent):
             await asyncio.sleep(120)
             assert not agent.registered
-            served.node.remove("other")
+            await served.node.remove("other")
             await connected(served, seconds=60)
 
 

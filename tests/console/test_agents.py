@@ -103,7 +103,7 @@ async def crowd(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr(feed, "HISTORY", 100)
     async with serving(Settings(public_url="https://elsewhere.example")) as served:
         for number in range(MANY):
-            served.node.register(
+            await served.node.register(
                 Registration(
                     agent_id=AgentId(f"agent-{number:05}"),
                     group=GroupName(f"group-{number % 40:02}"),

@@ -17,7 +17,7 @@ def address(path: str) -> str:
     return path
 
 
-DOCUMENTABLE: Final = [f"{method} {address(path)}" for method, path, _ in ROUTES]
+DOCUMENTABLE: Final = [f"{method} {address(path)}" for method, path, *_ in ROUTES]
 
 
 def leads_somewhere(method: str, path: str) -> bool:
@@ -25,7 +25,7 @@ def leads_somewhere(method: str, path: str) -> bool:
     return any(
         method == of_route
         and re.fullmatch(re.sub(r"{\w+}", "[^/]+", address(route)), path) is not None
-        for of_route, route, _ in ROUTES
+        for of_route, route, *_ in ROUTES
     )
 
 

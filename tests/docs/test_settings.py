@@ -19,7 +19,7 @@ OPTIONS_WITHOUT_A_SETTING: Final = {"--config", "--log-format", "--log-level"}
 
 def shown(default: Any) -> str:
     match default:
-        case None:
+        case None | ():
             return "none"
         case bool():
             return str(default).lower()

@@ -67,7 +67,7 @@ class Holdings:
             "agents'": node.streams,
             "followers'": node.feed.streams,
         }
-        registry = Counter({"waiters": sum(map(len, node._waiters.values()))})
+        registry = Counter({"waiters": len(node._waiters)})
         for kind, streams in kinds.items():
             registry[f"{kind} streams"] = len(streams)
             registry[f"{kind} connections"] = len(streams._connections)

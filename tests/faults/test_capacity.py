@@ -36,7 +36,7 @@ from cameleer_registry.node.telling import meters
 
 from ..exposition import scrape
 from ..processes import Server, server
-from ..support import Served, eventually, serving, streaming, within
+from ..support import Served, at_once, eventually, serving, streaming, within
 from .figures import tell
 from .scale import SCALE
 
@@ -97,7 +97,7 @@ async def test_the_limit_refuses_the_new_and_never_harms_the_known(
 def refuse(node: Node, numbers: range) -> None:
     for number in numbers:
         with pytest.raises(AtCapacity):
-            node.register(registration(f"new{number}", f"new{number}"))
+            at_once(node.register(registration(f"new{number}", f"new{number}")))
 
 
 # Descriptors
@@ -215,7 +215,7 @@ async def test_memory_is_flat_over_commands(silent: None, record_property: Any) 
     node.start()
     try:
         for number in range(10):
-            node.register(registration(f"a{number}", f"g{number % 3}"))
+            await node.register(registration(f"a{number}", f"g{number % 3}"))
         await command(node, hands, range(SCALE.commands // 2))
         half, before = blocks(), resident()
         await command(node, hands, range(SCALE.commands // 2, SCALE.commands))
@@ -238,14 +238,14 @@ async def command(node: Node, hands: Hands, numbers: range) -> None:
         agent_id = f"a{number % 10}" if isinstance(target, AgentTarget) else "a1"
         if number % 8:
             if number % 20 or number % 40:
-                node.acknowledge(agent_id, issued.command_id, Ack(data=number))
+                await node.acknowledge(agent_id, issued.command_id, Ack(data=number))
         elif number % 16:
             hands.steady += 61 * SECOND
             for other in range(10):
                 node.heartbeat(f"a{other}")
             if number % 20:
                 with pytest.raises(CommandExpired):
-                    node.acknowledge(agent_id, issued.command_id, Ack())
+                    await node.acknowledge(agent_id, issued.command_id, Ack())
         else:
             await node.wait(issued.command_id, 0)
         if number % 1000 == 0:
@@ -269,11 +269,11 @@ async def test_memory_is_flat_over_agents(silent: None, record_property: Any) ->
 async def come_and_go(node: Node, numbers: range) -> None:
     for number in numbers:
         agent_id = f"agent-{number}"
-        node.register(registration(agent_id, f"group-{number}"))
+        await node.register(registration(agent_id, f"group-{number}"))
         node.heartbeat(agent_id)
-        node.register(registration(agent_id, f"other-{number}"))
+        await node.register(registration(agent_id, f"other-{number}"))
         await node.issue(Order(type=CommandType.REPLAY), Target.of_group(f"other-{number}"))
-        node.remove(agent_id)
+        await node.remove(agent_id)
 
 
 async def test_memory_is_flat_over_visits(

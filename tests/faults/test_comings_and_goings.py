@@ -110,7 +110,7 @@ async def test_clients_that_wait_and_leave_leave_nothing(served: Served, tell: T
                 address = (served.host, served.port)
                 sock = stack.enter_context(client_socket(address, reset=number % 2 == 0))
                 sock.sendall(request.encode())
-            await eventually(lambda: 20 == sum(map(len, served.node._waiters.values())))
+            await eventually(lambda: 20 == len(served.node._waiters))
 
     await leaves_nothing(served, fault, times=2, rounds=2, tell=tell)
 
@@ -208,7 +208,7 @@ async def test_reconnecting_before_the_old_connection_is_gone_leaves_one_stream(
             for older in streams:
                 assert b"" == await older.chunk()
                 await older.closed()
-        served.node.acknowledge("a", command.command_id, Ack())
+        await served.node.acknowledge("a", command.command_id, Ack())
 
     async with serving(Settings(command_history=10)) as served:
         await served.register("a")

@@ -36,7 +36,7 @@ EXAMPLES: Final = settings(
 pytestmark = pytest.mark.timeout(600 if IS_LONG else 120)
 
 METHODS: Final = ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "QUERY")
-TEMPLATES: Final = sorted({path for _, path, _ in ROUTES + PAGES})
+TEMPLATES: Final = sorted({path for _, path, *_ in ROUTES + PAGES})
 
 Ask = Callable[..., Answer]
 

@@ -17,7 +17,7 @@ from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.web.connections import PoliteConnection
 
 from ..processes import server
-from ..support import Served, eventually, serving, streaming, within
+from ..support import Served, at_once, eventually, serving, streaming, within
 from .leaks import leaves_nothing
 from .network import Network, network
 from .scale import SCALE
@@ -164,7 +164,7 @@ async def test_a_peer_that_vanishes_behind_a_backlog_is_noticed_and_freed(
                 await eventually(lambda: not node.agent("a").connected)
                 await eventually(lambda: not node.streams._connections)
             cable.mend()
-            node.remove("a")
+            await node.remove("a")
 
         await leaves_nothing(served, fault, times=2, rounds=2, tell=tell)
 
@@ -188,7 +188,7 @@ async def test_an_agent_comes_back_before_its_vanished_connection_is_noticed(
                     command = await node.issue(SMALL, Target.agent("a"))
                     assert command.command_id == (await again.event())["id"]
                     assert node.agent("a").connected
-                    node.acknowledge("a", command.command_id, Ack())
+                    await node.acknowledge("a", command.command_id, Ack())
                 await eventually(lambda: not node.agent("a").connected)
             cable.mend()
 
@@ -230,8 +230,12 @@ async def test_the_program_frees_peers_that_vanish(cable: Network, tell: Tell) -
 def register(served: Served, agent_id: str, size: int = 0) -> None:
     """Register an agent that declares so many bytes."""
     capabilities = {"x": "y" * size}
-    served.node.register(
-        Registration(agent_id=AgentId(agent_id), group=GroupName("g"), capabilities=capabilities)
+    at_once(
+        served.node.register(
+            Registration(
+                agent_id=AgentId(agent_id), group=GroupName("g"), capabilities=capabilities
+            )
+        )
     )
 
 

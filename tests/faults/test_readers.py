@@ -73,7 +73,7 @@ async def test_agents_that_stop_reading_are_aborted_and_harm_nobody(bound: str, 
             with ExitStack() as stack:
                 ids = [AgentId(f"stalled-{number}") for number in range(SCALE.stalled_readers)]
                 for agent_id in ids:
-                    served.node.register(
+                    await served.node.register(
                         Registration(agent_id=agent_id, group=GroupName("stalled"))
                     )
                     path = f"/api/v1/agents/{agent_id}/events"
@@ -86,7 +86,7 @@ async def test_agents_that_stop_reading_are_aborted_and_harm_nobody(bound: str, 
                     worst = max(worst, served.node.streams.worst_backlog())
                     seconds.append(await everybody.get_commands(SMALL, count=1))
                 for agent_id in ids:
-                    served.node.remove(agent_id)
+                    await served.node.remove(agent_id)
 
         await leaves_nothing(served, fault, times=3, tell=tell)
         await everybody.get_commands(SMALL)
@@ -132,12 +132,12 @@ async def test_followers_that_stop_reading_are_aborted_and_leave_nothing(
                 with_small_buffers(node.feed.streams)
                 while not all(follower.behind for follower in node.feed.streams):
                     for _ in range(20):
-                        node.register(EVENTFUL)
+                        await node.register(EVENTFUL)
                     await eventually(lambda: all(map(is_told, node.feed.streams)))
                 worst = max(worst, node.feed.streams.worst_backlog())
                 while len(node.feed.streams):
                     if bound == "events":
-                        node.register(EVENTFUL)
+                        await node.register(EVENTFUL)
                     await asyncio.sleep(0.01)
 
         await leaves_nothing(served, fault, times=3, events=30, tell=tell)
@@ -180,7 +180,7 @@ async def test_a_reader_of_a_byte_at_a_time_that_falls_behind_is_aborted(tell: T
                 while served.node.agent("a").connected:
                     read += len(await within(loop.sock_recv(sock, 1)))
                     await asyncio.sleep(0.01)
-            served.node.remove("a")
+            await served.node.remove("a")
 
         await leaves_nothing(served, fault, times=3, tell=tell)
         tell("bytes read before it was aborted", read)

@@ -28,7 +28,7 @@ from cameleer_registry.core.model import Delivery, Registration
 from cameleer_registry.core.rules import AgentId, GroupName
 
 from ..core.invariants import check, check_facts, check_replay
-from ..support import hear, virtual_clock
+from ..support import at_once, hear, virtual_clock
 from ..wires import Wire
 from .schedules import OP
 
@@ -94,7 +94,7 @@ class World:
         )
         node.start()
         for agent_id in agents:
-            node.register(registration(agent_id))
+            at_once(node.register(registration(agent_id)))
         return world
 
     def _hear(self, fact: Event) -> None:

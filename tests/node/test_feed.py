@@ -355,7 +355,7 @@ async def test_a_feed_that_fails_is_started_again_and_goes_on(
     async with serving() as served, following(served) as follower:
         with monkeypatch.context() as broken:
             broken.setattr(Follower, "advance", lambda _self: 1 / 0)
-            served.node.register(registration("a"))
+            await served.node.register(registration("a"))
             await eventually(
                 lambda: "event feed has failed and is started again" in caplog.messages
             )

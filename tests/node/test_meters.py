@@ -23,7 +23,7 @@ from cameleer_registry.node.telling import meters
 from cameleer_registry.node.telling.meters import ACK_SECONDS, LAG_SECONDS, Histogram
 from cameleer_registry.web.metrics import REQUEST_SECONDS
 
-from ..support import virtual_clock
+from ..support import at_once, virtual_clock
 
 SECOND = 1_000_000_000
 
@@ -37,7 +37,7 @@ class Hands:
     def node(self, settings: Settings | None = None) -> Node:
         """Return a node on this clock, with an agent."""
         node = Node(settings or Settings(), clock=Clock(steady=lambda: self.steady))
-        node.register(Registration(agent_id=AgentId("a"), group=GroupName("g")))
+        at_once(node.register(Registration(agent_id=AgentId("a"), group=GroupName("g"))))
         return node
 
 
@@ -84,7 +84,7 @@ async def test_late_acks_are_counted_by_type(history: int) -> None:
     command = await node.issue(Order(type=CommandType.DEEP_TRACE), Target.agent("a"))
     hands.steady += 60 * SECOND
     with pytest.raises(CommandExpired):
-        node.acknowledge("a", command.command_id, Ack())
+        await node.acknowledge("a", command.command_id, Ack())
     assert 1 == node.meters.late_acks[CommandType.DEEP_TRACE]
     assert 1 == node.meters.deliveries[CommandType.DEEP_TRACE, "expired"]
     assert 1 == node.meters.commands_finished[CommandType.DEEP_TRACE, CommandStatus.EXPIRED]
@@ -104,7 +104,7 @@ async def test_only_so_many_finished_commands_are_remembered(
     hands.steady += 60 * SECOND
     for command in commands:
         with pytest.raises(CommandExpired):
-            node.acknowledge("a", command.command_id, Ack())
+            await node.acknowledge("a", command.command_id, Ack())
     assert (0, 3) == (len(node.meters._open), len(node.meters._finished))
     assert {"replay": 3, "unknown": 2} == {k: n for k, n in node.meters.late_acks.items() if n}
 
@@ -135,7 +135,7 @@ async def test_an_answer_at_the_deadline_is_late() -> None:
     node = hands.node()
     command = await node.issue(Order(type=CommandType.REPLAY), Target.agent("a"))
     hands.steady += 60 * SECOND - 1
-    node.acknowledge("a", command.command_id, Ack())
+    await node.acknowledge("a", command.command_id, Ack())
     took = node.meters.ack_seconds[CommandType.REPLAY]
     assert [60] == [bound for bound, n in zip(took.bounds, took.counts, strict=False) if n]
     assert 0 == took.counts[-1]

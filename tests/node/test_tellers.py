@@ -25,7 +25,8 @@ async def test_one_that_fails_fails_nobody_else(
         told.append(number)
 
     tellers = [partial(tell, number) for number in range(3)]
-    served.node._tellers = {AgentRegistered: [*tellers]}
+    for each in tellers:
+        served.node.listen(each, AgentRegistered)
     assert 201 == (await served.register("a")).status
     assert [number for number in range(3) if number != teller] == told
     assert "a fact was not told" in caplog.text
@@ -41,7 +42,7 @@ async def test_everything_is_done_before_anything_is_told(served: Served) -> Non
         open_streams.append((type(fact).__name__, len(served.node.streams)))
 
     async with streaming(served, "a"):
-        served.node._tellers = {AgentRemoved: [tell], StreamClosed: [tell]}
+        served.node.listen(tell, AgentRemoved, StreamClosed)
         facts = served.node.registry.remove("a", now=served.node.clock.now())
         last = sorted(facts, key=lambda fact: isinstance(fact, StreamClosed))
         served.node.carry_out(tuple(last))

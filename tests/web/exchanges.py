@@ -8,7 +8,8 @@ from typing import Final
 from ..support import Answer, Served, connected
 
 MOMENTS: Final = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
-COMMAND_IDS: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Also where a message quotes no more than the beginning of one.
+COMMAND_IDS: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f-]{1,27}")
 
 
 def request(

@@ -91,7 +91,7 @@ async def test_a_host_application_reaches_the_registry_in_python() -> None:
 
     host.router.add_post("/restart", restart)
     node = registry[NODE]
-    agent, resumed = node.register(
+    agent, resumed = await node.register(
         Registration(agent_id=AgentId("a"), group=GroupName("g"), route_ids=())
     )
     assert ("LIVE", False) == (agent.status, resumed)
@@ -102,7 +102,8 @@ async def test_a_host_application_reaches_the_registry_in_python() -> None:
             event = await stream.event()
             assert asked.json()["id"] == event["id"]
             assert {"from": "host"} == event["data"]["payload"]
-        assert "ACKNOWLEDGED" == node.acknowledge("a", event["id"], Ack()).status
+        acknowledged = await node.acknowledge("a", event["id"], Ack())
+        assert "ACKNOWLEDGED" == acknowledged.status
         assert "ACKNOWLEDGED" == (await node.wait(event["id"], 1)).status
         assert ["a"] == [agent.agent_id for agent in node.agents()]
         assert "ACKNOWLEDGED" == node.command(event["id"]).status
@@ -116,10 +117,10 @@ async def test_what_a_host_application_gets_wrong_changes_nothing(
 ) -> None:
     """What JSON cannot express is refused before anybody is told anything."""
     node = create_app()[NODE]
-    node.register(Registration(agent_id=AgentId("a"), group=GroupName("g")))
+    await node.register(Registration(agent_id=AgentId("a"), group=GroupName("g")))
     unspeakable = Registration(agent_id=AgentId("b"), group=GroupName("g"), **declared)
     with pytest.raises(TypeError):
-        node.register(unspeakable)
+        await node.register(unspeakable)
     assert ["a"] == [agent.agent_id for agent in node.agents()]
     for payload in ({"x": object()}, {"x": {1, 2}}, {1: {"y": b""}}):
         order = Order(type=CommandType.REPLAY, payload=payload)  # type: ignore[arg-type]
@@ -159,7 +160,7 @@ async def test_a_host_application_may_issue_before_and_after_it_runs() -> None:
     node = registry[NODE]
     order = Order(type=CommandType.REPLAY)
     for number in range(600):
-        node.register(Registration(agent_id=AgentId(f"a{number}"), group=GroupName("g")))
+        await node.register(Registration(agent_id=AgentId(f"a{number}"), group=GroupName("g")))
     assert 600 == (await within(node.issue(order, Target.all()), 5)).target_count
     async with running(registry):
         assert 600 == (await within(node.issue(order, Target.all()), 5)).target_count
@@ -172,7 +173,7 @@ async def test_a_host_application_may_issue_before_and_after_it_runs() -> None:
 async def test_a_node_may_be_started_again() -> None:
     """It knows what it knew, and takes work."""
     node = create_app()[NODE]
-    node.register(Registration(agent_id=AgentId("a"), group=GroupName("g")))
+    await node.register(Registration(agent_id=AgentId("a"), group=GroupName("g")))
     for _ in range(2):
         node.start()
         assert [] == node.ailments

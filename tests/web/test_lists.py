@@ -134,7 +134,7 @@ async def test_the_end_of_an_agent_while_its_list_is_read(
         await connection.head()
         first = await connection.chunk()
         for number in range(1, 300):
-            served.node.remove(f"a{number:05}")
+            await served.node.remove(f"a{number:05}")
         rest = bytearray()
         while chunk := await within(connection.chunk()):
             rest += chunk

@@ -135,7 +135,7 @@ async def test_a_scrape_is_exact_whether_or_not_a_monitor_has_run() -> None:
     clock.tick = 10**15  # nobody looks at it meanwhile, which is to be no pause
     async with serving(clock=clock) as served:
         for number in range(1000):
-            served.node.register(registration(f"a{number}", "g"))
+            await served.node.register(registration(f"a{number}", "g"))
         await served.issue("/agents", "replay")
         await served.node.stop()
         for seconds, status in ((89.9, "LIVE"), (0.1, "STALE"), (300, "DEAD")):
@@ -151,7 +151,7 @@ async def test_a_scrape_gives_way_while_it_catches_up() -> None:
     hands = [0]
     node = Node(Settings(), clock=Clock(tick=10**15, steady=lambda: hands[0]))
     for number in range(2000):
-        node.register(registration(f"a{number}", "g"))
+        await node.register(registration(f"a{number}", "g"))
     hands[0] += 90_000_000_000
     catching_up = asyncio.create_task(node.catch_up())
     told = []
@@ -301,10 +301,10 @@ async def test_labels_are_bounded_whatever_is_asked_for() -> None:
         for _ in range(1000):
             await served.request(chance.choice(methods), "/" + path())
             agent_id = f"{chance.randrange(10**9)}"
-            served.node.register(registration(agent_id, f"g-{agent_id}"))
+            await served.node.register(registration(agent_id, f"g-{agent_id}"))
             order = Order(type=chance.choice(list(CommandType)))
             command = await served.node.issue(order, Target.agent(agent_id))
-            served.node.acknowledge(agent_id, command.command_id, Ack())
+            await served.node.acknowledge(agent_id, command.command_id, Ack())
         now = await scrape(served)
     requests = now.values("cameleer_http_requests_total")
     assert {"GET", "POST", "DELETE", "TRACE", "other"} == {method for method, _, _ in requests}
@@ -323,15 +323,15 @@ async def test_only_so_many_groups_are_named() -> None:
     """Those known longest that have agents; the sum of all is that of the agents."""
     async with serving(Settings(metrics_groups=2)) as served:
         for number in range(10_000):
-            served.node.register(registration(f"a{number}", f"g{number}"))
-        served.node.register(registration("b", "g1"))
+            await served.node.register(registration(f"a{number}", f"g{number}"))
+        await served.node.register(registration("b", "g1"))
         now = await scrape(served)
         expected = {("g0", "LIVE"): 1, ("g1", "LIVE"): 2, ("_other", "LIVE"): 9998}
         assert expected == now.values("cameleer_group_agents")
         assert 10_000 == now.value("cameleer_groups")
         assert 9 == len(now.values("cameleer_group_agents", zeros=True))
 
-        served.node.remove("a0")
+        await served.node.remove("a0")
         now = await scrape(served)
         expected = {("g1", "LIVE"): 2, ("g2", "LIVE"): 1, ("_other", "LIVE"): 9997}
         assert expected == now.values("cameleer_group_agents")

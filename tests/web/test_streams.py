@@ -108,7 +108,7 @@ async def test_http_1_0_gets_a_plain_stream_that_ends_with_its_connection() -> N
                 await served.node.issue(ORDER, Target.agent("a"))
                 while not (await within(connection.reader.readline())).startswith(b"data: "):
                     pass
-                served.node.remove("a")
+                await served.node.remove("a")
                 await connection.closed()
             await served.register("a")
 
@@ -430,7 +430,7 @@ async def test_a_stalled_reader_does_not_outlive_its_stream() -> None:
         await served.register("slow")
         sock = await unread(served, "slow")
         await pile_up(served, "slow", 10)
-        served.node.remove("slow")
+        await served.node.remove("slow")
         assert 1 == len(served.node.streams._connections)
         await eventually(lambda: not served.node.streams._connections)
         sock.close()

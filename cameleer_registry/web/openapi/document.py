@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import orjson
 from aiohttp import hdrs, web
+from attrs import evolve
 
 from ... import wire
 from ...settings import Settings
 from ...version import __version__
-from ..routes import template
+from ..addresses import template
+from ..responding import access_of
 from . import refusals
 from .operations import OPERATIONS, TAGS
 from .parameters import HEADERS, IN_PATHS, OF_EVERY_RESPONSE, VERSION
@@ -45,7 +47,9 @@ def operations_of(router: web.UrlDispatcher, prefix: str) -> dict[str, dict[str,
         path = template(route.resource.canonical.removeprefix(prefix))
         asked = hdrs.METH_GET if route.method == hdrs.METH_HEAD else route.method
         if operation := OPERATIONS.get(f"{asked} {path}"):
-            found.setdefault(path, {})[route.method] = operation
+            access = access_of(route.handler)
+            assert access is not None
+            found.setdefault(path, {})[route.method] = evolve(operation, access=access)
     return found
 
 
@@ -127,7 +131,7 @@ class _Document:
         taken = [
             *(IN_PATHS[name] for name in _BRACES.findall(path)),
             *operation.parameters,
-            *((VERSION,) if operation.versioned else ()),
+            *((VERSION,) if operation.access.versioned else ()),
         ]
         return [self._parameter(parameter) for parameter in taken]
 

@@ -50,6 +50,7 @@ from ...errors import (
     RequestTimeout,
     TooManyFeeds,
     TooManyPending,
+    UnknownHost,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
@@ -202,6 +203,7 @@ PROBLEMS: Final[tuple[RegistryError, ...]] = (
     RequestTimeout("the body did not arrive within 30 seconds"),
     CommandExpired(_COMMAND, agent_id=_AGENT),
     BodyTooLarge(1_048_576),
+    UnknownHost("evil.example"),
     UnsupportedEncoding("gzip"),
     IdempotencyKeyReused("8e03978e-40d5-43e8-bc93-6894a57f9324"),
     TooManyPending(_AGENT, 100),

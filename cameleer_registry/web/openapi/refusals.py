@@ -18,11 +18,12 @@ from ...errors import (
     RegistryError,
     RequestTimeout,
     TooManyFeeds,
+    UnknownHost,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
 from ...wire import FAULTS_NAMED
-from ..guard import SAFE
+from ..gate import SAFE
 from ..problems import MEDIA_TYPE, details, type_of
 from . import examples
 from .schemas import Schema, Schemas
@@ -52,7 +53,9 @@ _EXAMPLES: Final[Mapping[Kind, RegistryError]] = {type(error): error for error i
 def possible(method: str, path: str, operation: Operation) -> list[Kind]:
     """Return every refusal that an address can answer with, in order of status and code."""
     kinds = {*_ANYWHERE, *operation.problems}
-    if operation.versioned:
+    if not operation.access.any_host:
+        kinds.add(UnknownHost)
+    if operation.access.versioned:
         kinds.add(UnsupportedProtocolVersion)
     if method not in SAFE:
         kinds.add(CrossSiteRequest)

@@ -14,7 +14,6 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="showDocument",
         tag="Server",
         summary="Show this document",
-        versioned=False,
         answers=(
             Answer(
                 status=200,
@@ -33,7 +32,6 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Show the metrics, for Prometheus",
         description="In the text format, or as OpenMetrics where `Accept` names "
         "`application/openmetrics-text`. It answers while the server shuts down, too.",
-        versioned=False,
         answers=(
             Answer(
                 status=200,
@@ -52,14 +50,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="isUp",
         tag="Server",
         summary="Is the process up",
-        versioned=False,
         answers=(Answer(status=200, description="It answers.", shape=Up, example=Up()),),
     ),
     "GET /readyz": Operation(
         operation_id="isReady",
         tag="Server",
         summary="Does the server take work",
-        versioned=False,
         answers=(
             Answer(status=200, description="It does.", shape=Ready, example=Ready()),
             Answer(

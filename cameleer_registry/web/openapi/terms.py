@@ -8,6 +8,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from ...errors import RegistryError
+from ..access import READ, Access
 from .schemas import Schema
 
 Shape = Any
@@ -74,7 +75,7 @@ class Operation:
     body_required: bool = True
     body_example: Any = None
     answers: tuple[Answer, ...]
-    versioned: bool = True
-    """Whether the version of the protocol is looked at."""
+    access: Access = READ
+    """What stands before it: taken from the table of routes."""
     problems: tuple[type[RegistryError], ...] = ()
     """Of its own; the others follow from its address, its method and its body."""

@@ -60,7 +60,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
     braces = re.compile(r"{(\w+)(?::[^{}]*)?}")
     routed = [
         f"{method} " + braces.sub(lambda found: f"{{{wire.camel_case(found[1])}}}", path)
-        for method, path, _ in ROUTES
+        for method, path, *_ in ROUTES
     ]
     assert sorted(routed) == sorted(OPERATIONS)
     described = [route_of(found) for found in CONTRACT.operations() if found.method != "HEAD"]
@@ -70,7 +70,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
 def test_what_can_be_asked_with_head_is_described_too() -> None:
     """As the router has it: all that GET takes, but for the streams."""
     routes = create_app().router.routes()
-    pages = {handler for _, _, handler in PAGES}
+    pages = {handler for _, _, handler, _ in PAGES}
     heads = [
         route
         for route in routes

@@ -12,7 +12,8 @@ from attrs import frozen
 
 from cameleer_registry import DeliveryState, Settings
 from cameleer_registry.core.feed import FeedType
-from cameleer_registry.web import answers, guard
+from cameleer_registry.web import answers
+from cameleer_registry.web.gate import Gate
 
 from ...support import (
     Answer,
@@ -97,11 +98,11 @@ async def method_not_allowed(asked: Exchange) -> Answer:
 
 
 async def internal_error(asked: Exchange) -> Answer:
-    def fail(_request: object) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("broken")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(guard, "check_site", fail)
+        patch.setattr(Gate, "admit", fail)
         return await asked.ask()
 
 
@@ -159,6 +160,7 @@ REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "internal-error": internal_error,
     "at-capacity": lambda asked: asked.ask(),
     "too-many-feeds": one_too_many,
+    "unknown-host": lambda asked: asked.ask(headers={"Host": "evil.example"}),
 }
 
 SETTINGS: Final[Mapping[str, Settings]] = {
@@ -168,6 +170,7 @@ SETTINGS: Final[Mapping[str, Settings]] = {
     "too-many-pending": Settings(max_pending_per_agent=1),
     "at-capacity": Settings(max_agents=1),
     "too-many-feeds": Settings(max_feeds=1),
+    "unknown-host": Settings(allowed_hosts="registry.example"),  # type: ignore[arg-type]
 }
 
 
@@ -290,7 +293,7 @@ async def test_the_feed_and_its_events() -> None:
         async with asyncio.timeout(20), following(asked.served, last_event_id=first - 1) as feed:
             while seen != {*FeedType} - {FeedType.AGENT_REMOVED}:
                 seen.add(check(described, await feed.event()))
-            asked.served.node.remove("a")
+            await asked.served.node.remove("a")
             while FeedType.AGENT_REMOVED not in seen:
                 seen.add(check(described, await feed.event()))
 

@@ -1,0 +1,143 @@
+"""The gate: all that stands before a handler, and what becomes of errors behind it.
+
+Both ways in which a request can be answered lead through it, aiohttp's
+(:mod:`~cameleer_registry.web.guard`) and inline (:mod:`~cameleer_registry.web.inline`). A check
+that stood in one of them only would be a hole. They come in one order: host, address, version of
+the protocol, site; then the handler looks at what exists, and at the body last.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs
+from multidict import CIMultiDictProxy, istr
+
+from ..errors import CrossSiteRequest, InternalError, RegistryError, UnsupportedProtocolVersion
+from ..logs import get_logger
+from ..node.node import Node
+from ..settings import Settings
+from .access import Access, Rests
+from .answers import SUPPORTED_VERSIONS, VERSION_HEADER, Answer
+from .calls import Call
+from .hosts import Hosts
+from .problems import problem
+
+log = get_logger(__name__)
+
+SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+
+_OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
+_SAME_ORIGIN: Final = "same-origin"
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+# Found in headers without a look at their case.
+_VERSION: Final = istr(VERSION_HEADER)
+_SITE: Final = istr("Sec-Fetch-Site")
+
+
+class Gate:
+    """Admits calls to one application.
+
+    ``alone`` says that the server is this application's only: nobody else knows then under which
+    names it may be asked.
+    """
+
+    def __init__(self, settings: Settings, *, alone: bool) -> None:
+        self._version_required = settings.require_protocol_version
+        self._public_url = settings.public_url
+        # None if a request may name any host.
+        self._hosts: Hosts | None = None
+        if alone or settings.allowed_hosts:
+            public = urlsplit(settings.public_url or "").hostname
+            own = [settings.host, *([public] if public else [])]
+            self._hosts = Hosts([*own, *settings.allowed_hosts])
+
+    def admit(self, call: Call, access: Access) -> None:
+        """Admit a call to an address that exists.
+
+        Raises UnknownHost, InvalidRequest, UnsupportedProtocolVersion and CrossSiteRequest.
+        """
+        self.check_host(call, access)
+        if access.versioned:
+            check_version(call.headers, required=self._version_required)
+        check_site(call.method, call.headers, self._public_url)
+
+    def check_host(self, call: Call, access: Access | None) -> None:
+        """Refuse a host that is not ours; ``access`` is None if there is nothing at the address.
+
+        Raises UnknownHost and InvalidRequest.
+        """
+        if self._hosts is not None and not (access is not None and access.any_host):
+            self._hosts.check(call)
+
+
+def check_version(headers: CIMultiDictProxy[str], *, required: bool) -> None:
+    """Refuse a protocol version that is not spoken here; raises UnsupportedProtocolVersion."""
+    versions = headers.getall(_VERSION, ())
+    unsupported = [version for version in versions if version not in SUPPORTED_VERSIONS]
+    if unsupported:
+        asked = f"protocol version {unsupported[0]!r} is not supported"
+    elif required and not versions:
+        asked = f"the header {VERSION_HEADER} is required"
+    else:
+        return
+    raise UnsupportedProtocolVersion(f"{asked}; supported: {', '.join(SUPPORTED_VERSIONS)}")
+
+
+def check_site(method: str, headers: CIMultiDictProxy[str], public_url: str | None) -> None:
+    """Refuse changes that a browser asks for on behalf of another site.
+
+    Bodies are read whatever their Content-Type, so a page anywhere could make its visitors send
+    them without a preflight. Browsers say where a request comes from, in Sec-Fetch-Site (W3C
+    Fetch Metadata) or Origin (RFC 6454), and scripts cannot change that. Other clients send
+    neither. When Sec-Fetch-Site says that it is the same origin, Origin is not compared with Host:
+    a proxy between them may have rewritten that. Raises CrossSiteRequest.
+    """
+    if method in SAFE:
+        return
+    site = headers.get(_SITE, "").lower()
+    if site in _OTHER_SITES:
+        raise CrossSiteRequest(f"Sec-Fetch-Site is {site}")
+    origin = headers.get(hdrs.ORIGIN)
+    if origin is None or site == _SAME_ORIGIN:
+        return
+    if not _is_host(origin, headers.get(hdrs.HOST, "")) and not (
+        public_url and _is_host(origin, urlsplit(public_url).netloc)
+    ):
+        raise CrossSiteRequest(f"Origin is {origin}, which is not this host")
+
+
+def _is_host(origin: str, host: str) -> bool:
+    """Tell whether an origin is that host; the scheme may differ, behind a proxy it does."""
+    try:
+        source, here = urlsplit(origin), urlsplit(f"{urlsplit(origin).scheme}://{host}")
+        default = _DEFAULT_PORTS.get(source.scheme)
+        return (
+            source.hostname is not None
+            and source.hostname == here.hostname
+            and (source.port or default) == (here.port or default)
+        )
+    except ValueError:
+        return False
+
+
+async def refused(
+    error: Exception, node: Node, access: Access | None, *, method: str, path: str
+) -> Answer:
+    """Return the answer that tells of an error which is being handled; log what is unexpected.
+
+    A refusal rests on what is known, as any other answer does: of an agent that has just been
+    deleted nobody is told that it is not registered before that is durable.
+    """
+    if not isinstance(error, RegistryError):
+        log.exception("a request failed", method=method, path=path)
+        return problem(InternalError("the server's log has the details"))
+    if access is not None and access.rests is not Rests.NOTHING:
+        try:
+            await node.settled()
+        except RegistryError as failure:
+            return problem(failure)
+    return problem(error)
