@@ -36,7 +36,7 @@ from .core.model import (
     TargetLevel,
     Welcome,
 )
-from .core.selection import CommandSelection
+from .core.selection import CommandSelection, LapsedAgents
 from .errors import (
     AgentNotRegistered,
     AtCapacity,
@@ -98,6 +98,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "InternalError",
     "InvalidRequest",
+    "LapsedAgents",
     "ListedCommand",
     "MalformedJson",
     "MethodNotAllowed",

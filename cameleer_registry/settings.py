@@ -83,6 +83,18 @@ def url(value: Any) -> str | None:
     return str(value).rstrip("/")
 
 
+def duration_or_off(value: Any) -> float | None:
+    """Read a duration; ``off``, ``none``, false and nothing at all are None."""
+    if value is None or value is False:
+        return None
+    if isinstance(value, str) and value.strip().lower() in ("", "off", "none"):
+        return None
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; off switches it off") from None
+
+
 def name_of_host(value: Any) -> str:
     """Read a host name or an address to listen on."""
     if isinstance(value, str) and re.fullmatch(r"[!-~]+", value):
@@ -161,6 +173,13 @@ class Settings:
         duration,
         "An agent is DEAD when it has been STALE for so long: by default time "
         "for a restart or a deployment.",
+    )
+    forget_dead_after: float | None = _setting(
+        None,
+        duration_or_off,
+        "An agent is forgotten when it has been DEAD for so long, as if an operator had deleted "
+        "it. Off by default, because an agent that is missing is what an operator wants to see; "
+        "1d suits fleets whose agents have a new id at each start.",
     )
     command_ttl: float = _setting(
         60.0,

@@ -20,6 +20,7 @@ from cameleer_registry.settings import (
     HostNames,
     Settings,
     duration,
+    duration_or_off,
     environment_variable_of,
     flag_of,
     load,
@@ -50,6 +51,7 @@ SAMPLES: dict[type, list[tuple[str, Any]]] = {
 # … and of those whose bounds leave out the above.
 OWN_SAMPLES: dict[str, list[tuple[str, Any]]] = {
     "metrics_groups": [("11", 11), ("12", 12), ("13", 13)],
+    "forget_dead_after": DURATIONS,
 }
 
 
@@ -217,6 +219,20 @@ def test_no_other_address_is_taken(value: Any) -> None:
     """Absolute, http or https, and nothing after the path."""
     with pytest.raises(ValueError, match="expected an address such as https://"):
         url(value)
+
+
+@pytest.mark.parametrize("value", ["off", "OFF", "none", "", None, False])
+def test_a_duration_that_may_be_off(value: Any) -> None:
+    """In words, or in a file as false."""
+    assert duration_or_off(value) is None
+    assert 86_400.0 == duration_or_off("1d")
+
+
+@pytest.mark.parametrize("value", [0, "0", True, "no", "never", [], -1])
+def test_what_is_neither_a_duration_nor_off(value: Any) -> None:
+    """0 would be to forget at once, and most likely means the opposite."""
+    with pytest.raises(ValueError, match=r"expected .*; off switches it off$"):
+        duration_or_off(value)
 
 
 @pytest.mark.parametrize("value", ["", " ", "a b", "a\n", None, 3, "é"])

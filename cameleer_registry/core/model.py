@@ -173,6 +173,14 @@ class Agent:
 
 
 @frozen(kw_only=True)
+class Removed:
+    """What became of a request to forget many agents."""
+
+    removed: int
+    """Agents that were forgotten."""
+
+
+@frozen(kw_only=True)
 class GroupSummary:
     """How many agents of a group there are by status, and how many hold a stream."""
 

@@ -24,7 +24,7 @@ from .model import (
     Target,
 )
 from .roster import Roster
-from .selection import CommandSelection
+from .selection import CommandSelection, LapsedAgents
 
 
 class Queries:
@@ -60,6 +60,13 @@ class Queries:
         """
         page = self._roster.page(now, statuses=statuses, groups=groups, after=after, limit=limit)
         return [views.agent(record, self._roster, now) for record in page]
+
+    def lapsed(self, agents: LapsedAgents, *, now: Instant) -> list[str]:
+        """Return the ids of agents that may be among these, in no order.
+
+        Removing them judges each of them anew: see :meth:`~.registry.Registry.remove_lapsed`.
+        """
+        return self._roster.lapsed(agents.statuses, now)
 
     def groups(self, *, now: Instant) -> Iterator[GroupSummary]:
         """Show every group that has agents, in order of their names.

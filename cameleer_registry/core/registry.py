@@ -33,6 +33,7 @@ from .model import (
 )
 from .queries import Queries
 from .roster import CONFLICT_TAKEOVERS, AgentRecord, Roster
+from .selection import LapsedAgents
 
 CONFLICT_WINDOW: Final = 60 * NANOSECONDS
 """CONFLICT_TAKEOVERS within this time are a conflict; and no more than one conflict is told in as
@@ -154,6 +155,15 @@ class Registry(Queries):
                 facts += _expiry(delivery.command, (agent_id,), reason, now)
         facts.append(events.AgentRemoved(at=now, by=by, **_member(record)))
         return told + self._commit(*facts)
+
+    def remove_lapsed(
+        self, agent_id: str, agents: LapsedAgents, *, now: Instant, by: str | None = None
+    ) -> Events:
+        """Forget an agent if it is among these at this moment; else there are no facts."""
+        record = self._roster.agents.get(agent_id)
+        if record is None or not agents.include(record, self._roster, now):
+            return ()
+        return self.remove(agent_id, now=now, by=by)
 
     def sweep_leases(self, *, now: Instant, limit: int = SWEEP_LIMIT) -> Events:
         """Tell of agents that crossed a boundary by ``now``: up to ``limit`` of them."""

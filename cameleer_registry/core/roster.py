@@ -223,6 +223,15 @@ class Roster:
             ),
         )
 
+    def lapsed(self, statuses: Collection[AgentStatus], now: Instant) -> list[str]:
+        """Return the agents that may have one of these statuses, which are not LIVE, in no order.
+
+        Which of them do is judged one by one: there may be very many.
+        """
+        told = [self._by_status[status] for status in statuses]
+        overdue = (record.agent_id for record in self.overdue(now))
+        return list(dict.fromkeys(chain(overdue, *told)))
+
     def next_due(self) -> int | None:
         """Return the lease time of the next transition, or None where none is to come."""
         dues = []

@@ -1,14 +1,51 @@
-"""Which commands somebody wants to see."""
+"""Which commands somebody wants to see, and which agents somebody wants to have forgotten."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .instant import Instant
 from .ledger import CommandRecord
-from .model import CommandStatus, CommandType, GroupTarget
+from .model import AgentStatus, CommandStatus, CommandType, GroupTarget
+from .roster import AgentRecord, Roster
+
+LAPSED: Final = frozenset({AgentStatus.STALE, AgentStatus.DEAD})
+"""The statuses of agents that may be forgotten many at a time."""
+
+
+def _lapsed(value: Collection[AgentStatus]) -> frozenset[AgentStatus]:
+    statuses = frozenset(value)
+    if not statuses or not statuses <= LAPSED:
+        raise ValueError("expected STALE, DEAD or both")
+    return statuses
+
+
+@frozen(kw_only=True)
+class LapsedAgents:
+    """Agents that nobody has heard of for long. Raises ValueError if LIVE is among the statuses."""
+
+    statuses: frozenset[AgentStatus] = field(
+        default=frozenset({AgentStatus.DEAD}), converter=_lapsed
+    )
+    """One of these at the moment of asking: STALE, DEAD or both."""
+    groups: Collection[str] = ()
+    """In one of these; empty stands for all."""
+    dead_for: int = 0
+    """DEAD for so many nanoseconds, by the clock of leases."""
+
+    def include(self, record: AgentRecord, roster: Roster, now: Instant) -> bool:
+        """Tell whether an agent is one of them at this moment."""
+        return (
+            roster.status_of(record, now) in self.statuses
+            and (not self.groups or record.registration.group in self.groups)
+            and (
+                not self.dead_for
+                or roster.lease.dead_at(record.heard.lease) + self.dead_for <= now.lease
+            )
+        )
 
 
 @frozen(kw_only=True)

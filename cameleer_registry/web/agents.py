@@ -8,7 +8,9 @@ from typing import Final
 
 from aiohttp import web
 
-from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Welcome
+from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Removed, Welcome
+from ..core.selection import LAPSED, LapsedAgents
+from ..errors import Fault, InvalidRequest
 from ..settings import Settings
 from . import query
 from .answers import Answer, json
@@ -59,6 +61,29 @@ async def remove_agent(call: Call) -> Answer:
     """``DELETE /agents/{id}``: 204."""
     await call.node.remove(call.address["agent_id"])
     return Answer(status=204)
+
+
+async def remove_agents(request: web.Request) -> Answer:
+    """``DELETE /agents?status=DEAD``: 200 with how many were forgotten; STALE or DEAD ones only."""
+    return json(Removed(removed=await request.app[NODE].remove_lapsed(_lapsed(request))))
+
+
+def _lapsed(request: web.Request) -> LapsedAgents:
+    """Return which agents are to be forgotten; raises InvalidRequest.
+
+    A parameter that is not known is refused here: what was to narrow them would go unheard.
+    """
+    statuses = query.members(request, "status", AgentStatus)
+    faults = [
+        Fault(f"?{name}", "not understood, where what is asked for cannot be taken back")
+        for name in sorted({*request.query} - {"status", "group"})
+    ]
+    if not statuses or not statuses <= LAPSED:
+        got = f", got {', '.join(sorted(statuses))}" if statuses else ""
+        faults.insert(0, Fault("?status", f"expected STALE, DEAD or both{got}"))
+    if faults:
+        raise InvalidRequest(faults)
+    return LapsedAgents(statuses=statuses, groups=query.group_names(request, "group"))
 
 
 async def list_agents(request: web.Request) -> Answer | web.StreamResponse:

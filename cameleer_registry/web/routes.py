@@ -26,6 +26,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/readyz", health.readyz, PROBE),
     ("GET", "/metrics", metrics.show_metrics, PROBE),
     ("GET", f"{API}/agents", agents.list_agents, READ),
+    ("DELETE", f"{API}/agents", agents.remove_agents, DONE),
     ("POST", f"{API}/agents/register", agents.register, DONE),
     ("GET", f"{API}/agents/groups", agents.list_groups, READ),
     ("GET", f"{API}/agents/{_ID}", agents.show_agent, READ),
@@ -52,6 +53,7 @@ BUSIEST: Final = (agents.heartbeat, commands.acknowledge)
 
 NAMES: Final[dict[Handler, str]] = {
     agents.list_agents: "agents",
+    agents.remove_agents: "agents",
     commands.list_commands: "commands",
 }
 """Addresses to which others point."""

@@ -28,7 +28,10 @@ async def hosted(
     @web.middleware
     async def looks(request: web.Request, handler: Any) -> web.StreamResponse:
         passed_on = await look(request)
-        return await handler(passed_on if isinstance(passed_on, web.Request) else request)
+        response: web.StreamResponse = await handler(
+            passed_on if isinstance(passed_on, web.Request) else request
+        )
+        return response
 
     registry = app = create_app(settings)
     for number in range(depth):

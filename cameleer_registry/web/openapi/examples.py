@@ -199,7 +199,7 @@ PROBLEMS: Final[tuple[RegistryError, ...]] = (
     AgentNotRegistered(_AGENT),
     GroupNotFound(_GROUP),
     CommandNotFound(_COMMAND),
-    MethodNotAllowed("/api/v1/agents takes GET, HEAD, not PUT"),
+    MethodNotAllowed("/api/v1/agents takes DELETE, GET, HEAD, not PUT"),
     RequestTimeout("the body did not arrive within 30 seconds"),
     CommandExpired(_COMMAND, agent_id=_AGENT),
     BodyTooLarge(1_048_576),

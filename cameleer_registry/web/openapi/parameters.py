@@ -8,6 +8,7 @@ from typing import Any, Final
 from ...core import rules
 from ...core.feed import FeedType
 from ...core.model import AgentStatus, CommandStatus, CommandType, DeliveryState
+from ...core.selection import LAPSED
 from ..answers import SUPPORTED_VERSIONS, VERSION_HEADER
 from ..idempotency import HEADER as IDEMPOTENCY_HEADER
 from ..problems import RETRY_AFTER
@@ -60,6 +61,21 @@ def _any_of(name: str, shape: Any, description: str, example: str) -> Parameter:
 
 AGENT_STATUSES: Final = _any_of(
     "status", AgentStatus, "Only agents of these statuses, in any case.", "LIVE"
+)
+LAPSED_STATUSES: Final = Parameter(
+    name="status",
+    where="query",
+    shape={
+        "type": "array",
+        "items": {"type": "string", "enum": [str(status) for status in sorted(LAPSED)]},
+        "minItems": 1,
+    },
+    description="Agents of these statuses, in any case. Repeated, comma-separated, or both.",
+    example=["DEAD"],
+    required=True,
+)
+GROUPS_TO_FORGET: Final = _any_of(
+    "group", rules.GroupName, "Only agents of these groups.", "order-service-prod"
 )
 COMMAND_STATUSES: Final = _any_of(
     "status", CommandStatus, "Only commands of these statuses, in any case.", "PENDING"
