@@ -6,18 +6,30 @@
     ├── MalformedJson               400 malformed-json
     ├── InvalidRequest              400 invalid-request
     ├── UnsupportedProtocolVersion  400 unsupported-protocol-version
+    ├── CredentialInUrl             400 credential-in-url
+    ├── Unauthenticated             401 unauthenticated
+    │   ├── InvalidToken            401 invalid-token
+    │   ├── TokenExpired            401 token-expired
+    │   └── CredentialRevoked       401 credential-revoked
     ├── CrossSiteRequest            403 cross-site-request
+    ├── GroupNotAllowed             403 group-not-allowed
+    ├── InsufficientRole            403 insufficient-role
+    ├── NotYourAgent                403 not-your-agent
+    ├── ProxiedWithoutAuth          403 proxied-without-auth
     ├── NotFound                    404 not-found
     │   ├── AgentNotRegistered      404 agent-not-registered
     │   ├── GroupNotFound           404 group-not-found
     │   └── CommandNotFound         404 command-not-found
     ├── MethodNotAllowed            405 method-not-allowed
     ├── RequestTimeout              408 request-timeout
+    ├── AgentIdInUse                409 agent-id-in-use
+    ├── AuthOff                     409 auth-off
     ├── CommandExpired              410 command-expired
     ├── BodyTooLarge                413 body-too-large
     ├── UnsupportedEncoding         415 unsupported-content-encoding
     ├── UnknownHost                 421 unknown-host
     ├── IdempotencyKeyReused        422 idempotency-key-reused
+    ├── TooManyAttempts             429 too-many-attempts
     ├── TooManyPending              429 too-many-pending
     ├── InternalError               500 internal-error
     ├── AtCapacity                  503 at-capacity
@@ -121,12 +133,123 @@ class UnsupportedProtocolVersion(RegistryError):
     title = "Unsupported protocol version"
 
 
+class CredentialInUrl(RegistryError):
+    """A credential stands in the address, where logs and histories keep it."""
+
+    status = 400
+    code = "credential-in-url"
+    title = "A credential in the URL"
+
+    def __init__(self, parameter: str = "token") -> None:
+        super().__init__(
+            f"send the credential in the header Authorization: Bearer, and not as ?{parameter}=;"
+            " take the one that was sent for known to others"
+        )
+
+
+class Unauthenticated(RegistryError):
+    """The address needs a credential, and there is none."""
+
+    status = 401
+    code = "unauthenticated"
+    title = "A credential is needed"
+    # What WWW-Authenticate says (RFC 6750, section 3).
+    challenge: str = "Bearer"
+
+    def __init__(self, detail: str = "send a token in the header Authorization: Bearer") -> None:
+        super().__init__(detail)
+
+
+class InvalidToken(Unauthenticated):
+    """The credential is none, or none of this registry's."""
+
+    code = "invalid-token"
+    title = "The credential is not valid"
+    challenge = 'Bearer error="invalid_token"'
+
+    def __init__(self, detail: str = "the token is not one of this registry's") -> None:
+        super().__init__(detail)
+
+
+class TokenExpired(Unauthenticated):
+    """The credential was good, and its time or its uses are over."""
+
+    code = "token-expired"
+    title = "The credential has expired"
+    challenge = 'Bearer error="invalid_token", error_description="the token has expired"'
+
+    def __init__(self, detail: str = "the token has expired") -> None:
+        super().__init__(detail)
+
+
+class CredentialRevoked(Unauthenticated):
+    """The credential was good, and has been taken away."""
+
+    code = "credential-revoked"
+    title = "The credential is revoked"
+    challenge = 'Bearer error="invalid_token", error_description="the token is revoked"'
+
+    def __init__(self, detail: str = "the token is revoked") -> None:
+        super().__init__(detail)
+
+
 class CrossSiteRequest(RegistryError):
     """A browser on another site asks for a change."""
 
     status = 403
     code = "cross-site-request"
     title = "Cross-site request refused"
+
+
+class GroupNotAllowed(RegistryError):
+    """The group, or the agent's present group, is outside of the credential's scope."""
+
+    status = 403
+    code = "group-not-allowed"
+    title = "Group not allowed"
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(f"the credential does not let {agent_id!r} be registered in that group")
+
+
+class InsufficientRole(RegistryError):
+    """The credential is good, and not for this."""
+
+    status = 403
+    code = "insufficient-role"
+    title = "The role does not allow it"
+
+    def __init__(self, role: str, permission: str, *, scope: bool = False) -> None:
+        super().__init__(
+            f"{permission!s} for all groups needs a credential of the scope '*'"
+            if scope
+            else f"the role '{role!s}' does not have the permission '{permission!s}'"
+        )
+
+
+class NotYourAgent(RegistryError):
+    """An agent asks for another one, which may or may not exist."""
+
+    status = 403
+    code = "not-your-agent"
+    title = "Not your agent"
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(f"the credential is not that of the agent {agent_id!r}")
+
+
+class ProxiedWithoutAuth(RegistryError):
+    """The request came through a proxy, and the server takes requests from anybody."""
+
+    status = 403
+    code = "proxied-without-auth"
+    title = "A proxy before a server without credentials"
+
+    def __init__(self, header: str) -> None:
+        super().__init__(
+            f"the request has {header}, and a proxy would open this server to whoever reaches it:"
+            ' run "cameleer-registry auth init", or start it with --auth off'
+        )
 
 
 class NotFound(RegistryError):
@@ -182,6 +305,28 @@ class RequestTimeout(RegistryError):
     status = 408
     code = "request-timeout"
     title = "The body did not arrive in time"
+
+
+class AgentIdInUse(RegistryError):
+    """The agent is LIVE, and the credential takes over only those that are not."""
+
+    status = 409
+    code = "agent-id-in-use"
+    title = "Agent id in use"
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(f"agent {agent_id!r} is LIVE, and this token does not take it over")
+
+
+class AuthOff(RegistryError):
+    """The server asks for no credentials, so there are none to make or to show."""
+
+    status = 409
+    code = "auth-off"
+    title = "Authentication is off"
+
+    def __init__(self) -> None:
+        super().__init__('this server asks for no credentials; "cameleer-registry auth init" does')
 
 
 class CommandExpired(RegistryError):
@@ -240,6 +385,18 @@ class IdempotencyKeyReused(RegistryError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"under the key {key!r} another command was asked for")
+
+
+class TooManyAttempts(RegistryError):
+    """Too many sign-ins from there have failed of late."""
+
+    status = 429
+    code = "too-many-attempts"
+    title = "Too many attempts"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"too many sign-ins have failed; try again in {retry_after:.0f} s")
+        self.retry_after = retry_after
 
 
 class TooManyPending(RegistryError):

@@ -17,15 +17,27 @@ CONTRACT = {
     "malformed-json": 400,
     "invalid-request": 400,
     "unsupported-protocol-version": 400,
+    "credential-in-url": 400,
+    "unauthenticated": 401,
+    "invalid-token": 401,
+    "token-expired": 401,
+    "credential-revoked": 401,
     "cross-site-request": 403,
+    "group-not-allowed": 403,
+    "insufficient-role": 403,
+    "not-your-agent": 403,
+    "proxied-without-auth": 403,
     "agent-not-registered": 404,
     "group-not-found": 404,
     "command-not-found": 404,
     "not-found": 404,
     "method-not-allowed": 405,
+    "agent-id-in-use": 409,
+    "auth-off": 409,
     "command-expired": 410,
     "body-too-large": 413,
     "unknown-host": 421,
+    "too-many-attempts": 429,
     "too-many-pending": 429,
     "at-capacity": 503,
     "internal-error": 500,
@@ -127,6 +139,16 @@ def test_the_detail_is_what_the_exception_says() -> None:
         (errors.GroupNotFound("g"), "no agent has ever declared the group 'g'"),
         (errors.CommandNotFound("c"), "there is no command 'c'"),
         (errors.CommandNotFound("c", agent_id="a"), "there is no command 'c' for agent 'a'"),
+        (errors.AgentIdInUse("a"), "agent 'a' is LIVE, and this token does not take it over"),
+        (
+            errors.GroupNotAllowed("a"),
+            "the credential does not let 'a' be registered in that group",
+        ),
+        (errors.NotYourAgent("a"), "the credential is not that of the agent 'a'"),
+        (
+            errors.InsufficientRole("viewer", "command"),
+            "the role 'viewer' does not have the permission 'command'",
+        ),
         (errors.CommandExpired("c", agent_id="a"), "command 'c' has expired for agent 'a'"),
         (errors.BodyTooLarge(10), "the body is larger than 10 bytes"),
         (errors.TooManyPending("a", 5), "agent 'a' already has 5 pending commands"),
@@ -140,6 +162,21 @@ def test_the_detail_is_what_the_exception_says() -> None:
 def test_messages_name_the_ids(error: RegistryError, detail: str) -> None:
     """Of whatever was asked for."""
     assert detail == str(error)
+
+
+def test_a_refused_credential_says_what_would_do() -> None:
+    """In ``WWW-Authenticate`` (RFC 6750, section 3): an error only where there was a credential."""
+    assert "Bearer" == errors.Unauthenticated.challenge
+    for kind in (errors.InvalidToken, errors.TokenExpired, errors.CredentialRevoked):
+        assert issubclass(kind, errors.Unauthenticated)
+        assert kind.challenge.startswith('Bearer error="invalid_token"')
+
+
+def test_who_tries_too_often_is_told_when_to_try_again() -> None:
+    """In whole seconds in the text, and as it is for ``Retry-After``."""
+    error = errors.TooManyAttempts(5.5)
+    assert 5.5 == error.retry_after
+    assert "again in 6 s" in str(error)
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)

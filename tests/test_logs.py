@@ -282,6 +282,7 @@ FACTS: list[Event] = [
             groups=frozenset({"g-1"}),
             connected_count=1,
             skipped=("z",),
+            number=1,
         )
         for target in (Target.agent("a-1"), Target.of_group("g-1"), Target.all())
     ),

@@ -63,6 +63,8 @@ class AgentRegistered(AgentEvent):
 
     registration: Registration
     resumed: bool
+    left: str | None = None
+    """The group that it was in before, if that is another one."""
     by: str | None = None
     """Who asked for it; None if that is not known."""
 
@@ -96,6 +98,9 @@ class AgentWentDead(MemberEvent):
 class AgentRemoved(MemberEvent):
     """An agent was forgotten: somebody asked for it, or it had been DEAD for long enough."""
 
+    commands: int = 0
+    """How many commands had been issued by then: none of them is one of an agent's that comes back
+    under the same id."""
     by: str | None = None
     """Who asked for it; None if that is not known."""
 
@@ -133,6 +138,8 @@ class CommandIssued(Event):
     """The groups that these agents were in."""
     connected_count: int
     skipped: tuple[str, ...]
+    number: int
+    """Counted in the order of issue, from 1."""
     size: int = 0
     """Bytes that keeping the payload takes, as its issuer reckons them."""
     payload_size: int = 0
@@ -195,6 +202,8 @@ class CommandForgotten(Event):
     """
 
     command_id: str
+    key: str | None = None
+    """The key under which it was issued; that is remembered for longer."""
 
 
 KINDS: Final[tuple[type[Event], ...]] = (

@@ -12,6 +12,7 @@ So a key is small, and stays so whatever was sent under it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, frozen
@@ -69,6 +70,13 @@ class IdempotencyKeys:
             raise IdempotencyKeyReused(idempotency.key)
         return record
 
+    def record(self, key: str) -> CommandRecord | None:
+        """Return the command that was issued under a key, however long ago, or None."""
+        return self._commands.get(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._commands)
+
     def add(self, record: CommandRecord) -> None:
         """Remember the key of a command that has just been issued, where it has one.
 
@@ -78,12 +86,20 @@ class IdempotencyKeys:
             self._drop_oldest()
         if record.idempotency is None:
             return
+        before = self._commands.get(record.idempotency.key)
+        if before is not None:  # it is told of once more
+            self.skipped -= len(before.skipped)
         self._commands[record.idempotency.key] = record
         self.skipped += len(record.skipped)
         while len(self._commands) > 1 and (
             len(self._commands) > self.limit or self.skipped > SKIPPED_REMEMBERED
         ):
             self._drop_oldest()
+
+    def sort(self) -> None:
+        """Put the keys in the order of issue, after they came in another one."""
+        ordered = sorted(self._commands.items(), key=lambda entry: entry[1].number)
+        self._commands = OrderedDict(ordered)
 
     def forgotten(self, record: CommandRecord) -> None:
         """Keep of a command that is being forgotten what an answer needs, where it has a key."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
 from typing import Final
 
@@ -36,6 +36,9 @@ from .targets import Targets
 MANY: Final = 100
 """Targets from which on a command is not entered in the inbox of each."""
 
+REMOVED_AT_LEAST: Final = 1000
+"""Deleted agents that may be remembered though that does not matter any more."""
+
 
 @define(eq=False)
 class DeliveryRecord:
@@ -47,6 +50,7 @@ class DeliveryRecord:
     acknowledged: Instant | None = None  # None until then
     late_ack: Instant | None = None  # the first one after the deadline
     result: Ack | None = None  # None until acknowledged in time
+    size: int = 0  # bytes of the result
 
     @property
     def delivered(self) -> Instant | None:
@@ -80,6 +84,7 @@ class CommandRecord:
     groups: frozenset[str]  # those that the targets were in then
     issued_by: str | None  # None where that is not known
     failed: int = 0  # acknowledgements that say so
+    finished: Instant | None = None  # when nothing was pending any more; None until then
     # What happened to some of them alone. The others are all in one state, as last told.
     records: dict[str, DeliveryRecord] = field(factory=dict)
     others: DeliveryState = DeliveryState.PENDING
@@ -166,15 +171,18 @@ class Ledger:
         self.finished_weight = 0
         self.finished_size = 0
         # How many commands have been issued.
-        self._issued = 0
+        self.issued = 0
         # Commands to few, by agent and then by id, in the order of issue. Only agents that were
         # ever sent one have an inbox.
         self._inboxes: dict[str, dict[str, CommandRecord]] = {}
         # Commands to many, by id, in the order of issue.
         self._broadcasts: dict[str, CommandRecord] = {}
-        # Agents that were deleted since the oldest of these was issued: how many commands had
-        # been then, which are none of an agent's that comes back. In order of that number.
+        # Agents that were deleted since the oldest command that is kept was issued: how many
+        # commands had been then, which are none of an agent's that comes back. In order of that
+        # number.
         self._removed: OrderedDict[str, int] = OrderedDict()
+        # How many of them gather before those are forgotten that matter no more.
+        self._most_removed = REMOVED_AT_LEAST
         # How many deliveries are pending for each agent, as last told; but for those of the newest
         # commands to many, by id, which are not counted before they have to be: see _count().
         self._pending: Counter[str] = Counter()
@@ -235,12 +243,12 @@ class Ledger:
         if (record := self.commands.get(command_id)) is not None:
             return record.number
         place = bisect_left(self._by_number.values(), command_id, key=lambda r: r.command_id)
-        return self._by_number.keys()[place] if place < len(self._by_number) else self._issued + 1
+        return self._by_number.keys()[place] if place < len(self._by_number) else self.issued + 1
 
     def inbox(self, agent_id: str) -> Iterator[DeliveryRecord]:
         """Iterate over an agent's deliveries, newest first."""
         of_its_own = reversed(self._inboxes.get(agent_id, {}).values())
-        since = self._removed.get(agent_id, 0)
+        since = self.removed_at(agent_id)
         to_many = (
             record
             for record in reversed(self._broadcasts.values())
@@ -248,6 +256,10 @@ class Ledger:
         )
         both = merge(of_its_own, to_many, key=lambda record: -record.number)
         return (record.delivery(agent_id) for record in both)
+
+    def removed_at(self, agent_id: str) -> int:
+        """Return how many commands had been issued when an agent was last deleted."""
+        return self._removed.get(agent_id, 0)
 
     def overdue(self, now: Instant) -> Iterator[CommandRecord]:
         """Iterate over the commands whose deadline has passed without having been told so."""
@@ -273,16 +285,58 @@ class Ledger:
         record = next(iter(self._open.values()), None)
         return record.expires.steady if record else None
 
+    # Being made of what was kept
+
+    def restore(
+        self, commands: Iterable[CommandRecord], removed: Mapping[str, int], issued: int
+    ) -> None:
+        """Take in all commands, in the order of issue, and which agents were deleted when."""
+        self.issued = issued
+        self._removed = OrderedDict(sorted(removed.items(), key=lambda entry: entry[1]))
+        finished = []
+        for record in commands:
+            self.issued = max(self.issued, record.number)
+            self.commands[record.command_id] = self._by_number[record.number] = record
+            many = len(record.targets) >= MANY
+            if many:
+                self._broadcasts[record.command_id] = record
+            else:
+                for agent_id in record.targets:
+                    if record.number > self.removed_at(agent_id):
+                        self._inboxes.setdefault(agent_id, {})[record.command_id] = record
+            if record.finished is not None:
+                finished.append(record)
+                continue
+            self._open[record.command_id] = record
+            if many:
+                self._uncounted[record.command_id] = record
+            else:
+                self._pending.update(record.open_targets())
+        self._count(up_to=max(1, self.max_pending - len(self._open)))
+        for record in sorted(finished, key=_end):
+            self._finished[record.command_id] = record
+            self.finished_weight += record.weight
+            self.finished_size += record.size
+
+    def sort(self) -> None:
+        """Put commands in the order of issue, after they came in another one."""
+        self.commands = _in_order(self.commands)
+        self._broadcasts = _in_order(self._broadcasts)
+        self._inboxes = {agent_id: _in_order(inbox) for agent_id, inbox in self._inboxes.items()}
+        self._open = OrderedDict(_in_order(self._open))
+        self._uncounted = OrderedDict(_in_order(self._uncounted))
+        self.keys.sort()
+
     # Being told
 
     def apply_issued(self, event: events.CommandIssued) -> None:
         """Take in a command, with a delivery for each of its targets."""
         if event.command_id in self.commands:
             return
-        self._issued += 1
+        self.issued = max(self.issued, event.number)
         record = CommandRecord(
             command_id=event.command_id,
-            number=self._issued,
+            number=event.number,
             order=event.order,
             target=event.target,
             created=event.at,
@@ -321,6 +375,7 @@ class Ledger:
         delivery = self._move(command, event.agent_id, DeliveryTrigger.ACK)
         delivery.acknowledged = event.at
         delivery.result = event.result
+        delivery.size = event.size
         command.size += event.size
         command.failed += event.result.status is Outcome.FAILURE
 
@@ -341,12 +396,15 @@ class Ledger:
         command = self.commands.get(event.command_id)
         if command is None or command.others is not DeliveryState.PENDING:
             return
-        # All that is left of it.
+        # All that is left of it: these, unless the record was made when less had happened.
+        left = event.agent_ids
+        if len(left) != command.pending:
+            left = command.open_targets()
         command.others = TRANSITIONS[command.others, DeliveryTrigger.DEADLINE]
-        command.counts[DeliveryState.PENDING] -= len(event.agent_ids)
-        command.counts[command.others] += len(event.agent_ids)
+        command.counts[DeliveryState.PENDING] -= len(left)
+        command.counts[command.others] += len(left)
         if event.command_id not in self._uncounted:
-            self._pending.subtract(event.agent_ids)
+            self._pending.subtract(left)
 
     def apply_finished(self, event: events.CommandFinished) -> None:
         """Move a command into the history."""
@@ -354,6 +412,7 @@ class Ledger:
         if record is None:
             return
         self._uncounted.pop(event.command_id, None)
+        record.finished = event.at
         self._finished[event.command_id] = record
         self.finished_weight += record.weight
         self.finished_size += record.size
@@ -366,13 +425,30 @@ class Ledger:
 
     def apply_removed(self, event: events.AgentRemoved) -> None:
         """Drop an agent's inbox; the commands themselves keep its deliveries."""
-        self._inboxes.pop(event.agent_id, None)
-        self._pending.pop(event.agent_id, None)
-        if self._broadcasts:
-            self._removed[event.agent_id] = self._issued
+        inbox = self._inboxes.pop(event.agent_id, {})
+        later = {key: each for key, each in inbox.items() if each.number > event.commands}
+        if later:  # the fact comes once more, after what it was followed by
+            self._inboxes[event.agent_id] = later
+        if not self._pending[event.agent_id]:
+            del self._pending[event.agent_id]
+        if self.commands and event.commands > self.removed_at(event.agent_id):
+            self._removed[event.agent_id] = event.commands
             self._removed.move_to_end(event.agent_id)
+            if len(self._removed) > self._most_removed:
+                self._forget_removed()
 
     # Moving them
+
+    def _forget_removed(self) -> None:
+        """Forget who was deleted before the oldest command that is kept was issued.
+
+        To find that costs all commands, so it is done when twice as many have gathered as were
+        left the last time.
+        """
+        oldest = min((record.number for record in self.commands.values()), default=self.issued)
+        while self._removed and next(iter(self._removed.values())) < oldest:
+            self._removed.popitem(last=False)
+        self._most_removed = max(REMOVED_AT_LEAST, 2 * len(self._removed))
 
     def _awaiting(self, command_id: str, agent_id: str) -> CommandRecord | None:
         """Return a command if that agent's delivery has not been told to have ended."""
@@ -410,17 +486,23 @@ class Ledger:
         del self.commands[record.command_id], self._by_number[record.number]
         self.keys.forgotten(record)
         if self._broadcasts.pop(record.command_id, None) is not None:
-            oldest = next(iter(self._broadcasts.values()), None)
-            while self._removed and (
-                oldest is None or next(iter(self._removed.values())) < oldest.number
-            ):
-                self._removed.popitem(last=False)
             return
         for agent_id in record.targets:
             # An agent that was deleted and came back has a new inbox, without this command.
             inbox = self._inboxes.get(agent_id)
             if inbox and inbox.pop(record.command_id, None) and not inbox:
                 del self._inboxes[agent_id]
+
+
+def _in_order(records: Mapping[str, CommandRecord]) -> dict[str, CommandRecord]:
+    """Return commands by their ids, in the order of issue."""
+    return dict(sorted(records.items(), key=lambda entry: entry[1].number))
+
+
+def _end(record: CommandRecord) -> tuple[int, int]:
+    """Return what finished commands are sorted by: when that was."""
+    assert record.finished is not None
+    return record.finished.steady, record.number
 
 
 def _awaits(records: Iterable[CommandRecord], agent_id: str) -> int:

@@ -32,6 +32,13 @@ class PushTimes:
             self._by_agent.update(dict.fromkeys(agent_ids, at))
         return self._by_agent.get(agent_id)
 
+    def batches(self) -> list[tuple[Sequence[str], Instant]]:
+        """Return to whom it was written at each moment."""
+        at_once: dict[Instant, list[str]] = {}
+        for agent_id, at in self._by_agent.items():
+            at_once.setdefault(at, []).append(agent_id)
+        return [*((agent_ids, at) for at, agent_ids in at_once.items()), *self._batches]
+
     def agent_ids(self) -> set[str]:
         """Return all to whom it was written."""
         return set(self._by_agent).union(*(agent_ids for agent_ids, _ in self._batches))

@@ -122,6 +122,7 @@ class Registry(Queries):
             agent_id=agent_id,
             registration=registration,
             resumed=record is not None,
+            left=_left(record, registration.group),
             by=by,
         )
         if record is None:
@@ -153,7 +154,9 @@ class Registry(Queries):
             if delivery.state is DeliveryState.PENDING:
                 reason = ExpiryReason.AGENT_REMOVED
                 facts += _expiry(delivery.command, (agent_id,), reason, now)
-        facts.append(events.AgentRemoved(at=now, by=by, **_member(record)))
+        facts.append(
+            events.AgentRemoved(at=now, commands=self._ledger.issued, by=by, **_member(record))
+        )
         return told + self._commit(*facts)
 
     def remove_lapsed(
@@ -247,6 +250,7 @@ class Registry(Queries):
             groups=audience.groups,
             connected_count=audience.connected_count,
             skipped=tuple(skipped),
+            number=self._ledger.issued + 1,
             size=size,
             payload_size=payload_size,
             idempotency=idempotency,
@@ -328,7 +332,11 @@ class Registry(Queries):
         if not facts or not excess:
             return facts
         forgotten = tuple(
-            events.CommandForgotten(at=facts[-1].at, command_id=record.command_id)
+            events.CommandForgotten(
+                at=facts[-1].at,
+                command_id=record.command_id,
+                key=record.idempotency.key if record.idempotency else None,
+            )
             for record in excess
         )
         self.apply(forgotten)
@@ -357,6 +365,12 @@ class Registry(Queries):
             at=now, agent_id=record.agent_id, group=group, previous=previous
         )
         return [revived]
+
+
+def _left(record: AgentRecord | None, group: str) -> str | None:
+    """Return the group that an agent leaves, if it goes to another one."""
+    before = None if record is None else record.registration.group
+    return None if before == group else before
 
 
 def _closed(record: AgentRecord, reason: CloseReason, now: Instant) -> events.StreamClosed:

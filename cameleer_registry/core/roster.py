@@ -109,7 +109,9 @@ class Roster:
         # All that are LIVE, as each group has its own.
         self._live: Targets | None = None
         # Names of the groups in `groups` that have no agents, longest vacated first.
-        self._vacated: OrderedDict[str, None] = OrderedDict()
+        self._vacated: OrderedDict[str, int] = OrderedDict()
+        # How many groups have been left so far, by which that order is kept.
+        self._vacations = 0
 
     # Finding
 
@@ -293,6 +295,34 @@ class Roster:
         ids = self.agents.irange(minimum=after, inclusive=(False, False))
         return list(islice(filter(matches, map(self.agents.__getitem__, ids)), limit))
 
+    def vacated(self, name: str) -> int | None:
+        """Return a number by which groups are in order of when nobody was left in them.
+
+        None for one that somebody is in, or that is not remembered.
+        """
+        return self._vacated.get(name)
+
+    # Being made of what was kept
+
+    def restore(self, records: Iterable[AgentRecord], vacated: Mapping[str, int]) -> None:
+        """Take in all agents, and the groups that nobody is in, with their numbers."""
+        ordered = sorted(records, key=lambda record: record.heard.lease)
+        self.agents = SortedDict((record.agent_id, record) for record in ordered)
+        for record in ordered:
+            self._join(record)
+        empty = sorted(
+            (number, name) for name, number in vacated.items() if name not in self.groups
+        )
+        for number, name in empty[-VACATED_GROUPS:]:
+            self.groups[name] = GroupRecord(name)
+            self._vacated[name] = self._vacations = number
+
+    def sort(self) -> None:
+        """Put the agents of each status in order of when they were heard, which has changed."""
+        for status, members in self._by_status.items():
+            ordered = sorted(members.values(), key=lambda record: record.heard.lease)
+            self._by_status[status] = OrderedDict((each.agent_id, each) for each in ordered)
+
     # Being told
 
     def apply_registered(self, event: events.AgentRegistered) -> None:
@@ -409,7 +439,8 @@ class Roster:
     def _vacate(self, name: str) -> None:
         """Remember a group that has no agents any more, and forget the one vacated longest."""
         if not self.groups[name]:
-            self._vacated[name] = None
+            self._vacations += 1
+            self._vacated[name] = self._vacations
             if len(self._vacated) > VACATED_GROUPS:
                 forgotten, _ = self._vacated.popitem(last=False)
                 del self.groups[forgotten]

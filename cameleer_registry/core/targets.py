@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Final
 
 FEW: Final = 8
-"""So few are looked through; of more, a set is made when somebody asks."""
+"""So few are looked through; of more, a table is made when somebody asks."""
 
 
 class Targets(tuple[str, ...]):
@@ -17,8 +17,9 @@ class Targets(tuple[str, ...]):
     """
 
     @cached_property
-    def _members(self) -> frozenset[str]:
-        return frozenset(self)
+    def places(self) -> dict[str, int]:
+        """Where each of them stands."""
+        return {agent_id: place for place, agent_id in enumerate(self)}
 
     def __contains__(self, agent_id: object) -> bool:
-        return agent_id in self._members if len(self) > FEW else super().__contains__(agent_id)
+        return agent_id in self.places if len(self) > FEW else super().__contains__(agent_id)

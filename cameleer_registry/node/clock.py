@@ -41,13 +41,35 @@ class Clock:
         self._wall = wall
         # When somebody looked last. None until somebody does.
         self._looked: int | None = None
+        # What has to be added to the steady time of the system: the clock of a registry goes on
+        # over restarts, also of the host.
+        self._offset = 0
         # Nanoseconds of all pauses.
         self.paused = 0
 
     def now(self) -> Instant:
         """Look at the clock."""
-        steady = self._steady()
+        steady = self._steady() + self._offset
         if self._looked is not None and steady - self._looked > 2 * self.tick:
             self.paused += steady - self._looked
         self._looked = steady
         return Instant(self._wall(), steady, steady - self.paused)
+
+    @property
+    def system(self) -> int:
+        """The steady time of the system, which begins anew when the host starts."""
+        return self._steady()
+
+    def resume(self, last: Instant, system: int | None) -> Instant:
+        """Go on from the last moment of an earlier process; return this one.
+
+        ``system`` is what :attr:`system` was at that moment, or None if the host has been started
+        since, or nobody knows: then the time of day says how long ago it was. Steady time goes on
+        through the time between, and lease time does not: nobody could be heard.
+        """
+        away = self._wall() - last.wall if system is None else self._steady() - system
+        steady = last.steady + max(0, away)
+        self._offset = steady - self._steady()
+        self._looked = steady
+        self.paused = steady - last.lease
+        return self.now()

@@ -9,6 +9,7 @@ from cameleer_registry.core.registry import Registry
 
 from .conversations import Talk, Talking, limits
 from .invariants import check, check_facts, check_replay
+from .keeping import check_keeping
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def talking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Talking]:
         check(talk.registry, talk.now)
         check_facts(talk.facts)
         check_replay(talk.registry, talk.facts, talk.now)
+        check_keeping(talk.registry, talk.facts, talk.now)
 
 
 @pytest.fixture

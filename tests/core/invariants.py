@@ -222,7 +222,8 @@ def _check_inboxes(registry: Registry) -> None:
     assert many == list(ledger._broadcasts.values())
     numbers = list(ledger._removed.values())
     assert numbers == sorted(numbers)
-    assert all(number >= many[0].number for number in numbers) if many else not numbers
+    assert len(numbers) <= ledger._most_removed
+    assert all(0 < number <= ledger.issued for number in numbers)
     for command in ledger._open.values():
         assert all(agent_id in agents for agent_id in command.open_targets())
 
@@ -352,7 +353,7 @@ def snapshot(registry: Registry, now: Instant) -> dict[str, Any]:
         "vacated": list(roster._vacated),
         "open": list(ledger._open),
         "finished": list(ledger._finished),
-        "sizes": [command.size for command in ledger.commands.values()],
+        "sizes": [(command.size, command.payload_size) for command in ledger.commands.values()],
         "keys": [
             (command.idempotency, views.command(command, now))
             for command in ledger.keys._commands.values()

@@ -61,6 +61,7 @@ def issued(
         groups=groups if agent_ids else frozenset(),
         connected_count=connected,
         skipped=skipped,
+        number=talk.registry._ledger.issued + 1,
     )
 
 

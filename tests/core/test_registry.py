@@ -160,7 +160,7 @@ def test_remove_closes_the_stream_and_expires_what_is_pending(talk: Talk) -> Non
         DeliveriesExpired(
             at=talk.now, command_id="shared", agent_ids=("a",), reason=ExpiryReason.AGENT_REMOVED
         ),
-        AgentRemoved(at=talk.now, agent_id="a", group="g"),
+        AgentRemoved(at=talk.now, agent_id="a", group="g", commands=talk.registry._ledger.issued),
     ] == talk.remove("a")
     assert ((1, 0, 1), (0, 0, 1)) == (talk.counts("shared"), talk.counts("own"))
     assert (0, 1, 0) == talk.counts("settled")
@@ -180,7 +180,7 @@ def test_remove_after_an_untold_deadline(talk: Talk) -> None:
             at=talk.now, command_id="c", agent_ids=("a", "b"), reason=ExpiryReason.DEADLINE
         ),
         CommandFinished(at=talk.now, command_id="c", status=CommandStatus.EXPIRED),
-        AgentRemoved(at=talk.now, agent_id="a", group="g"),
+        AgentRemoved(at=talk.now, agent_id="a", group="g", commands=talk.registry._ledger.issued),
     ] == talk.remove("a")
 
 

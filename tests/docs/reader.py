@@ -7,7 +7,8 @@ What stands behind a block's language tells what is to be done with it:
 ``sh exit=2``     ends with that status
 ``sh stays``      runs in a terminal of its own until Ctrl-C, or until the end of the page
 ``python``        a program, which ends with status 0; or ``stays``
-``python a.py``   saved under that name, for a snippet further down; so is ``toml a.toml``
+``python a.py``   saved under that name, for a snippet further down; so are ``toml a.toml``,
+                  ``java A.java`` and ``sh a.sh``
 ``text``          what the snippet above shows: these lines in this order, among others. One that
                   stays may show one such thing after the other, each of which is waited for
 ``console``       commands behind a ``$``, and the lines that they show

@@ -18,7 +18,7 @@ from .pages import CTRL_C, GUIDES, ROOT, Block, blocks
 from .reader import Reader, reading
 
 SNIPPETS: Final = {"sh", "python", "console"}
-TEXTS: Final = {"http", "ini", "json", "mermaid", "nginx", "text", "toml", "yaml"}
+TEXTS: Final = {"http", "ini", "java", "json", "mermaid", "nginx", "text", "toml", "yaml"}
 
 NOT_RUN: Final = {"sh ci": 1, "console elsewhere": 2}
 """Snippets that no test of a page runs, by what marks them, and how many there are.
@@ -27,7 +27,7 @@ NOT_RUN: Final = {"sh ci": 1, "console elsewhere": 2}
 ``elsewhere``: what ``agents --watch`` and ``simulate`` print; tests/cli/ runs them.
 """
 
-WORD: Final = re.compile(r"ci|elsewhere|stays|exit=[0-9]+|[\w-]+\.(?:py|toml)")
+WORD: Final = re.compile(r"ci|elsewhere|stays|exit=[0-9]+|[\w-]+\.(?:java|py|sh|toml)")
 
 WITH_SNIPPETS: Final = [page for page in GUIDES if any(blocks(page, *SNIPPETS))]
 

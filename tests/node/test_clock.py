@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cameleer_registry.core.instant import Instant
 from cameleer_registry.node.clock import Clock
 from cameleer_registry.system import steady_ns
 
@@ -73,3 +74,30 @@ def test_the_real_clock_only_moves_forward() -> None:
     """Whatever it is on this system."""
     looks = [steady_ns() for _ in range(100)]
     assert sorted(looks) == looks
+
+
+def test_a_clock_goes_on_where_another_process_left_it() -> None:
+    """Steady time goes on through the time between, and lease time does not."""
+    last = Instant(wall=1000 * SECOND, steady=500 * SECOND, lease=400 * SECOND)
+    clock = Clock(steady=lambda: 77 * SECOND, wall=lambda: 1_050 * SECOND)
+    resumed = clock.resume(last, system=70 * SECOND)
+    assert Instant(1_050 * SECOND, 507 * SECOND, 400 * SECOND) == resumed
+
+
+def test_after_a_start_of_the_host_the_time_of_day_says_how_long_it_was() -> None:
+    """The system's steady time has begun anew then."""
+    last = Instant(wall=1000 * SECOND, steady=500 * SECOND, lease=400 * SECOND)
+    clock = Clock(steady=lambda: 3 * SECOND, wall=lambda: 1_050 * SECOND)
+    assert 550 * SECOND == clock.resume(last, system=None).steady
+    back = Clock(steady=lambda: 3 * SECOND, wall=lambda: 900 * SECOND)
+    assert 500 * SECOND == back.resume(last, system=None).steady, "it never goes back"
+
+
+def test_what_passes_after_it_counts() -> None:
+    """As if there had been one process."""
+    hands = [70 * SECOND]
+    clock = Clock(steady=lambda: hands[0], wall=lambda: 0)
+    clock.resume(Instant(0, 500 * SECOND, 400 * SECOND), system=70 * SECOND)
+    hands[0] += clock.tick
+    now = clock.now()
+    assert (500 * SECOND + clock.tick, 400 * SECOND + clock.tick) == (now.steady, now.lease)

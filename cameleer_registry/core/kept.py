@@ -1,0 +1,458 @@
+"""What agents and commands have come to, as plain values, and a registry made of these.
+
+A journal of facts alone would grow for ever, and take long to be read. So beside it is kept what
+each agent and each command has come to: one row each, made of its record as it is, and made anew
+when something has happened to it. A registry is made of the rows first, and then told the facts
+behind them.
+
+A row may be newer than some of those facts, since rows are made one after the other while facts
+go on coming. That does no harm: a row says up to which fact it is true, and what is derived from
+many rows, such as counts, is derived when all of them are there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from . import encoding, events
+from .encoding import Encoder, TargetLists, Value
+from .events import AgentEvent, AgentRemoved, Event
+from .idempotency import IdempotencyKeys
+from .instant import Instant
+from .ledger import CommandRecord, DeliveryRecord
+from .model import AgentStatus, DeliveryState, Outcome, Registration
+from .push_times import PushTimes
+from .registry import Registry
+from .roster import AgentRecord, Roster
+from .targets import Targets
+
+AGENT: Final = "agent"
+COMMAND: Final = "command"
+DELIVERY: Final = "delivery"
+KEY: Final = "key"
+GROUP: Final = "group"
+DELETED: Final = "deleted"
+TARGETS: Final = "targets"
+
+TABLES: Final = (AGENT, COMMAND, DELIVERY, KEY, GROUP, DELETED, TARGETS)
+"""What rows are about: an agent; a command; one command for one agent, where something happened to
+that alone; a key whose command is forgotten; a group that nobody is in any more; an agent that
+was deleted; a list of targets that commands share."""
+
+
+@frozen
+class Entity:
+    """What a row is about: its table, and its key there, which may have two parts."""
+
+    table: str
+    key: str
+    """An id: of a delivery, and of a key, that of the command."""
+    part: str = ""
+    """Of a delivery, whose it is; of a key, the key."""
+
+
+@frozen
+class Row:
+    """What something has come to."""
+
+    entity: Entity
+    value: Value
+    """None where it is gone."""
+
+
+def touched(fact: Event) -> Iterator[Entity]:
+    """Return what a fact was about, so that its rows have to be made anew."""
+    match fact:
+        case events.CommandForgotten(command_id=command_id, key=key):
+            yield Entity(COMMAND, command_id)
+            if key is not None:
+                yield Entity(KEY, command_id, key)
+        case (
+            events.DeliveryAcknowledged(command_id=command_id, agent_id=agent_id)
+            | events.LateAckReceived(command_id=command_id, agent_id=agent_id)
+        ):
+            yield Entity(DELIVERY, command_id, agent_id)
+        case events.DeliveriesExpired(reason=events.ExpiryReason.AGENT_REMOVED):
+            for agent_id in fact.agent_ids:
+                yield Entity(DELIVERY, fact.command_id, agent_id)
+        case (
+            events.CommandIssued(command_id=command_id)
+            | events.CommandPushed(command_id=command_id)
+            | events.DeliveriesExpired(command_id=command_id)
+            | events.CommandFinished(command_id=command_id)
+        ):
+            yield Entity(COMMAND, command_id)
+        case events.AgentRegistered(agent_id=agent_id, registration=declared, left=left):
+            yield Entity(AGENT, agent_id)
+            yield Entity(GROUP, declared.group)
+            if left is not None:
+                yield Entity(GROUP, left)
+        case events.AgentRemoved(agent_id=agent_id, group=group):
+            yield Entity(AGENT, agent_id)
+            yield Entity(GROUP, group)
+            yield Entity(DELETED, agent_id)
+        case events.HeartbeatReceived():
+            return
+        case AgentEvent(agent_id=agent_id):
+            yield Entity(AGENT, agent_id)
+
+
+class Touched:
+    """What something has happened to since its row was made, oldest first."""
+
+    def __init__(self) -> None:
+        # With the first fact since then, which is in no row yet.
+        self._since: dict[Entity, int] = {}
+        # How many of them are parts of each command: its deliveries, and its key.
+        self._parts: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def note(self, fact: Event, seq: int) -> None:
+        """Note what a fact, which is the ``seq``-th, was about."""
+        for entity in touched(fact):
+            if entity not in self._since:
+                self._since[entity] = seq
+                if entity.part:
+                    self._parts[entity.key] += 1
+
+    def take(self, most: int) -> list[Entity]:
+        """Return up to so many of them, whose rows are made now.
+
+        The row of a command is made when those of its parts have been. What had happened to a
+        delivery could not be told from a command that has expired meanwhile, nor a key from one
+        that is forgotten.
+        """
+        taken: list[Entity] = []
+        for entity in self._since:
+            if len(taken) == most:
+                break
+            if entity.table != COMMAND or not self._parts[entity.key]:
+                taken.append(entity)
+        for entity in taken:
+            del self._since[entity]
+            if entity.part:
+                self._parts[entity.key] -= 1
+                if not self._parts[entity.key]:
+                    del self._parts[entity.key]
+        return taken
+
+    def folded(self, last: int) -> int:
+        """Return up to which fact all are in rows; ``last`` is the newest that has been noted."""
+        return min(self._since.values(), default=last + 1) - 1
+
+
+class RowMaker:
+    """Makes rows of the records of one registry, as they are."""
+
+    def __init__(self, registry: Registry, encoder: Encoder) -> None:
+        self._roster = registry._roster
+        self._ledger = registry._ledger
+        self._encoder = encoder
+        self._makers: dict[str, Callable[[Entity], Value]] = {
+            AGENT: self._agent,
+            COMMAND: self._command,
+            DELIVERY: self._delivery,
+            KEY: self._key,
+            GROUP: self._group,
+            DELETED: self._deleted,
+        }
+
+    def row(self, entity: Entity) -> Row:
+        """Return the row of something, as it is by now."""
+        return Row(entity, self._makers[entity.table](entity))
+
+    def targets(self, number: int) -> Row:
+        """Return the row of a list of targets."""
+        targets, groups = self._encoder.lists.find(number)
+        return Row(Entity(TARGETS, str(number)), [list(targets), list(groups)])
+
+    def lists_in_use(self) -> set[int]:
+        """Return the numbers of the lists of targets that commands refer to."""
+        lists = self._encoder.lists
+        numbers = {
+            lists.number_of(command.targets, command.groups)
+            for command in self._ledger.commands.values()
+            if len(command.targets) >= encoding.MANY
+        }
+        return {number for number in numbers if number is not None}
+
+    def _agent(self, entity: Entity) -> Value:
+        record = self._roster.agents.get(entity.key)
+        if record is None:
+            return None
+        return [
+            encoding.registration(record.registration),
+            encoding.instant(record.registered),
+            encoding.instant(record.heard),
+            record.status.value,
+            encoding.instant(record.changed),
+            record.takeovers,
+            record.conflict_told,
+            record.stream_id,
+        ]
+
+    def _command(self, entity: Entity) -> Value:
+        record = self._ledger.commands.get(entity.key)
+        if record is None:
+            return None
+        pushed = [
+            [encoding.instant(at), encoding.some(agent_ids, record.targets)]
+            for agent_ids, at in record.push_times.batches()
+        ]
+        own_size = record.size - sum(each.size for each in record.records.values())
+        return [*self._head(record), self._targets(record), own_size, record.others.value, pushed]
+
+    def _targets(self, record: CommandRecord) -> Value:
+        if len(record.targets) < encoding.MANY:
+            return [list(record.targets), list(record.groups)]
+        lists = self._encoder.lists
+        number = lists.number_of(record.targets, record.groups)
+        return lists.add(record.targets, record.groups) if number is None else number
+
+    def _head(self, record: CommandRecord) -> list[Value]:
+        return [
+            record.number,
+            encoding.order(record.order),
+            encoding.target(record.target),
+            encoding.instant(record.created),
+            encoding.instant(record.expires),
+            record.connected_count,
+            record.skipped,
+            encoding.idempotency(record.idempotency),
+            record.issued_by,
+            encoding.optional_instant(record.finished),
+            record.payload_size,
+        ]
+
+    def _delivery(self, entity: Entity) -> Value:
+        command = self._ledger.commands.get(entity.key)
+        record = None if command is None else command.records.get(entity.part)
+        if record is None:
+            return None
+        return [
+            record.state.value,
+            encoding.optional_instant(record.acknowledged),
+            encoding.optional_instant(record.late_ack),
+            None if record.result is None else encoding.ack(record.result),
+            record.size,
+        ]
+
+    def _key(self, entity: Entity) -> Value:
+        record = self._ledger.keys.record(entity.part)
+        if record is None or record.command_id != entity.key or entity.key in self._ledger.commands:
+            return None
+        counts = [record.counts[state] for state in DeliveryState]
+        return [*self._head(record), counts, record.failed]
+
+    def _group(self, entity: Entity) -> Value:
+        return self._roster.vacated(entity.key)
+
+    def _deleted(self, entity: Entity) -> Value:
+        return self._ledger.removed_at(entity.key) or None
+
+
+@define
+class Loader:
+    """Makes a registry of rows, and of the facts behind them.
+
+    First all rows are given to it, those of targets before those of commands, and then
+    :meth:`index` is called; then all facts that may not be in them, in order.
+    """
+
+    registry: Registry
+    lists: TargetLists
+    to_registration: Callable[[Sequence[Value]], Registration] = encoding.to_registration
+    # Up to which fact the row of each agent, and of each command, is true.
+    _agents: dict[str, int] = field(factory=dict)
+    _commands: dict[str, int] = field(factory=dict)
+    _agent_records: list[AgentRecord] = field(factory=list)
+    _command_records: dict[str, CommandRecord] = field(factory=dict)
+    _keys: list[CommandRecord] = field(factory=list)
+    _groups: dict[str, int] = field(factory=dict)
+    _deleted: dict[str, int] = field(factory=dict)
+    # The number of the newest command of which there was a row, and whether older ones came later.
+    _newest: int = 0
+    _unordered: bool = False
+
+    def take(self, entity: Entity, seq: int, value: Value) -> None:
+        """Take a row, which is true up to the fact ``seq``.
+
+        Lists of targets come first, then commands, then deliveries; other rows at any time.
+        """
+        match entity.table:
+            case "agent":
+                self.agent(entity.key, seq, value)
+            case "command":
+                self.command(entity.key, seq, value)
+            case "delivery":
+                self.delivery(entity.key, entity.part, value)
+            case "key":
+                self.key(entity.key, value)
+            case "group":
+                self._groups[entity.key] = value
+            case "deleted":
+                self._deleted[entity.key] = value
+            case "targets":
+                self.targets(int(entity.key), value)
+
+    def targets(self, number: int, value: Value) -> None:
+        """Take a list of targets that commands share."""
+        self.lists.add(Targets(value[0]), frozenset(value[1]), number)
+
+    def agent(self, key: str, seq: int, value: Value) -> None:
+        """Take the row of an agent, which is true up to the fact ``seq``."""
+        declared, registered, heard, status, changed, takeovers, conflict_told, stream_id = value
+        self._agents[key] = seq
+        self._agent_records.append(
+            AgentRecord(
+                agent_id=key,
+                registration=self.to_registration(declared),
+                registered=encoding.to_instant(registered),
+                heard=encoding.to_instant(heard),
+                status=AgentStatus(status),
+                changed=encoding.to_instant(changed),
+                stream_id=stream_id,
+                takeovers=tuple(takeovers),
+                conflict_told=conflict_told,
+            )
+        )
+
+    def command(self, key: str, seq: int, value: Value) -> None:
+        """Take the row of a command."""
+        *head, targets, size, others, pushed = value
+        record = self._record(key, head, *self._targets(targets))
+        record.size, record.others = size, DeliveryState(others)
+        record.counts = dict.fromkeys(DeliveryState, 0)
+        record.counts[record.others] = len(record.targets)
+        for at, found in pushed:
+            record.push_times.add(encoding.to_some(found, record.targets), encoding.to_instant(at))
+        self._commands[key] = seq
+        self._command_records[key] = record
+
+    def delivery(self, command_id: str, agent_id: str, value: Value) -> None:
+        """Take the row of a delivery; that of its command has been taken, or there is none."""
+        command = self._command_records.get(command_id)
+        if command is None:
+            return
+        state, acknowledged, late_ack, result, size = value
+        record = DeliveryRecord(
+            command,
+            agent_id,
+            DeliveryState(state),
+            encoding.to_optional_instant(acknowledged),
+            encoding.to_optional_instant(late_ack),
+            None if result is None else encoding.to_ack(result),
+            size,
+        )
+        command.records[agent_id] = record
+        command.counts[command.others] -= 1
+        command.counts[record.state] += 1
+        command.size += size
+        if record.result is not None:
+            command.failed += record.result.status is Outcome.FAILURE
+
+    def key(self, command_id: str, value: Value) -> None:
+        """Take the row of a key whose command is forgotten."""
+        *head, counts, failed = value
+        record = self._record(command_id, head, Targets(), frozenset())
+        record.counts = dict(zip(DeliveryState, counts, strict=True))
+        record.failed = failed
+        self._keys.append(record)
+
+    def index(self, issued: int) -> None:
+        """Make the registry of all rows; ``issued`` commands had been issued, or more."""
+        roster, ledger = self.registry._roster, self.registry._ledger
+        roster.restore(self._agent_records, self._groups)
+        records = sorted(self._command_records.values(), key=lambda record: record.number)
+        ledger.restore(records, self._deleted, issued)
+        self._newest = ledger.issued
+        restore_keys(ledger.keys, records, self._keys)
+        self._agent_records, self._command_records = [], {}
+
+    def fact(self, seq: int, fact: Event) -> None:
+        """Take a fact, unless the row of what it is about tells of it."""
+        command_id: str | None = getattr(fact, "command_id", None)
+        if command_id is not None:
+            if isinstance(fact, events.CommandIssued) and fact.number <= self._newest:
+                self._unordered = True
+            of_delivery = all(entity.table == DELIVERY for entity in touched(fact))
+            if of_delivery or seq > self._commands.get(command_id, 0):
+                self.registry.apply((fact,))
+        elif isinstance(fact, AgentEvent):
+            if seq > self._agents.get(fact.agent_id, 0):
+                self.registry.apply((fact,))
+            elif isinstance(fact, AgentRemoved):  # it is there again, but without its commands
+                self.registry._ledger.apply_removed(fact)
+
+    def finish(self) -> None:
+        """Put all in order: a row may be of a newer command than the facts told after it."""
+        if self._unordered:
+            self.registry._ledger.sort()
+
+    def _targets(self, value: Value) -> tuple[Targets, frozenset[str]]:
+        if isinstance(value, int):
+            return self.lists.find(value)
+        return Targets(value[0]), frozenset(value[1])
+
+    def _record(
+        self, command_id: str, head: Sequence[Any], targets: Targets, groups: frozenset[str]
+    ) -> CommandRecord:
+        number, order, target, created, expires, connected, skipped, key, by, finished, size = head
+        return CommandRecord(
+            command_id=command_id,
+            number=number,
+            order=encoding.to_order(order),
+            target=encoding.to_target(target),
+            created=encoding.to_instant(created),
+            expires=encoding.to_instant(expires),
+            connected_count=connected,
+            skipped=tuple(skipped),
+            size=0,
+            payload_size=size,
+            idempotency=encoding.to_idempotency(key),
+            counts={},
+            targets=targets,
+            groups=groups,
+            issued_by=by,
+            finished=encoding.to_optional_instant(finished),
+            push_times=PushTimes(),
+        )
+
+
+def restore_keys(
+    keys: IdempotencyKeys, kept: Sequence[CommandRecord], forgotten: Sequence[CommandRecord]
+) -> None:
+    """Remember the keys of commands, whether these are kept or forgotten, in order of issue."""
+    known = {record.command_id for record in kept}  # of which it may be told yet that they are
+    gone = [record for record in forgotten if record.command_id not in known]
+    for record in sorted((*kept, *gone), key=lambda record: record.number):
+        keys.add(record)
+
+
+def resume(roster: Roster, now: Instant, least: int) -> None:
+    """Have the leases of a registry that was away go on at ``now``.
+
+    Nobody could be heard meanwhile. Who was LIVE is STALE ``least`` nanoseconds from now at the
+    soonest, and who was STALE is DEAD then at the soonest; whoever was DEAD is DEAD.
+    """
+    lease = roster.lease
+    until_stale, until_dead = lease.stale_after, lease.stale_after + lease.dead_after
+    for record in roster.agents.values():
+        heard = record.heard.lease
+        match record.status:
+            case AgentStatus.LIVE:
+                heard = min(max(heard, now.lease - until_stale + least), now.lease)
+            case AgentStatus.STALE:
+                heard = max(heard, now.lease - until_dead + least)
+                heard = min(heard, now.lease - until_stale)
+            case AgentStatus.DEAD:
+                heard = min(heard, now.lease - until_dead)
+        if heard != record.heard.lease:
+            record.heard = Instant(record.heard.wall, record.heard.steady, heard)
+    roster.sort()

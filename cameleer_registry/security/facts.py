@@ -1,0 +1,100 @@
+"""What happens to credentials, past tense, in the style of :mod:`cameleer_registry.core.events`.
+
+None of them holds a secret: of tokens and sessions their SHA-256, in hexadecimal. ``by`` says who
+did it, by :attr:`~.principals.Principal.issuer`; None stands for the command line on the server's
+own machine.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ..core.events import Event
+from ..core.instant import Instant
+from .principals import Reclaim, Role
+
+
+@frozen(kw_only=True)
+class AuthBegan(Event):
+    """There is the first token or key set. From now on credentials are required, for ever."""
+
+
+@frozen(kw_only=True)
+class TokenCreated(Event):
+    """A token was made."""
+
+    token_id: str
+    digest: str
+    role: Role
+    groups: tuple[str, ...] = ("*",)
+    expires: Instant | None = None
+    note: str | None = None
+    uses: int | None = None
+    """How many new agents it may register; None stands for no limit."""
+    reclaim: Reclaim = Reclaim.ALWAYS
+    counter: int = 0
+    """That of the last time that all credentials were revoked before."""
+    by: str | None = None
+
+
+@frozen(kw_only=True)
+class TokenUsed(Event):
+    """A token with a limit has registered an agent that was new."""
+
+    token_id: str
+    agent_id: str
+
+
+@frozen(kw_only=True)
+class TokenRevoked(Event):
+    """A token is void, nor is any session that stands on it."""
+
+    token_id: str
+    by: str | None = None
+
+
+@frozen(kw_only=True)
+class AgentCredentialsRevoked(Event):
+    """Every credential that an agent was given is void."""
+
+    agent_id: str
+    counter: int
+    """What a credential must say at least in order to be good."""
+    by: str | None = None
+
+
+@frozen(kw_only=True)
+class AllCredentialsRevoked(Event):
+    """No token, no session and no agent's credential that there was is good any more."""
+
+    counter: int
+    """As for one agent, for all of them; and it is above that of tokens and sessions."""
+    by: str | None = None
+
+
+@frozen(kw_only=True)
+class SessionOpened(Event):
+    """Somebody signed in with a token."""
+
+    session_id: str
+    digest: str
+    token_id: str
+    expires: Instant
+    counter: int = 0
+    """As a token's."""
+
+
+@frozen(kw_only=True)
+class SessionClosed(Event):
+    """Somebody signed out."""
+
+    session_id: str
+
+
+@frozen(kw_only=True)
+class KeySetPublished(Event):
+    """There is a new version of the registry's key set."""
+
+    version: int
+    line: str
+    """The set as its root has signed it."""

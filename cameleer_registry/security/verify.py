@@ -1,0 +1,207 @@
+"""From a credential to its principal, or to the right refusal.
+
+Tokens of operators and for enrolment are one look-up by their SHA-256. An agent's token is
+verified once and remembered by its SHA-256. Its end is looked at each time, and its revocation as
+soon as anything was revoked since; if a key is revoked, what it has signed is forgotten. So a
+request costs a microsecond, most of it for SHA-256. Only good tokens are remembered, up to a
+number: whoever sends garbage takes nobody's place.
+
+The time of day in an agent's token is translated to steady time when it is verified first. From
+then on no step of a clock makes it good again, or ends it early.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Final
+
+from attrs import define, evolve
+
+from ..core.instant import NANOSECONDS, Instant
+from ..errors import CredentialRevoked, InvalidToken, TokenExpired, Unauthenticated
+from . import jwt, tokens
+from .jwt import Reader
+from .keys import KeySet, Status
+from .principals import Principal, Role, Scope
+from .store import Credentials
+from .table import TokenRecord
+
+REMEMBERED: Final = 50_000
+"""Agents' tokens that are remembered as verified, by default: 30 MiB if there are so many."""
+
+SCHEME: Final = "bearer"
+_USUAL: Final = "Bearer eyJ"
+
+
+@define
+class _Verified:
+    """An agent's token that is genuine. Times are steady."""
+
+    principal: Principal
+    agent_id: str
+    expires: int
+    renewable_until: int
+    seen: int
+    """How many revocations there had been when it was looked at last."""
+
+
+class Verifier:
+    """Knows whose a credential is."""
+
+    def __init__(
+        self, credentials: Credentials, keys: KeySet | None = None, *, remember: int = REMEMBERED
+    ) -> None:
+        self._credentials = credentials
+        self._limit = remember
+        # Agents' tokens that are genuine, by their SHA-256, the oldest in front.
+        self._verified: dict[bytes, _Verified] = {}
+        self._keys: KeySet | None = None
+        self._reader: Reader | None = None
+        if keys is not None:
+            self.use_keys(keys)
+
+    def use_keys(self, keys: KeySet) -> None:
+        """Go by this key set from now on.
+
+        What was signed by a key that is revoked, or gone, is not remembered any more.
+        """
+        self._keys = keys
+        self._reader = Reader(keys)
+        self._verified = {
+            digest: one
+            for digest, one in self._verified.items()
+            if _is_good(keys, one.principal.key_id)
+        }
+
+    # By what was sent
+
+    def of_header(self, value: str | None, *, now: Instant, renewing: bool = False) -> Principal:
+        """Return who shows the value of an ``Authorization`` header; None if there is none.
+
+        ``renewing`` lets an agent's token pass that has expired and can be renewed. Raises
+        Unauthenticated if there is no bearer token, and InvalidToken, TokenExpired or
+        CredentialRevoked, whose texts say nothing of what was sent.
+        """
+        if value is None:
+            raise Unauthenticated
+        if value[:10] == _USUAL and value.isascii():  # what nearly all come to, the short way
+            known = self._verified.get(hashlib.sha256(value[7:].encode()).digest())
+            if (
+                known is not None
+                and known.seen == self._credentials.revocations
+                and now.steady < known.expires
+            ):
+                return known.principal
+        scheme, _, token = value.strip(" \t").partition(" ")
+        if scheme.lower() != SCHEME:
+            raise Unauthenticated("expected the scheme Bearer in the header Authorization")
+        return self.of_token(token.lstrip(" "), now=now, renewing=renewing)
+
+    def of_token(self, token: str, *, now: Instant, renewing: bool = False) -> Principal:
+        """Return whose token that is; otherwise as :meth:`of_header`."""
+        if not 0 < len(token) <= tokens.LONGEST or not token.isascii():
+            raise InvalidToken
+        if not jwt.looks_like_one(token):
+            return self._of_record(self._credentials.token_of(tokens.digest_of(token)), now)
+        digest = hashlib.sha256(token.encode("ascii")).digest()
+        verified = self._verified.get(digest)
+        if verified is None:
+            if (record := self._credentials.token_of(digest.hex())) is not None:
+                return self._of_record(record, now)  # a file may hold anything
+            verified = self._verify(token, now)
+            self._remember(digest, verified)
+        self._check_agent(verified, now, renewing=renewing)
+        return verified.principal
+
+    def of_session(self, secret: str, *, now: Instant) -> Principal:
+        """Return whose session that is; raises InvalidToken, TokenExpired, CredentialRevoked."""
+        if not 0 < len(secret) <= tokens.LONGEST or not secret.isascii():
+            raise InvalidToken
+        session = self._credentials.session_of(tokens.digest_of(secret))
+        if session is None:
+            raise InvalidToken("there is no such session")
+        principal = self._credentials.check_session(session, now).principal
+        ends = [one for one in (principal.expires, session.opened.expires) if one is not None]
+        expires = min(ends, key=lambda end: end.steady)
+        return evolve(principal, session_id=session.session_id, expires=expires)
+
+    # By what was sent before
+
+    def recheck(self, principal: Principal, *, now: Instant) -> None:
+        """Let somebody pass whose credential was good before, for a stream or a feed to go on.
+
+        Raises TokenExpired or CredentialRevoked. An agent's stream whose token was renewed is
+        rechecked with the principal of the new one.
+        """
+        if principal.expires is not None and now.steady >= principal.expires.steady:
+            raise TokenExpired
+        if principal.role is Role.AGENT:
+            assert principal.agent_id is not None
+            if principal.revocation < self._credentials.revocation(principal.agent_id):
+                raise CredentialRevoked
+            if principal.key_id and not _is_good(self._keys, principal.key_id):
+                raise CredentialRevoked("the key that has signed the token is revoked")
+        elif principal.session_id is not None:
+            session = self._credentials.session(principal.session_id)
+            if session is None:
+                raise CredentialRevoked
+            self._credentials.check_session(session, now)
+        else:
+            self._credentials.token(principal.token_id).check(now)
+
+    # Tokens and sessions
+
+    def _of_record(self, record: TokenRecord | None, now: Instant) -> Principal:
+        if record is None:
+            raise InvalidToken
+        record.check(now)
+        return record.principal
+
+    # Agents
+
+    def _verify(self, token: str, now: Instant) -> _Verified:
+        if self._reader is None:
+            raise InvalidToken
+        claims = self._reader.read(token)
+        expires = _moment(claims.expires, now)
+        renewable_until = _moment(claims.renewable_until, now).steady
+        principal = Principal(
+            token_id=claims.token_id,
+            role=Role.AGENT,
+            scope=_scope_of(claims.group),
+            agent_id=claims.agent_id,
+            expires=expires,
+            revocation=claims.revocation,
+            key_id=claims.key_id,
+        )
+        return _Verified(principal, claims.agent_id, expires.steady, renewable_until, -1)
+
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
+        if len(self._verified) >= self._limit:
+            del self._verified[next(iter(self._verified))]
+        self._verified[digest] = verified
+
+    def _check_agent(self, verified: _Verified, now: Instant, *, renewing: bool) -> None:
+        credentials = self._credentials
+        if verified.seen != credentials.revocations:
+            if verified.principal.revocation < credentials.revocation(verified.agent_id):
+                raise CredentialRevoked
+            verified.seen = credentials.revocations
+        end = verified.renewable_until if renewing else verified.expires
+        if now.steady >= end:
+            raise TokenExpired
+
+
+def _is_good(keys: KeySet | None, key_id: str) -> bool:
+    key = keys.find(key_id) if keys is not None else None
+    return key is not None and key.status is not Status.REVOKED
+
+
+@lru_cache(maxsize=10_000)
+def _scope_of(group: str) -> Scope:
+    return Scope((group,))  # of all agents of a group
+
+
+def _moment(seconds: int, now: Instant) -> Instant:
+    return now.after(seconds * NANOSECONDS - now.wall)
