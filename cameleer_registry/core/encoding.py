@@ -309,6 +309,7 @@ class Encoder:
             fact.size,
             idempotency(fact.idempotency),
             fact.by,
+            fact.payload_size,
         ]
 
     def _pushed(self, fact: events.CommandPushed) -> list[Value]:
@@ -501,6 +502,7 @@ class Decoder:
             size=of[8],
             idempotency=to_idempotency(of[9]),
             by=of[10],
+            payload_size=of[11],
         )
 
 

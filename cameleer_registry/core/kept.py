@@ -250,6 +250,7 @@ class RowMaker:
             encoding.idempotency(record.idempotency),
             record.issued_by,
             encoding.optional_instant(record.finished),
+            record.payload_size,
         ]
 
     def _delivery(self, entity: Entity) -> Value:
@@ -425,7 +426,7 @@ class Loader:
     def _record(
         self, command_id: str, head: Sequence[Any], targets: Targets, groups: frozenset[str]
     ) -> CommandRecord:
-        number, order, target, created, expires, connected, skipped, key, by, finished = head
+        number, order, target, created, expires, connected, skipped, key, by, finished, size = head
         return CommandRecord(
             command_id=command_id,
             number=number,
@@ -436,6 +437,7 @@ class Loader:
             connected_count=connected,
             skipped=tuple(skipped),
             size=0,
+            payload_size=size,
             idempotency=encoding.to_idempotency(key),
             counts={},
             targets=targets,

@@ -173,6 +173,14 @@ class Agent:
 
 
 @frozen(kw_only=True)
+class Removed:
+    """What became of a request to forget many agents."""
+
+    removed: int
+    """Agents that were forgotten."""
+
+
+@frozen(kw_only=True)
 class GroupSummary:
     """How many agents of a group there are by status, and how many hold a stream."""
 
@@ -266,6 +274,16 @@ class Command:
     """Acknowledgements by what they say; they add up to those that ``counts`` has."""
     issued_by: str | None
     """Who issued it, by an id; null if the server does not know who asks."""
+
+
+@frozen(kw_only=True)
+class ListedCommand(Command):
+    """A command in a list, which leaves out a payload of more than 4 KiB."""
+
+    payload: JsonObject = field(factory=dict, metadata={"sparse": True})
+    """Left out if it takes more than 4 KiB as JSON; `payload_truncated` says so."""
+    payload_truncated: bool = field(default=False, metadata={"sparse": True})
+    """Present, and true, if the payload is left out."""
 
 
 @frozen(kw_only=True)

@@ -20,9 +20,11 @@ from .model import (
     Delivery,
     DeliveryState,
     GroupSummary,
+    ListedCommand,
     Target,
 )
 from .roster import AgentRecord, Roster
+from .selection import CommandSelection, LapsedAgents
 from .targets import Targets
 
 
@@ -59,6 +61,13 @@ class Queries:
         """
         page = self._roster.page(now, statuses=statuses, groups=groups, after=after, limit=limit)
         return [views.agent(record, self._roster, now) for record in page]
+
+    def lapsed(self, agents: LapsedAgents, *, now: Instant) -> list[str]:
+        """Return the ids of agents that may be among these, in no order.
+
+        Removing them judges each of them anew: see :meth:`~.registry.Registry.remove_lapsed`.
+        """
+        return self._roster.lapsed(agents.statuses, now)
 
     def groups(self, *, now: Instant) -> Iterator[GroupSummary]:
         """Show every group that has agents, in order of their names.
@@ -146,6 +155,39 @@ class Queries:
     def command(self, command_id: str, *, now: Instant) -> Command:
         """Show one command; raises CommandNotFound."""
         return views.command(self._ledger.find(command_id), now)
+
+    def command_number(self, command_id: str) -> int:
+        """Return where a command stands among all, in the order of issue.
+
+        Of one that is not known it is where it would stand by the time in its id.
+        """
+        return self._ledger.number_of(command_id)
+
+    def commands(
+        self,
+        selection: CommandSelection,
+        *,
+        now: Instant,
+        before: int | None = None,
+        down_to: int = 0,
+        limit: int,
+        look_at: int = 1_000_000_000,
+    ) -> tuple[list[ListedCommand], int | None]:
+        """Show commands of a selection, newest first, and tell where to go on.
+
+        ``before`` and ``down_to`` are numbers of commands; the second belongs to what is shown. No
+        more than ``limit`` are shown and no more than ``look_at`` are looked at, so that a
+        selection of few among many can be looked for in turns. The number that is returned is
+        that of the last that was looked at, to be the next ``before``; None if there are no more.
+        """
+        found: list[ListedCommand] = []
+        records = self._ledger.newest_first(before=before, down_to=down_to)
+        for looked_at, record in enumerate(records, start=1):
+            if selection.includes(record, now):
+                found.append(views.listed_command(record, now))
+            if len(found) >= limit or looked_at >= look_at:
+                return found, record.number
+        return found, None
 
     def awaited(self, command_id: str, agent_ids: Sequence[str], *, now: Instant) -> Sequence[str]:
         """Return which of some targets of a command may still acknowledge it.

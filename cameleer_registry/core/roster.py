@@ -225,6 +225,17 @@ class Roster:
             ),
         )
 
+    def lapsed(self, statuses: Collection[AgentStatus], now: Instant) -> list[str]:
+        """Return the agents that may have one of these statuses, which are not LIVE, in no order.
+
+        Which of them do is judged one by one: there may be very many. One whose status has changed
+        without having been told so may be among them twice.
+        """
+        found = [record.agent_id for record in self.overdue(now)]
+        for status in statuses:
+            found += self._by_status[status]
+        return found
+
     def next_due(self) -> int | None:
         """Return the lease time of the next transition, or None where none is to come."""
         dues = []

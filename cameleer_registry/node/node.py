@@ -29,11 +29,13 @@ from ..core.model import (
     Delivery,
     DeliveryState,
     GroupSummary,
+    ListedCommand,
     Order,
     Registration,
     Target,
 )
 from ..core.registry import Events, Limits, Registry
+from ..core.selection import CommandSelection, LapsedAgents
 from ..errors import CommandExpired, RegistryError
 from ..logs import get_logger
 from ..settings import Settings
@@ -55,6 +57,15 @@ from .telling.narrator import Narrator
 from .waiters import Waiters
 
 log = get_logger(__name__)
+
+EVERY_COMMAND: Final = CommandSelection()
+DEAD_AGENTS: Final = LapsedAgents()
+
+LOOKED_AT: Final = 1000
+"""Agents that are looked at in one turn of the loop when many are to be forgotten."""
+
+REMOVING: Final = 20
+"""As many as are looked at in the time that it takes to forget one."""
 
 DRAIN_SECONDS: Final = 1.0
 """How long streams may take to end at shutdown before they are cut."""
@@ -135,6 +146,9 @@ class Node:
             ("event loop monitor", monitors.loop_monitor),
         ):
             self._supervisor.start(name, partial(run, self))
+        if self.settings.forget_dead_after is not None:
+            forget_dead = partial(monitors.forget_dead, self)
+            self._supervisor.start("forgetting of dead agents", forget_dead)
         self._supervisor.start("command fan-out", self._push.drain)
         self._supervisor.start("event feed", self.feed.tell)
         self._supervisor.start("log sums", self.narrator.sum_up)
@@ -277,6 +291,27 @@ class Node:
         self.carry_out(self.registry.remove(agent_id, now=self.clock.now()))
         await self._kept()
 
+    async def remove_lapsed(self, agents: LapsedAgents = DEAD_AGENTS) -> int:
+        """Forget all agents that are DEAD, or others that have lapsed, and return how many.
+
+        Each is judged in the moment in which it is forgotten, and others get a turn in between.
+        Ends early when the node shuts down.
+        """
+        removed, effort, now = 0, 0, self.clock.now()
+        for agent_id in self.registry.lapsed(agents, now=now):
+            if effort >= LOOKED_AT:
+                await asyncio.sleep(0)
+                if self.shutting_down:
+                    break
+                effort, now = 0, self.clock.now()
+            self.journal.check()
+            facts = self.registry.remove_lapsed(agent_id, agents, now=now)
+            self.carry_out(facts)
+            removed += bool(facts)
+            effort += REMOVING if facts else 1
+        await self.settled()
+        return removed
+
     def agent(self, agent_id: str) -> Agent:
         """Show one agent; raises AgentNotRegistered."""
         return self.registry.agent(agent_id, now=self.clock.now())
@@ -406,6 +441,7 @@ class Node:
                 target,
                 now=now,
                 size=wire.footprint(frame.plain),
+                payload_size=len(wire.encode(order.payload)),
                 idempotency=idempotency,
             )
         except RegistryError:
@@ -438,6 +474,24 @@ class Node:
     def command(self, command_id: str) -> Command:
         """Show one command; raises CommandNotFound."""
         return self.registry.command(command_id, now=self.clock.now())
+
+    def commands(
+        self,
+        selection: CommandSelection = EVERY_COMMAND,
+        *,
+        before: str | None = None,
+        limit: int = 1_000_000_000,
+    ) -> list[ListedCommand]:
+        """Show up to ``limit`` commands of a selection, newest first.
+
+        With ``before`` only those that were issued before that command, which may be forgotten by
+        now. Payloads of more than 4 KiB are left out.
+        """
+        number = None if before is None else self.registry.command_number(before)
+        found, _ = self.registry.commands(
+            selection, now=self.clock.now(), before=number, limit=limit
+        )
+        return found
 
     async def wait(self, command_id: str, timeout: float) -> Command:
         """Wait up to ``timeout`` seconds until nothing of a command is pending; then show it.

@@ -26,6 +26,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/readyz", health.readyz, PROBE),
     ("GET", "/metrics", metrics.show_metrics, PROBE),
     ("GET", f"{API}/agents", agents.list_agents, READ),
+    ("DELETE", f"{API}/agents", agents.remove_agents, DONE),
     ("POST", f"{API}/agents/register", agents.register, DONE),
     ("GET", f"{API}/agents/groups", agents.list_groups, READ),
     ("GET", f"{API}/agents/{_ID}", agents.show_agent, READ),
@@ -38,6 +39,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/agents/{_ID}/commands", commands.list_of_agent, READ),
     ("POST", f"{API}/agents/{_ID}/commands/{_COMMAND}/ack", commands.acknowledge, DONE),
     ("GET", f"{API}/events", feed.stream_feed, READ),
+    ("GET", f"{API}/commands", commands.list_commands, READ),
     ("GET", f"{API}/commands/{_COMMAND}", commands.show_command, READ),
     ("GET", f"{API}/commands/{_COMMAND}/deliveries", commands.list_deliveries, READ),
     ("GET", f"{API}/server", server.show_server, READ),
@@ -49,6 +51,13 @@ machines, stands in :mod:`~cameleer_registry.web.openapi.operations`."""
 
 BUSIEST: Final = (agents.heartbeat, commands.acknowledge)
 """Added first: among addresses that begin alike, aiohttp tries one after the other."""
+
+NAMES: Final[dict[Handler, str]] = {
+    agents.list_agents: "agents",
+    agents.remove_agents: "agents",
+    commands.list_commands: "commands",
+}
+"""Addresses to which others point."""
 
 STREAMS: Final[tuple[Handler, ...]] = (streams.stream_events, feed.stream_feed)
 
@@ -68,7 +77,7 @@ def add_to(app: web.Application) -> None:
     """Add every address to an application."""
     routes = sorted(ROUTES + PAGES, key=lambda route: route[2] not in BUSIEST)
     for method, path, handler, access in routes:
-        name = "agents" if handler is agents.list_agents else None  # others point there
+        name = NAMES.get(handler)
         handle = responding(handler, access)
         route = app.router.add_route(method, path, handle, name=name, expect_handler=leave_it)
         if method == "GET" and handler not in STREAMS:

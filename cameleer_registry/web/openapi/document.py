@@ -136,7 +136,7 @@ class _Document:
         return [self._parameter(parameter) for parameter in taken]
 
     def _parameter(self, parameter: Parameter) -> dict[str, Any]:
-        required = parameter.where == "path"
+        required = parameter.required or parameter.where == "path"
         if parameter is VERSION:
             required = self._settings.require_protocol_version
         described: dict[str, Any] = {

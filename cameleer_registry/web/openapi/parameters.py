@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from ...core import rules
 from ...core.feed import FeedType
-from ...core.model import AgentStatus, DeliveryState
+from ...core.model import AgentStatus, CommandStatus, CommandType, DeliveryState
+from ...core.selection import LAPSED
 from ...instance import HEADER as INSTANCE_HEADER
 from ..answers import SUPPORTED_VERSIONS, VERSION_HEADER
 from ..idempotency import HEADER as IDEMPOTENCY_HEADER
@@ -61,6 +62,47 @@ def _any_of(name: str, shape: Any, description: str, example: str) -> Parameter:
 
 AGENT_STATUSES: Final = _any_of(
     "status", AgentStatus, "Only agents of these statuses, in any case.", "LIVE"
+)
+LAPSED_STATUSES: Final = Parameter(
+    name="status",
+    where="query",
+    shape={
+        "type": "array",
+        "items": {"type": "string", "enum": [str(status) for status in sorted(LAPSED)]},
+        "minItems": 1,
+    },
+    description="Agents of these statuses, in any case. Repeated, comma-separated, or both.",
+    example=["DEAD"],
+    required=True,
+)
+GROUPS_TO_FORGET: Final = _any_of(
+    "group", rules.GroupName, "Only agents of these groups.", "order-service-prod"
+)
+COMMAND_STATUSES: Final = _any_of(
+    "status", CommandStatus, "Only commands of these statuses, in any case.", "PENDING"
+)
+COMMAND_TYPES: Final = _any_of(
+    "type", CommandType, "Only commands of these types, in any case.", "config-update"
+)
+COMMAND_TARGETS: Final = _any_of(
+    "agentId",
+    rules.AgentId,
+    "Only commands that were issued for one of these agents, whatever has become of it.",
+    "order-service-1",
+)
+COMMAND_GROUPS: Final = _any_of(
+    "group",
+    rules.GroupName,
+    "Only commands that were meant for one of these groups, or for an agent that was in one of "
+    "them when the command was issued.",
+    "order-service-prod",
+)
+BEFORE: Final = Parameter(
+    name="before",
+    where="query",
+    shape=COMMAND_ID,
+    description="Only commands that were issued before this one, which may be forgotten by now.",
+    example="01a2090e-3fdd-751c-a875-3287a4af1059",
 )
 DELIVERY_STATES: Final = _any_of(
     "status", DeliveryState, "Only deliveries in these states, in any case.", "PENDING"

@@ -156,7 +156,8 @@ class Schemas:
             name = wire.wire_name(attribute)
             schema = self._field(attribute, sent=sent)
             properties[name] = _described(schema, texts.get(attribute.name, ""))
-            if attribute.default is attrs.NOTHING or not sent:
+            optional = sent and attribute.default is not attrs.NOTHING
+            if not optional and "sparse" not in attribute.metadata:
                 required.append(name)
         schema = {"type": "object", "properties": properties}
         if required:
