@@ -84,7 +84,7 @@ class Connection(RequestHandler):
 
         It has been taken then (:meth:`take_request`). Bytes that are no request have no method.
         """
-        raise NotImplementedError
+        return False
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes, and answer requests that are whole with them."""
