@@ -140,6 +140,11 @@ class Ring:
         """Number an event and keep it, and forget what is over the limits."""
         return self._keep(Entry(self, self.id_after(position), news))
 
+    def begin(self, first_id: int) -> None:
+        """Take over the ids of an earlier process, before there is any event."""
+        self.first_id = first_id
+        self.newest_id = self.ceiling = self.lost_id = first_id - 1
+
     def restore(self, event_id: int, news: News, content: bytes) -> None:
         """Keep an event that was told by an earlier process, as it was."""
         entry = Entry(self, event_id, news)
