@@ -7,11 +7,14 @@ import gc
 import os
 import signal
 import socket
+import sys
 from typing import Final
 
 import aiohttp
+import attrs
 from aiohttp import web
 
+from .database import default_path
 from .errors import CannotListen, reason_of
 from .logs import get_logger
 from .settings import Settings
@@ -63,7 +66,10 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopped.set)
     loop.set_exception_handler(AcceptFailures().handle)
     log.debug("limit of open files", now=raise_file_limit())
+    if settings.database is None:
+        settings = attrs.evolve(settings, database=str(default_path()))
     app = make_app(settings, alone=True)
+    app[NODE].on_storage_failure = _end
     runner = _runner_of(loop)(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
@@ -105,6 +111,12 @@ def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
         )
         return web.AppRunner
     return InlineRunner
+
+
+def _end(reason: str) -> None:
+    """End the process at once: whatever it answered could be false."""
+    print(f"cameleer-registry: the storage has failed: {reason}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 class _Site(web.TCPSite):

@@ -108,6 +108,15 @@ class HostNames(tuple[str, ...]):
     __slots__ = ()
 
 
+def database(value: Any) -> str | None:
+    """Read the path of a file, or ``memory``; none where it is empty."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or "\x00" in value or not value.isprintable():
+        raise ValueError(f"expected a path, or memory, got {value!r}")
+    return value
+
+
 def host_names(value: Any) -> HostNames:
     """Read names of hosts: a list of them, or text with commas between them."""
     names = value.split(",") if isinstance(value, str) else value
@@ -157,6 +166,13 @@ class Settings:
         "server; 0.0.0.0 is every IPv4 address of it, :: every IPv6 address.",
     )
     port: int = _setting(8081, _between(0, 65535), "TCP port to listen on; 0 picks a free one.")
+    database: str | None = _setting(
+        None,
+        database,
+        "File that keeps what has been answered, or memory to keep nothing. By default the server "
+        "has registry.db in $STATE_DIRECTORY, as systemd sets it, else in cameleer-registry below "
+        "the user's directory for state; embedded, nothing is kept.",
+    )
     heartbeat_interval: float = _setting(
         30.0,
         duration,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Final, NoReturn
 
@@ -27,6 +28,12 @@ def fail(message: str, status: int) -> NoReturn:
     """Say on one line of standard error what went wrong, and end."""
     print(f"cameleer-registry: {plain(message)}", file=sys.stderr)
     sys.exit(status)
+
+
+def fail_at_once(message: str, status: int) -> NoReturn:
+    """Do the same without tidying up, which could write to what has been left as it is."""
+    print(f"cameleer-registry: {plain(message)}", file=sys.stderr, flush=True)
+    os._exit(status)
 
 
 def reason(error: RegistryError) -> str:

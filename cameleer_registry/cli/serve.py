@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import click
 
-from ..errors import CannotListen, SettingsError
+from ..errors import CannotListen, CannotOpenDatabase, SettingsError
 from ..logs import LogFormat, LogLevel, configure
 from ..serving import serve
 from ..settings import Settings, environment_variable_of, flag_of, load
@@ -97,3 +97,5 @@ def serve_command(config: Path | None, log_format: str, log_level: str, **flags:
         asyncio.run(serve(settings))
     except CannotListen as error:
         exits.fail(str(error), exits.NOT_DONE)
+    except CannotOpenDatabase as error:
+        exits.fail_at_once(str(error), exits.USED_WRONGLY)

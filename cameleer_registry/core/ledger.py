@@ -268,6 +268,10 @@ class Ledger:
                 return
             yield record
 
+    def open_commands(self) -> list[CommandRecord]:
+        """Return all that have not been told to have finished, in order of their deadlines."""
+        return list(self._open.values())
+
     def excess(self) -> list[CommandRecord]:
         """Return the finished commands that are over the limits of the history, oldest first."""
         weight, size, over = self.finished_weight, self.finished_size, list[CommandRecord]()

@@ -23,8 +23,9 @@ from .model import (
     ListedCommand,
     Target,
 )
-from .roster import Roster
+from .roster import AgentRecord, Roster
 from .selection import CommandSelection, LapsedAgents
+from .targets import Targets
 
 
 class Queries:
@@ -123,6 +124,33 @@ class Queries:
         Raises CommandNotFound.
         """
         return self._ledger.find(command_id)
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """Return a handle on a command, or None where there is none."""
+        return self._ledger.commands.get(command_id)
+
+    def targets_of(self, command_id: str) -> Targets | None:
+        """Return the targets of a command, or None where there is no such command."""
+        record = self._ledger.commands.get(command_id)
+        return None if record is None else record.targets
+
+    def open_commands(self) -> list[CommandRecord]:
+        """Return handles on all commands that have not been told to have finished."""
+        return self._ledger.open_commands()
+
+    def count_commands(self) -> int:
+        """Return how many commands are known."""
+        return len(self._ledger.commands)
+
+    def records(self, start: int, count: int) -> list[AgentRecord]:
+        """Return handles on up to ``count`` agents, from the ``start``-th on, in order of ids."""
+        values: list[AgentRecord] = self._roster.agents.values()[start : start + count]
+        return values
+
+    def connected(self) -> list[AgentRecord]:
+        """Return handles on all agents that hold a stream."""
+        agents = self._roster.agents.values()
+        return [record for record in agents if record.stream_id is not None]
 
     def command(self, command_id: str, *, now: Instant) -> Command:
         """Show one command; raises CommandNotFound."""

@@ -102,6 +102,27 @@ class Registry(Queries):
             for applier in self._appliers[type(fact)]:
                 applier(fact)
 
+    # Going on after another process
+
+    def heard_at(self, agent_id: str, heard: Instant) -> None:
+        """Take note of when an agent was heard, if nothing later is known of it."""
+        record = self._roster.agents.get(agent_id)
+        if record is not None and heard.steady > record.heard.steady:
+            record.heard = heard
+
+    def resume(self, *, now: Instant, least: int) -> None:
+        """Have the leases go on after a time in which nobody could be heard.
+
+        Whoever was LIVE is STALE ``least`` nanoseconds from now at the soonest, and whoever was
+        STALE is DEAD then at the soonest. DEAD stays DEAD.
+        """
+        self._roster.resume(now, least)
+
+    def all_closed(self, *, now: Instant) -> Events:
+        """Tell that nobody holds a stream any more, since the process that kept them has ended."""
+        facts = [_closed(record, CloseReason.SHUTDOWN, now) for record in self.connected()]
+        return self._commit(*facts)
+
     # Agents
 
     def register(

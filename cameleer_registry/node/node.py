@@ -46,7 +46,7 @@ from .feed.feed import Feed
 from .feed.followers import EVERYTHING, Follower, Interest
 from .fingerprints import fingerprint
 from .journal.memory import MemoryJournal
-from .journal.port import Journal
+from .journal.port import Journal, Keeper, Opened
 from .streams import frames
 from .streams.agents import AgentStream, AgentStreams
 from .streams.outgoing import BATCH
@@ -97,7 +97,10 @@ class Node:
             stall_timeout=settings.stream_stall_timeout,
             on_lost=self.close_stream,
         )
-        self.feed = Feed(settings, started=self.clock.now())
+        self._effects = Effects(self.journal)
+        self.feed = Feed(
+            settings, started=self.clock.now(), position=lambda: self._effects.position
+        )
         # What has happened so far, in numbers.
         self.meters = Meters()
         self.narrator = Narrator()
@@ -105,7 +108,11 @@ class Node:
         self.shutting_down = False
         self._supervisor = Supervisor()
         self._waiters = Waiters()
-        self._effects = Effects(self.journal)
+        # Is told why, if the storage fails for good. Set by whoever runs the process.
+        self.on_storage_failure: Callable[[str], None] = lambda _: None
+        # What was found when the journal was opened; None where nothing is kept, and before that.
+        self.opened: Opened | None = None
+        self._keeper: Keeper | None = None
         self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
         self._effects.do_at_once({events.StreamClosed: self._end_stream})
         self._effects.do(
@@ -121,9 +128,17 @@ class Node:
     # From start to end
 
     def start(self) -> None:
-        """Start the journal and the guarded tasks."""
+        """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
         self.shutting_down = False
-        self.journal.start(self._effects.proceed)
+        self.opened = self.journal.open(self.registry, self.clock)
+        self.journal.start(self._effects.proceed, self._storage_failed)
+        if self.opened is not None:
+            self._resume(self.opened)
+        self._keeper = self.journal.keeper(
+            self.registry, self.feed, heartbeat_interval=self.settings.heartbeat_interval
+        )
+        if self._keeper is not None:
+            self._supervisor.start("journal keeper", self._keeper.run)
         for name, run in (
             ("heartbeat monitor", monitors.heartbeat_monitor),
             ("command expiry", monitors.command_expiry),
@@ -137,6 +152,22 @@ class Node:
         self._supervisor.start("command fan-out", self._push.drain)
         self._supervisor.start("event feed", self.feed.tell)
         self._supervisor.start("log sums", self.narrator.sum_up)
+
+    def _resume(self, opened: Opened) -> None:
+        """Go on where an earlier process has ended."""
+        interval = nanoseconds(self.settings.heartbeat_interval)
+        least = min(self.registry.limits.stale_after, 2 * interval)
+        self.registry.resume(now=opened.now, least=least)
+        self.meters.learn(self.registry.open_commands())
+        self.feed.restore(opened.past, self.registry)
+        self._effects.position = self.journal.position
+        self.carry_out(self.registry.all_closed(now=opened.now))
+
+    def _storage_failed(self, reason: str) -> None:
+        """End all streams: nothing that is written to them could be kept any more."""
+        self.on_storage_failure(reason)
+        for stream in self.streams:
+            self.streams.close(stream.stream_id, CloseReason.SHUTDOWN)
 
     async def shut_down(self) -> None:
         """Take no more streams, end those that are open, and let nobody wait any longer.
@@ -162,13 +193,17 @@ class Node:
     async def stop(self) -> None:
         """End the guarded tasks, and then the journal."""
         await self._supervisor.stop()
+        if self._keeper is not None:
+            await self._keeper.finish()
         await self.journal.close()
 
     @property
     def ailments(self) -> list[str]:
         """Why this node should be given no work; empty while it takes work."""
         shutting_down = ["shutting down"] if self.shutting_down else []
-        return shutting_down + [f"{name} keeps failing" for name in self._supervisor.failing]
+        storage = [] if (trouble := self.journal.trouble) is None else [f"storage: {trouble}"]
+        failing = [f"{name} keeps failing" for name in self._supervisor.failing]
+        return shutting_down + storage + failing
 
     @property
     def task_restarts(self) -> Mapping[str, int]:
@@ -195,8 +230,17 @@ class Node:
     async def settled(self) -> None:
         """Wait until all that can be read at this moment is durable.
 
-        Raises StorageUnavailable or StorageFailed where it cannot be made so.
+        While the storage is in trouble that may pass, it does not wait: reading goes on. Raises
+        StorageUnavailable if the storage has failed for good.
         """
+        journal = self.journal
+        if journal.durable < journal.readable and journal.trouble is None:
+            await self._kept()
+        elif journal.failed:
+            await journal.when(journal.readable)
+
+    async def _kept(self) -> None:
+        """Wait until all that has been done is durable; raises StorageUnavailable."""
         journal = self.journal
         if journal.durable < journal.readable:
             await journal.when(journal.readable)
@@ -227,7 +271,7 @@ class Node:
         self.journal.check()
         facts = self.registry.register(registration, now=self.clock.now())
         self.carry_out(facts)
-        await self.settled()
+        await self._kept()
         return any(type(fact) is events.AgentRegistered and fact.resumed for fact in facts)
 
     def heartbeat(self, agent_id: str) -> None:
@@ -245,7 +289,7 @@ class Node:
         """
         self.journal.check()
         self.carry_out(self.registry.remove(agent_id, now=self.clock.now()))
-        await self.settled()
+        await self._kept()
 
     async def remove_lapsed(self, agents: LapsedAgents = DEAD_AGENTS) -> int:
         """Forget all agents that are DEAD, or others that have lapsed, and return how many.
@@ -408,7 +452,7 @@ class Node:
             log.info("command asked for again", command_id=record.command_id)
             self.meters.commands_repeated[record.order.type] += 1
         self.carry_out(facts)
-        await self.settled()
+        await self._kept()
         await self._push.written(record.command_id)
         return views.command(record, self.clock.now())
 
@@ -422,7 +466,7 @@ class Node:
         now, size = self.clock.now(), wire.footprint_of(ack)
         delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)
         self.carry_out(facts)
-        await self.settled()
+        await self._kept()
         if delivery.state_at(now) is DeliveryState.EXPIRED:
             raise CommandExpired(command_id, agent_id=agent_id)
         return views.delivery(delivery, now)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from ..database import journal_of
 from ..node.clock import Clock
 from ..node.journal.port import Journal
 from ..node.node import Node
@@ -34,7 +35,7 @@ def make_app(
 ) -> web.Application:
     """Make the same; ``alone`` says that nothing else is served by the same server."""
     app = web.Application()
-    app[NODE] = Node(settings, clock=clock, journal=journal)
+    app[NODE] = Node(settings, clock=clock, journal=journal or journal_of(settings.database))
     app[GATE] = Gate(settings, alone=alone)
     app[DOCUMENTS] = {}
     app.middlewares.append(guard.guard)

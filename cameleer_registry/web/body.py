@@ -8,8 +8,8 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.web import RequestPayloadError
 
 from ..errors import BodyTooLarge, MalformedJson, RequestTimeout, UnsupportedEncoding
-from .aiohttp_internals import not_begun
 from .app_keys import NODE
+from .expectations import ask_for_body
 
 
 async def read(request: web.Request) -> bytes:
@@ -35,6 +35,7 @@ async def read(request: web.Request) -> bytes:
         if content.is_eof():  # it came with the head, as most do: there is nothing to wait for
             raw = content.read_nowait()
         else:
+            await ask_for_body(request)
             async with asyncio.timeout(settings.body_timeout):
                 raw = await _read_up_to(settings.max_body, content)
     except TimeoutError:
@@ -72,18 +73,3 @@ async def _read_up_to(limit: int, content: StreamReader) -> bytes:
     while len(raw) <= limit and (chunk := await content.readany()):
         raw += chunk
     return bytes(raw)
-
-
-async def expect_continue(request: web.Request) -> None:
-    """Ask for a body that was announced with ``Expect: 100-continue``, unless it is too large.
-
-    Other expectations are ignored, as RFC 9110, section 10.1.1, lets a server do.
-    """
-    length = request.content_length
-    if (
-        request.version >= (1, 1)
-        and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
-        and (length is None or length <= request.app[NODE].settings.max_body)
-    ):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        not_begun(request.writer)

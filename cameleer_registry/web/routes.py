@@ -10,7 +10,7 @@ from ..core.rules import RESERVED_AGENT_IDS
 from . import agents, commands, console, documentation, feed, health, metrics, streams
 from .access import DONE, PING, PROBE, READ, STATIC, Access
 from .addresses import API
-from .body import expect_continue
+from .expectations import leave_it, leave_those_elsewhere
 from .responding import Handler, responding
 
 Route = tuple[str, str, Handler, Access]
@@ -78,9 +78,8 @@ def add_to(app: web.Application) -> None:
     for method, path, handler, access in routes:
         name = NAMES.get(handler)
         handle = responding(handler, access)
-        route = app.router.add_route(
-            method, path, handle, name=name, expect_handler=expect_continue
-        )
+        route = app.router.add_route(method, path, handle, name=name, expect_handler=leave_it)
         if method == "GET" and handler not in STREAMS:
             assert isinstance(route.resource, web.Resource)
-            route.resource.add_route("HEAD", handle, expect_handler=expect_continue)
+            route.resource.add_route("HEAD", handle, expect_handler=leave_it)
+    leave_those_elsewhere(app.router)

@@ -78,11 +78,12 @@ async def test_stuck_readers_do_not_delay_the_end() -> None:
         port = int(served.url.rsplit(":", 1)[1])
         await client.post("/agents/register", json={"agentId": "a", "group": "g"})
         _, stuck = await asyncio.open_connection("127.0.0.1", port, limit=1)
-        stuck.write(b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        stuck.write(b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         stuck.transport.pause_reading()  # type: ignore[attr-defined]
         _, slow = await asyncio.open_connection("127.0.0.1", port)
         slow.write(
-            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 9\r\n\r\n{"
         )
         await connected(client, "", 1)
         for _ in range(12):
@@ -219,9 +220,9 @@ async def test_bytes_that_are_no_http_request() -> None:
     async with server("--port", "0", stderr=PIPE) as served:
         for raw in (
             b"GARBAGE\r\n\r\n",
-            b"GET / HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n" % (b"x" * 65_536),
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nX: %b\r\n\r\n" % (b"x" * 65_536),
             b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         ):
             port = int(served.url.rsplit(":", 1)[1])
@@ -233,7 +234,7 @@ async def test_bytes_that_are_no_http_request() -> None:
             assert "no-store" == answer.headers["cache-control"]
             writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        chunked = b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunked = b"HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(b"POST /api/v1/agents/a/heartbeat " + chunked)
         await asyncio.sleep(0.05)  # the answer is on its way when the body turns out to be none
         writer.write(b"zz\r\n")
@@ -256,8 +257,11 @@ async def test_clients_that_leave_early_are_no_errors() -> None:
     async with server("--port", "0", stderr=PIPE) as served, served.client() as client:
         await client.post("/agents/register", json={"agentId": "a", "group": "g"})
         port = int(served.url.rsplit(":", 1)[1])
-        head = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
-        for raw in (b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: x\r\n\r\n", head) * 50:
+        head = (
+            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 99\r\n\r\n{"
+        )
+        for raw in (b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: localhost\r\n\r\n", head) * 50:
             for leave in (asyncio.StreamWriter.close, reset):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(raw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -18,7 +17,7 @@ from cameleer_registry.settings import Settings, environment_variable_of
 
 from ..cli.support import command, parent_context
 from .actual import leads_somewhere, problems
-from .pages import CLI, HTTP_API, OPERATIONS, PAGES, PROTOCOL, ROOT, SETTINGS, blocks, prose, rows
+from .pages import CLI, HTTP_API, OPERATIONS, PAGES, PROTOCOL, ROOT, SETTINGS, prose, rows
 
 REFERENCE: Final = [HTTP_API, PROTOCOL, SETTINGS]
 OPTIONS_OF_CLICK: Final = {"--help", "--version"}
@@ -104,10 +103,3 @@ def test_links_between_files_lead_somewhere(page: Path) -> None:
         if not found or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
             dead.append(link)
     assert [] == dead
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_code_blocks_in_json_are_json(page: Path) -> None:
-    """Where they say so."""
-    for block in blocks(page, "json"):
-        json.loads(block.text)

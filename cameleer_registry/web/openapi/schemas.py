@@ -75,6 +75,8 @@ _NAMES_OF_ANSWERS: Final[Mapping[Any, str]] = {model.Ack: "Result"}
 
 _ROLE: Final = re.compile(r":\w+:`~?(?:\w+\.)*(\w+)`")
 _LITERAL: Final = re.compile(r"``(.+?)``")
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
+"""Of a field in Python; an underscore that stands alone is one."""
 
 
 @frozen
@@ -255,4 +257,8 @@ def _texts_under(owner: type | ModuleType) -> dict[str, str]:
 def _markdown(text: str) -> str:
     """Turn the reStructuredText of docstrings into the Markdown of OpenAPI."""
     text = _ROLE.sub(r"`\1`", " ".join(text.split()))
-    return _LITERAL.sub(lambda found: f"`{wire.camel_case(found[1])}`", text)
+    return _LITERAL.sub(lambda found: f"`{_NAME.sub(_on_the_wire, found[1])}`", text)
+
+
+def _on_the_wire(name: re.Match[str]) -> str:
+    return wire.camel_case(name[0])
