@@ -29,8 +29,7 @@ plain runner, and answers every request aiohttp's way.
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import HttpVersion, HttpVersion10, HttpVersion11, StreamReader, web
@@ -172,9 +171,3 @@ def release(request: web.BaseRequest) -> None:
     protocol = request.protocol
     protocol.transport = None  # or it would be closed
     protocol.connection_lost(None)
-
-
-def listening_sockets(site: web.BaseSite) -> Iterable[socket.socket]:
-    """Return the sockets that a site listens on."""
-    server = site._server
-    return server.sockets if isinstance(server, asyncio.Server) else ()

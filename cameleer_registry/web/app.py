@@ -11,9 +11,10 @@ from ..node.clock import Clock
 from ..node.journal.port import Journal
 from ..node.node import Node
 from ..settings import Settings
+from ..workers import warn_of_siblings
 from . import answers, guard, metrics, routes
 from .addresses import template
-from .app_keys import DOCUMENTS, GATE, NODE
+from .app_keys import DOCUMENTS, GATE, NODE, STARTED
 from .gate import Gate
 
 
@@ -38,13 +39,20 @@ def make_app(
     app[NODE] = Node(settings, clock=clock, journal=journal or journal_of(settings.database))
     app[GATE] = Gate(settings, alone=alone)
     app[DOCUMENTS] = {}
+    app[STARTED] = app[NODE].clock.now()
     app.middlewares.append(guard.guard)
     routes.add_to(app)
     metrics.add_to(app, {r: template(r.canonical) for r in app.router.resources()})
     app.on_response_prepare.append(answers.on_prepare)
+    if not alone:
+        app.on_startup.append(_look_for_siblings)
     app.cleanup_ctx.append(_run_node)
     app.on_shutdown.append(_shut_down)
     return app
+
+
+async def _look_for_siblings(_app: web.Application) -> None:
+    warn_of_siblings()
 
 
 async def _run_node(app: web.Application) -> AsyncIterator[None]:

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 import pytest
 
-from cameleer_registry.cli.help import URL_VARIABLE
+from cameleer_registry.cli import help as words
 from cameleer_registry.cli.main import COMMANDS
 from cameleer_registry.cli.serve import serve_command
 from cameleer_registry.settings import Settings, environment_variable_of
@@ -55,7 +55,7 @@ def test_flags_and_variables_that_are_mentioned_exist(page: Path) -> None:
     variables = {
         *map(environment_variable_of, names),
         *filter(None, options.values()),
-        URL_VARIABLE,
+        *(value for name, value in vars(words).items() if name.endswith("_VARIABLE")),
     }
     assert set() == set(re.findall(r"\bCAMELEER_[A-Z][A-Z_]*", text)) - {*map(str, variables)}
     if page in REFERENCE:

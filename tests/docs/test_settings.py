@@ -10,7 +10,8 @@ import attrs
 import pytest
 
 from cameleer_registry.cli.serve import serve_command
-from cameleer_registry.settings import Settings, environment_variable_of, flag_of, load
+from cameleer_registry.settings import Settings, environment_variable_of, flag_of
+from cameleer_registry.sources import load
 
 from .pages import SETTINGS, blocks, rows
 

@@ -21,7 +21,10 @@ SNIPPETS: Final = {"sh", "python", "console"}
 TEXTS: Final = {
     "http": "test_http_api.py",
     "ini": "test_operations.py",
+    "bash": "test_cli.py",
+    "fish": "test_cli.py",
     "java": "../security/test_other_languages.py",
+    "json": "test_operations.py",
     "mermaid": "test_architecture.py, where it draws a table",
     "nginx": "../peers/test_nginx.py",
     "text": "reader.py and test_architecture.py",
@@ -30,11 +33,12 @@ TEXTS: Final = {
 }
 """What is no snippet, and which test looks at it."""
 
-NOT_RUN: Final = {"sh ci": 1, "console elsewhere": 2}
+NOT_RUN: Final = {"sh ci": 1, "console elsewhere": 4}
 """Snippets that no test of a page runs, by what marks them, and how many there are.
 
 ``ci``: the line that runs all tests, this one among them; what runs in CI is that line.
-``elsewhere``: what ``agents --watch`` and ``simulate`` print; tests/cli/ runs them.
+``elsewhere``: what ``agents --watch``, ``commands``, ``forget --dead`` and ``simulate`` print;
+tests/cli/ runs them.
 """
 
 WORD: Final = re.compile(r"ci|elsewhere|stays|exit=[0-9]+|[\w-]+\.(?:java|py|sh|toml)")

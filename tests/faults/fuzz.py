@@ -25,7 +25,7 @@ import atheris
 import attrs
 
 with atheris.instrument_imports(include=["cameleer_registry", "ld_eventsource"]):
-    from cameleer_registry import settings, wire
+    from cameleer_registry import settings, sources, wire
     from cameleer_registry.client import problems, stream
     from cameleer_registry.core.feed import FeedType
     from cameleer_registry.core.model import (
@@ -113,7 +113,7 @@ def configuration(raw: bytes) -> None:
     """A file of settings is refused in one line, or all of them make sense."""
     path = CONFIG / f"fuzzed-{os.getpid()}.toml"
     path.write_bytes(raw)
-    assert_settings(partial(settings.load, {}, path))
+    assert_settings(partial(sources.load, {}, path))
     path.unlink()
 
 

@@ -9,6 +9,7 @@ from ...core import rules
 from ...core.feed import FeedType
 from ...core.model import AgentStatus, CommandStatus, CommandType, DeliveryState
 from ...core.selection import LAPSED
+from ...instance import HEADER as INSTANCE_HEADER
 from ..answers import SUPPORTED_VERSIONS, VERSION_HEADER
 from ..idempotency import HEADER as IDEMPOTENCY_HEADER
 from ..problems import RETRY_AFTER
@@ -174,13 +175,18 @@ LAST_EVENT_ID: Final = Parameter(
 
 # In the heads of responses
 
-OF_EVERY_RESPONSE: Final = (VERSION_HEADER, "Cache-Control")
+OF_EVERY_RESPONSE: Final = (VERSION_HEADER, INSTANCE_HEADER, "Cache-Control")
 
 HEADERS: Final[Mapping[str, Header]] = {
     VERSION_HEADER: Header(
         description="The version of the protocol that the server speaks.",
         schema={"type": "string", "const": SUPPORTED_VERSIONS[-1]},
         example=SUPPORTED_VERSIONS[-1],
+    ),
+    INSTANCE_HEADER: Header(
+        description="The process that answered, drawn at random when it was started.",
+        schema={"type": "string", "pattern": "^[0-9a-f]{8}$"},
+        example="5f0c1a9e",
     ),
     "Cache-Control": Header(
         description="Answers are of the moment; those of streams are not to be transformed.",
