@@ -133,7 +133,8 @@ class Ring:
 
     def id_after(self, position: int) -> int:
         """Return the id of an event that tells of the fact at a position; 0 where none is kept."""
-        return max(self.newest_id + 1, self.first_id + SPREAD * position if position else 0)
+        following = self.newest_id + 1
+        return max(following, self.first_id + SPREAD * position) if position else following
 
     def append(self, news: News, position: int = 0) -> Entry:
         """Number an event and keep it, and forget what is over the limits."""
@@ -153,7 +154,8 @@ class Ring:
     def _keep(self, entry: Entry) -> Entry:
         self.newest += 1
         self.newest_id = entry.id
-        self.ceiling = max(self.ceiling, entry.id)
+        if entry.id > self.ceiling:
+            self.ceiling = entry.id
         self._entries.append(entry)
         self.size += entry.size
         if entry.type in ENCODED_AT_ONCE:
