@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.instant import NANOSECONDS, nanoseconds
 from ..core.selection import LapsedAgents
-from ..errors import StorageSlow, StorageUnavailable
+from ..errors import StorageUnavailable
 from ..logs import get_logger
 from .streams.outgoing import BATCH
 
@@ -61,7 +61,7 @@ async def forget_dead(node: Node) -> None:
     pause = min(LONGEST_WAIT_TO_FORGET, after // 10) / NANOSECONDS
     while True:
         # While nothing can be stored nobody is forgotten, which can wait.
-        with contextlib.suppress(StorageUnavailable, StorageSlow):
+        with contextlib.suppress(StorageUnavailable):
             if removed := await node.remove_lapsed(agents):
                 log.info("agents forgotten that were DEAD for long", agents=removed)
         await asyncio.sleep(pause)
