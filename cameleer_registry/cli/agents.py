@@ -101,9 +101,7 @@ def groups_command(server: Server, as_json: bool) -> None:
     ),
 )
 @click.argument("agent_ids", metavar="[ID ...]", nargs=-1)
-@click.option(
-    "--dead", is_flag=True, help="All agents that are DEAD, instead of some by their ids."
-)
+@click.option("--dead", is_flag=True, help="All agents that are DEAD, and not some by their ids.")
 @click.option(
     "--group",
     "groups",
