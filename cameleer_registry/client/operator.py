@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
-from attrs import field, frozen
 
 from ..core import rules
 from ..core.model import (
@@ -26,8 +25,9 @@ from ..core.model import (
     DeliveryState,
     GroupSummary,
     GroupTarget,
-    JsonObject,
+    ListedCommand,
     Order,
+    Removed,
     Server,
     Target,
 )
@@ -42,22 +42,6 @@ COMMANDS_PAGE: Final = 100
 
 LONGEST_WAIT: Final = 60.0
 """Seconds for which a server lets somebody wait in one request."""
-
-
-@frozen(kw_only=True)
-class ListedCommand(Command):
-    """A command in a list, which leaves out a payload of more than 4 KiB."""
-
-    payload: JsonObject = field(factory=dict)
-    payload_truncated: bool = False
-    """Whether it does so here."""
-
-
-@frozen
-class Removed:
-    """How many agents were forgotten at once."""
-
-    removed: int
 
 
 class Operator:

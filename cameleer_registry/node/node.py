@@ -280,10 +280,11 @@ class Node:
     async def register_from_wire(self, registration: Registration) -> bool:
         """Do the same with a registration that has come as JSON; tell whether it was known."""
         self.journal.check()
-        facts = self.registry.register(registration, now=self.clock.now())
-        self.carry_out(facts)
-        await self._kept()
-        return any(type(fact) is events.AgentRegistered and fact.resumed for fact in facts)
+        resumed = registration.agent_id in self.registry
+        self.carry_out(self.registry.register(registration, now=self.clock.now()))
+        if (journal := self.journal).durable < journal.readable:
+            await journal.when(journal.readable)
+        return resumed
 
     def heartbeat(self, agent_id: str) -> None:
         """Renew an agent's lease; raises AgentNotRegistered. It waits for nothing."""
@@ -477,7 +478,8 @@ class Node:
         now, size = self.clock.now(), wire.footprint_of(ack)
         delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)
         self.carry_out(facts)
-        await self._kept()
+        if (journal := self.journal).durable < journal.readable:
+            await journal.when(journal.readable)
         if delivery.state_at(now) is DeliveryState.EXPIRED:
             raise CommandExpired(command_id, agent_id=agent_id)
         return views.delivery(delivery, now)

@@ -109,6 +109,16 @@ async def test_forget(served: Served) -> None:
     assert [] == served.node.agents()
 
 
+async def test_forgetting_several(served: Served) -> None:
+    """Each is told; one that is not there holds up no other, and is named at the end."""
+    await two_agents(served)
+    await served.register("c-1")
+    status, out, err = await run("forget", "a-1", "x-1", "b-1", "a-1", "--url", served.url)
+    assert (3, ["forgotten\ta-1", "forgotten\tb-1"]) == (status, out.splitlines())
+    assert err == "cameleer-registry: not registered: x-1\n"
+    assert '[{"agentId":"c-1"}]\n' == await asked(served, "forget", "c-1", "c-1", "--json")
+
+
 @pytest.mark.parametrize("command", ["agent", "forget"])
 @pytest.mark.parametrize("agent_id", ["a-1", "../groups", "\x1b[31m"])
 async def test_an_agent_that_is_not_there(command: str, agent_id: str, served: Served) -> None:
