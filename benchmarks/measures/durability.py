@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from cameleer_registry import Ack, CommandType, Node, Order, Registration, Settings, Target
-from cameleer_registry.core.rules import AgentId, GroupName
+from cameleer_registry.core.rules import AgentId, GroupName, Note
 from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 
 from .. import agents, disks, http, servers
@@ -246,8 +246,8 @@ def _registration(number: int) -> Registration:
     return Registration(
         agent_id=AgentId(f"agent-{number:07}"),
         group=GroupName(f"group-{number % 100}"),
-        version="2.4.1",
+        version=Note("2.4.1"),
         route_ids=("orders-in", "orders-out"),
         capabilities={"replay": True, "deep-trace": {"levels": 3}},
-        instance_id=f"agent-{number:07}-0193f1",
+        instance_id=Note(f"agent-{number:07}-0193f1"),
     )

@@ -59,11 +59,11 @@ def agents_command(
         return
     told = output.on_terminal() and not as_json
 
-    async def question(operator: Operator) -> tuple[list[Agent], Resumed | None]:
+    async def listed(operator: Operator) -> tuple[list[Agent], Resumed | None]:
         found = await operator.agents(statuses=statuses, groups=groups)
         return found, await _resumed(operator) if told else None
 
-    agents, resumed = ask(server, question)
+    agents, resumed = ask(server, listed)
     if as_json:
         output.json(agents)
         return
