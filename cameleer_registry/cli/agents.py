@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import click
 
 from ..client.operator import Operator
-from ..core.model import AgentStatus
-from ..errors import AgentNotRegistered
+from ..core.model import Agent, AgentStatus, Resumed
+from ..errors import AgentNotRegistered, RegistryError, ServerUnreachable
 from . import exits, output, views, watch
 from .asking import ask, json_option, server_options
 from .help import examples
@@ -57,14 +57,30 @@ def agents_command(
         question = watch.Question(str(server), statuses, groups)
         ask(server, lambda operator: watch.watch(operator, question, as_json=as_json))
         return
-    agents = ask(server, lambda operator: operator.agents(statuses=statuses, groups=groups))
+    told = output.on_terminal() and not as_json
+
+    async def question(operator: Operator) -> tuple[list[Agent], Resumed | None]:
+        found = await operator.agents(statuses=statuses, groups=groups)
+        return found, await _resumed(operator) if told else None
+
+    agents, resumed = ask(server, question)
     if as_json:
         output.json(agents)
         return
+    now = views.now()
     if agents:
-        now = views.now()
         output.table(views.agent_columns(), (views.agent_row(agent, now) for agent in agents))
     output.remark(views.agent_totals(agents) if agents else "No agents.")
+    if resumed is not None and resumed.not_back:
+        output.remark(views.missing(resumed, now))
+
+
+async def _resumed(operator: Operator) -> Resumed | None:
+    """Ask whether the server has gone on after another; None where it does not say."""
+    try:
+        return (await operator.server()).resumed
+    except (RegistryError, ServerUnreachable):
+        return None  # one of another version, or a proxy that shows the agents only
 
 
 @click.command("agent", epilog=examples("agent order-service-1"))
