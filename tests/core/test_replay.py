@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from cameleer_registry.core import events
 from cameleer_registry.core.events import (
     KINDS,
     AgentEvent,
@@ -43,6 +44,14 @@ def say_everything(talk: Talk) -> None:
     talk.heartbeat("a")
     talk.at(DEAD).sweep_leases()
     talk.register("b", "h")
+
+
+def test_every_kind_of_fact_is_listed() -> None:
+    """Those that are no base of others."""
+    facts = {each for each in vars(events).values() if isinstance(each, type)}
+    facts = {each for each in facts if issubclass(each, Event)}
+    bases = {base for each in facts for base in each.__mro__[1:]}
+    assert facts - bases == set(KINDS)
 
 
 @pytest.fixture
