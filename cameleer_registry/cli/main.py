@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "commands": "commands",
     "command": "commands",
     "simulate": "simulate",
+    "backup": "backup",
+    "restore": "backup",
 }
 """Each command with its module, imported when it is asked for: a server needs no tables."""
 

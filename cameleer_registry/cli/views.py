@@ -17,6 +17,7 @@ from ..core.model import (
     Delivery,
     GroupSummary,
     GroupTarget,
+    Resumed,
     Target,
 )
 from ..wire import timestamp
@@ -249,11 +250,27 @@ def _moment(moment: datetime, now: datetime) -> Cell:
 
 def age(passed: timedelta) -> str:
     """Say how long ago something was, in its largest unit; clocks that differ make no future."""
-    seconds = int(passed.total_seconds())
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return f"{max(0, seconds)} s ago"
+    return f"{length(passed)} ago"
+
+
+def length(time: timedelta) -> str:
+    """Say how long a time was, in its largest unit."""
+    seconds = int(time.total_seconds())
+    for unit, of_unit in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * of_unit:
+            return f"{seconds // of_unit} {unit}"
+    return f"{max(0, seconds)} s"
+
+
+def missing(resumed: Resumed, now: datetime) -> str:
+    """Say who has not come back since the server has."""
+    who = counted(resumed.not_back, "agent")
+    have, were = ("has", "was") if resumed.not_back == 1 else ("have", "were")
+    away = length(resumed.away_until - resumed.away_from)
+    return (
+        f"The server was away for {away}, until {age(now - resumed.away_until)}: "
+        f"{who} that {were} LIVE or STALE before {have} not come back since."
+    )
 
 
 def _json(value: Any) -> str:

@@ -30,6 +30,7 @@ from ..core.model import (
     ListedCommand,
     Order,
     Removed,
+    Server,
     Target,
 )
 from ..errors import (
@@ -145,6 +146,10 @@ class Operator:
     async def groups(self) -> list[GroupSummary]:
         """Return every group that has agents, in order of their names."""
         return await self._read(list[GroupSummary], "agents", "groups")
+
+    async def server(self) -> Server:
+        """Return what the server says of itself."""
+        return await self._connection.ask(Server, "GET", "server")
 
     async def delete(self, agent_id: str) -> None:
         """Have an agent forgotten; raises AgentNotRegistered. One that runs registers again."""

@@ -47,6 +47,7 @@ from .feed.followers import EVERYTHING, Follower, Interest
 from .fingerprints import fingerprint
 from .journal.memory import MemoryJournal
 from .journal.port import Journal, Keeper, Opened
+from .resumption import Resumption
 from .streams import frames
 from .streams.agents import AgentStream, AgentStreams
 from .streams.outgoing import BATCH
@@ -112,6 +113,8 @@ class Node:
         self.on_storage_failure: Callable[[str], None] = lambda _: None
         # What was found when the journal was opened; None where nothing is kept, and before that.
         self.opened: Opened | None = None
+        # How it has gone on after an earlier process; None if there was none.
+        self.resumption: Resumption | None = None
         self._keeper: Keeper | None = None
         self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
         self._effects.do_at_once({events.StreamClosed: self._end_stream})
@@ -161,6 +164,14 @@ class Node:
         self.meters.learn(self.registry.open_commands())
         self.feed.restore(opened.past, self.registry)
         self._effects.position = self.journal.position
+        if opened.last_alive is not None:
+            self.resumption = Resumption(
+                self._effects,
+                _expected(self.registry),
+                agents=opened.agents,
+                since=opened.last_alive,
+                now=opened.now,
+            )
         self.carry_out(self.registry.all_closed(now=opened.now))
 
     def _storage_failed(self, reason: str) -> None:
@@ -356,7 +367,7 @@ class Node:
         self.carry_out(
             self.registry.stream_opened(agent_id, stream.stream_id, now=self.clock.now())
         )
-        if self.shutting_down:
+        if self.shutting_down or self.journal.failed:
             self.close_stream(stream, CloseReason.SHUTDOWN)
         return stream
 
@@ -388,7 +399,7 @@ class Node:
             interest=interest,
             now=self.clock.now(),
         )
-        if self.shutting_down:
+        if self.shutting_down or self.journal.failed:
             follower.leave()
         return follower
 
@@ -534,6 +545,12 @@ class Node:
 
     def _end_stream(self, fact: events.StreamClosed) -> None:
         self.streams.close(fact.stream_id, fact.reason)
+
+
+def _expected(registry: Registry) -> Iterator[str]:
+    """Return the agents of which the last that is known is that they were LIVE or STALE."""
+    records = registry.records(0, len(registry))
+    return (record.agent_id for record in records if record.status is not AgentStatus.DEAD)
 
 
 def limits_of(settings: Settings) -> Limits:
