@@ -54,8 +54,8 @@ def agents_command(
 ) -> None:
     """List agents, in order of their ids."""
     if watching:
-        question = watch.Question(str(server), statuses, groups)
-        ask(server, lambda operator: watch.watch(operator, question, as_json=as_json))
+        watched = watch.Question(str(server), statuses, groups)
+        ask(server, lambda operator: watch.watch(operator, watched, as_json=as_json))
         return
     told = output.on_terminal() and not as_json
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -278,5 +278,18 @@ def _json(value: Any) -> str:
 
 
 def now() -> datetime:
-    """Return the time, against which ages are shown."""
+    """Return the time against which ages are shown: the server's, once one has been asked."""
+    return _clock()
+
+
+def go_by(clock: Callable[[], datetime]) -> None:
+    """Show ages by that clock from now on: what a server shows is of its own, not of ours."""
+    global _clock
+    _clock = clock
+
+
+def _our_own() -> datetime:
     return datetime.now(UTC)
+
+
+_clock: Callable[[], datetime] = _our_own

@@ -209,8 +209,9 @@ class SqliteJournal:
                 urgent = True
             elif kind in READ:
                 self.readable = position
-        for number in encoder.lists.take_new():
-            self.touched.add(Entity(TARGETS, str(number)), self.position)
+        if encoder.lists.has_new:
+            for number in encoder.lists.take_new():
+                self.touched.add(Entity(TARGETS, str(number)), self.position)
         if batch.facts and self._loop is not None:
             if urgent:
                 self._soon()
