@@ -7,8 +7,10 @@ something counts. An embedding application passes a :class:`Settings` of its own
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
@@ -34,6 +36,7 @@ _UNITS: Final[Mapping[str | None, float]] = {
 _SHORTEST: Final = 0.001
 _LONGEST: Final = 365 * 86400.0
 _MANY: Final = 10**15
+_LONGEST_RENEWABLE: Final = 30 * 86400.0
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -112,6 +115,57 @@ def host_names(value: Any) -> HostNames:
 
 
 _HOST_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[?[0-9A-Fa-f:.]+\]?")
+
+
+class AuthMode(StrEnum):
+    """Whether requests need a credential."""
+
+    AUTO = "auto"
+    """If there is a credential, or has ever been one; else only on this machine, and open."""
+    REQUIRED = "required"
+    ACCEPT = "accept"
+    """Those that are sent are checked, and whoever sends none is served and counted."""
+    OFF = "off"
+
+
+def auth_mode(value: Any) -> AuthMode:
+    """Read whether credentials are needed."""
+    try:
+        return AuthMode(value.strip().lower() if isinstance(value, str) else value)
+    except ValueError:
+        raise ValueError(f"expected {', '.join(AuthMode)}, got {value!r}") from None
+
+
+def path_of_file(value: Any) -> str | None:
+    """Read the path of a file; none if it is empty."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str | Path) and "\0" not in str(value):
+        return str(value)
+    raise ValueError(f"expected the path of a file, got {value!r}")
+
+
+class Networks(tuple[str, ...]):
+    """Addresses, or networks of them."""
+
+    __slots__ = ()
+
+
+def networks(value: Any) -> Networks:
+    """Read addresses or networks: a list of them, or text with commas between them."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError(f"expected addresses or networks, got {value!r}")
+    stripped = [one.strip() if isinstance(one, str) else one for one in given]
+    for one in stripped:
+        try:
+            if one != "":
+                ipaddress.ip_network(one if isinstance(one, str) else "")
+        except ValueError:
+            raise ValueError(
+                f"expected addresses or networks such as 10.0.0.5 or 10.0.0.0/8, got {one!r}"
+            ) from None
+    return Networks(one for one in stripped if one)
 
 
 def _between(least: int, most: int) -> Callable[[Any], int]:
@@ -255,6 +309,49 @@ class Settings:
         "names another host is refused with 421: a web page could reach a server on somebody's "
         "own machine under the page's name. Embedded, this is checked only where it is set.",
     )
+    auth: AuthMode = _setting(  # noqa: RUF009 - it is a text
+        AuthMode.AUTO,
+        auth_mode,
+        "Whether requests need a credential: required, accept (one that is sent is checked, and "
+        "who sends none is served and counted), off, or auto: required as soon as there has been "
+        "a credential, or a keys.json; before that the server listens on this machine only, and "
+        "serves everybody there. Embedded, auto is off.",
+    )
+    keys_file: str | None = _setting(
+        None,
+        path_of_file,
+        "File of the keys that sign commands and agents' tokens, as "
+        '"cameleer-registry auth init" makes it.',
+    )
+    admin_token_file: str | None = _setting(
+        None,
+        path_of_file,
+        "File of operator tokens of the role admin, one on a line: yours, or any long random text. "
+        "It is read again when it changes; what it does not hold any more is revoked.",
+    )
+    enrol_token_file: str | None = _setting(
+        None,
+        path_of_file,
+        "File of enrolment tokens, likewise.",
+    )
+    agent_token_ttl: float = _setting(
+        3600.0,
+        duration,
+        "How long an agent's token is good, give or take a tenth. Agents renew theirs when two "
+        "thirds of that are over.",
+    )
+    agent_token_renewal: float = _setting(
+        604_800.0,
+        duration,
+        "How long an agent's token can be renewed, so that a host that slept for days comes back "
+        "by itself; 30d at most. So long the agent of a stolen token has to be revoked.",
+    )
+    trusted_proxies: Networks = _setting(  # noqa: RUF009 - it is a tuple
+        Networks(),
+        networks,
+        "Addresses or networks of proxies before this server, with commas between them. What they "
+        "say of where a request came from is believed.",
+    )
     require_protocol_version: bool = _setting(
         False,
         yes_or_no,
@@ -276,6 +373,16 @@ class Settings:
                 f"({self.heartbeat_interval:g} s): every agent would be STALE between two "
                 "heartbeats"
             )
+        if not faults and self.agent_token_renewal < self.agent_token_ttl:
+            faults.append(
+                f"agent_token_renewal ({self.agent_token_renewal:g} s) is below agent_token_ttl "
+                f"({self.agent_token_ttl:g} s): a token would be good for longer than it can be "
+                "renewed"
+            )
+        if not faults and self.agent_token_renewal > _LONGEST_RENEWABLE:
+            faults.append("agent_token_renewal: expected 30d at most")
+        if not faults and self.agent_token_ttl < 1:
+            faults.append("agent_token_ttl: expected a second at least")
         if faults:
             raise SettingsError("; ".join(faults))
 

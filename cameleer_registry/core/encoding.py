@@ -300,6 +300,7 @@ class Encoder:
             fact.size,
             idempotency(fact.idempotency),
             fact.by,
+            fact.line,
         ]
 
     def _pushed(self, fact: events.CommandPushed) -> list[Value]:
@@ -492,6 +493,7 @@ class Decoder:
             size=of[8],
             idempotency=to_idempotency(of[9]),
             by=of[10],
+            line=of[11] if len(of) > 11 else None,
         )
 
 

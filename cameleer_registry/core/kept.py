@@ -206,7 +206,14 @@ class RowMaker:
             for agent_ids, at in record.push_times.batches()
         ]
         own_size = record.size - sum(each.size for each in record.records.values())
-        return [*self._head(record), self._targets(record), own_size, record.others.value, pushed]
+        return [
+            *self._head(record),
+            self._targets(record),
+            own_size,
+            record.others.value,
+            pushed,
+            record.line,
+        ]
 
     def _targets(self, record: CommandRecord) -> Value:
         if len(record.targets) < encoding.MANY:
@@ -324,8 +331,9 @@ class Loader:
 
     def command(self, key: str, seq: int, value: Value) -> None:
         """Take the row of a command."""
-        *head, targets, size, others, pushed = value
+        *head, targets, size, others, pushed, line = value
         record = self._record(key, head, *self._targets(targets))
+        record.line = line
         record.size, record.others = size, DeliveryState(others)
         record.counts = dict.fromkeys(DeliveryState, 0)
         record.counts[record.others] = len(record.targets)

@@ -205,6 +205,7 @@ class Registry(Queries):
         size: int = 0,
         idempotency: Idempotency | None = None,
         by: str | None = None,
+        line: str | None = None,
     ) -> tuple[CommandRecord, Events]:
         """Issue a command to the agents that ``target`` means at this moment.
 
@@ -242,6 +243,7 @@ class Registry(Queries):
             size=size,
             idempotency=idempotency,
             by=by,
+            line=line,
         )
         # Nothing can be refused any more. What has expired is told first, to be in order.
         told = self.sweep_commands(now=now, limit=None)

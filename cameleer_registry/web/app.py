@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from ..node.auth.authority import Authority
+from ..node.auth.beginning import authority_of
 from ..node.clock import Clock
 from ..node.journal.port import Journal
 from ..node.node import Node
@@ -13,10 +15,15 @@ from ..settings import Settings
 from . import answers, guard, metrics, routes
 from .addresses import template
 from .app_keys import DOCUMENTS, GATE, NODE
-from .gate import Gate
+from .gate import Authenticate, Gate
 
 
-def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> web.Application:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    authenticate: Authenticate | None = None,
+) -> web.Application:
     """Make a registry server, to be run or to be embedded under any prefix.
 
     ::
@@ -25,17 +32,33 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
     Each has a registry of its own, at hand as ``app[NODE]`` before and while it runs. Settings
     that say where to listen (``host``, ``port``) are for who runs it. ``clock`` is for tests.
+
+    ``authenticate`` says who asks: it is given each request, and returns a Principal or None, or
+    something to be awaited that does. Then nobody is served without. Otherwise everybody is,
+    unless the settings say ``auth="required"``. Raises SettingsError if their files cannot be used.
     """
-    return make_app(settings or Settings(), clock=clock, alone=False)
+    settings = settings or Settings()
+    authority = authority_of(settings, alone=False)
+    return make_app(
+        settings, clock=clock, alone=False, authority=authority, authenticate=authenticate
+    )
 
 
 def make_app(
-    settings: Settings, *, alone: bool, clock: Clock | None = None, journal: Journal | None = None
+    settings: Settings,
+    *,
+    alone: bool,
+    clock: Clock | None = None,
+    journal: Journal | None = None,
+    authority: Authority | None = None,
+    authenticate: Authenticate | None = None,
 ) -> web.Application:
     """Make the same; ``alone`` says that nothing else is served by the same server."""
     app = web.Application()
-    app[NODE] = Node(settings, clock=clock, journal=journal)
-    app[GATE] = Gate(settings, alone=alone)
+    app[NODE] = Node(settings, clock=clock, journal=journal, authority=authority)
+    app[GATE] = Gate(
+        settings, alone=alone, authority=app[NODE].authority, authenticate=authenticate
+    )
     app[DOCUMENTS] = {}
     app.middlewares.append(guard.guard)
     routes.add_to(app)

@@ -35,6 +35,7 @@ async def read(request: web.Request) -> bytes:
         if content.is_eof():  # it came with the head, as most do: there is nothing to wait for
             raw = content.read_nowait()
         else:
+            await _ask_for_body(request)
             async with asyncio.timeout(settings.body_timeout):
                 raw = await _read_up_to(settings.max_body, content)
     except TimeoutError:
@@ -56,16 +57,16 @@ async def _read_up_to(limit: int, content: StreamReader) -> bytes:
     return bytes(raw)
 
 
-async def expect_continue(request: web.Request) -> None:
-    """Ask for a body that was announced with ``Expect: 100-continue``, unless it is too large.
+async def expect_nothing(request: web.Request) -> None:
+    """Do nothing about ``Expect: 100-continue`` before it is known that the body is wanted."""
 
-    Other expectations are ignored, as RFC 9110, section 10.1.1, lets a server do.
+
+async def _ask_for_body(request: web.Request) -> None:
+    """Ask for a body that was announced with ``Expect: 100-continue``.
+
+    That is done when a handler wants to read it. Other expectations are ignored, as RFC 9110,
+    section 10.1.1, lets a server do.
     """
-    length = request.content_length
-    if (
-        request.version >= (1, 1)
-        and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
-        and (length is None or length <= request.app[NODE].settings.max_body)
-    ):
+    if request.version >= (1, 1) and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         not_begun(request.writer)

@@ -7,10 +7,11 @@ from typing import Final
 from aiohttp import web
 
 from ..core.model import Ack, CommandStatus, DeliveryState, Order, Target
+from ..security.principals import Role
 from . import idempotency, metrics, query
 from .answers import Answer, json
 from .app_keys import NODE
-from .calls import Call, CallHandler, read_as
+from .calls import Call, CallHandler, RequestCall, issuer_of, read_as, within_of
 from .lists import json_array
 
 LOOK_AFTER_CLIENT: Final = 1.0
@@ -42,20 +43,21 @@ async def acknowledge(call: Call) -> Answer:
     agent_id, command_id = address["agent_id"], address["command_id"]
     node.check_delivery(agent_id, command_id)
     ack = await read_as(call, Ack, empty=Ack())
-    return json(await node.acknowledge(agent_id, command_id, ack))
+    return json(await node.acknowledge(agent_id, command_id, ack, by=issuer_of(call)))
 
 
 async def show_command(request: web.Request) -> Answer:
     """``GET /commands/{commandId}``: at once, or with ``?wait=`` when nothing is pending."""
     node, command_id = request.app[NODE], request.match_info["command_id"]
     seconds = query.wait_seconds(request)
-    command = node.command(command_id)
+    within = within_of(RequestCall(request))
+    command = node.command(command_id, within=within)
     if seconds:
         metrics.waits(request)
     while seconds and command.status is CommandStatus.PENDING and not node.shutting_down:
         part = min(seconds, LOOK_AFTER_CLIENT)
         seconds -= part
-        command = await node.wait(command_id, part)
+        command = await node.wait(command_id, part, within=within)
         if request.transport is None:
             raise ConnectionResetError("the client is gone, and nobody waits any more")
     return json(command)
@@ -64,15 +66,19 @@ async def show_command(request: web.Request) -> Answer:
 async def list_deliveries(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /commands/{commandId}/deliveries``: in order of the agents' ids."""
     states = query.members(request, "status", DeliveryState)
-    deliveries = request.app[NODE].iter_deliveries(request.match_info["command_id"], states=states)
+    deliveries = request.app[NODE].iter_deliveries(
+        request.match_info["command_id"], states=states, within=within_of(RequestCall(request))
+    )
     return await json_array(request, deliveries)
 
 
 async def list_of_agent(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /agents/{id}/commands``: what was sent to that agent, newest first."""
     states = query.members(request, "status", DeliveryState)
+    call = RequestCall(request)
+    own = call.principal is not None and call.principal.role is Role.AGENT
     deliveries = request.app[NODE].iter_agent_deliveries(
-        request.match_info["agent_id"], states=states
+        request.match_info["agent_id"], states=states, within=None if own else within_of(call)
     )
     return await json_array(request, deliveries)
 
@@ -81,7 +87,9 @@ async def _issue(call: Call, target: Target) -> Answer:
     node = call.node
     key = idempotency.idempotency_key_of(call.headers)
     # What was asked for before is answered, too, when there is no such target any more.
-    if key is None or not node.knows_idempotency_key(key):
+    principal = call.principal
+    if key is None or not node.knows_idempotency_key(key, by=principal):
         node.check_target(target)
     order = await read_as(call, Order)
-    return json(await node.issue(order, target, idempotency_key=key), status=202)
+    command = await node.issue(order, target, idempotency_key=key, by=principal)
+    return json(command, status=202)

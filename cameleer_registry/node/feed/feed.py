@@ -39,7 +39,12 @@ HISTORY_BYTES: Final = 16 * 2**20
 FOLLOWERS: Final = 25
 """Followers written to before others get their turn."""
 
-ENDS: Final = (CloseReason.CLIENT_GONE, CloseReason.SLOW_CONSUMER, CloseReason.SHUTDOWN)
+ENDS: Final = (
+    CloseReason.CLIENT_GONE,
+    CloseReason.SLOW_CONSUMER,
+    CloseReason.SHUTDOWN,
+    CloseReason.CREDENTIAL_OVER,
+)
 """Why somebody's following may end."""
 
 

@@ -11,9 +11,11 @@ from typing import Final
 
 from ...core import events
 from ...core.events import Event
+from ...security import facts
 
-NEVER_KEPT: Final[frozenset[type[Event]]] = frozenset({events.HeartbeatReceived})
-"""Too many, and each outdated by the next: what they come to is noted in bulk."""
+NEVER_KEPT: Final[frozenset[type[Event]]] = frozenset({events.HeartbeatReceived, *facts.PASSING})
+"""Heartbeats: too many, and each outdated by the next; what they come to is noted in bulk. And what
+is told of agents' tokens, of which nothing has to be known."""
 
 AWAITED: Final[frozenset[type[Event]]] = frozenset(
     {
@@ -22,6 +24,7 @@ AWAITED: Final[frozenset[type[Event]]] = frozenset(
         events.CommandIssued,
         events.DeliveryAcknowledged,
         events.LateAckReceived,
+        *facts.KEPT,
     }
 )
 """What somebody asked for: made durable at once, and nothing is done or told about it before."""

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...core.model import Agent, GroupSummary, Registration, Welcome
-from ...errors import AgentNotRegistered, AtCapacity
+from ...errors import (
+    AgentIdInUse,
+    AgentNotRegistered,
+    AtCapacity,
+    GroupNotAllowed,
+    NotYourAgent,
+)
 from . import examples, parameters
 from .terms import Answer, Link, Operation
 
@@ -40,7 +46,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 links=_AFTER_REGISTRATION,
             ),
         ),
-        problems=(AtCapacity,),
+        problems=(AtCapacity, AgentIdInUse, GroupNotAllowed, NotYourAgent),
     ),
     "POST /api/v1/agents/{agentId}/heartbeat": Operation(
         operation_id="sendHeartbeat",

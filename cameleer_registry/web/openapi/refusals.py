@@ -6,22 +6,35 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ...errors import (
+    AgentNotRegistered,
     AtCapacity,
     BodyTooLarge,
+    CredentialInUrl,
+    CredentialRevoked,
     CrossSiteRequest,
     Fault,
+    GroupNotAllowed,
+    GroupNotFound,
+    InsufficientRole,
     InternalError,
     InvalidRequest,
+    InvalidToken,
     MalformedJson,
     MethodNotAllowed,
     NotFound,
+    NotYourAgent,
+    ProxiedWithoutAuth,
     RegistryError,
     RequestTimeout,
+    TokenExpired,
+    TooManyAttempts,
     TooManyFeeds,
+    Unauthenticated,
     UnknownHost,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
+from ...security.principals import OWN
 from ...wire import FAULTS_NAMED
 from ..gate import SAFE
 from ..problems import MEDIA_TYPE, details, type_of
@@ -45,6 +58,10 @@ _HEADERS: Final[Mapping[Kind, str]] = {
     MethodNotAllowed: "Allow",
     AtCapacity: "Retry-After",
     TooManyFeeds: "Retry-After",
+    TooManyAttempts: "Retry-After",
+    **dict.fromkeys(
+        (Unauthenticated, InvalidToken, TokenExpired, CredentialRevoked), "WWW-Authenticate"
+    ),
 }
 
 _EXAMPLES: Final[Mapping[Kind, RegistryError]] = {type(error): error for error in examples.PROBLEMS}
@@ -55,6 +72,18 @@ def possible(method: str, path: str, operation: Operation) -> list[Kind]:
     kinds = {*_ANYWHERE, *operation.problems}
     if not operation.access.any_host:
         kinds.add(UnknownHost)
+    access = operation.access
+    if not (access.any_host and access.needs is None):
+        kinds.add(ProxiedWithoutAuth)
+    kinds |= {CredentialInUrl, InvalidToken, TokenExpired, CredentialRevoked}
+    if access.needs is not None:
+        kinds |= {Unauthenticated, InsufficientRole}
+    if "{agentId}" in path:
+        kinds |= {NotYourAgent, AgentNotRegistered}
+        if access.needs in OWN:
+            kinds.add(GroupNotAllowed)
+    if "{group}" in path:
+        kinds.add(GroupNotFound)
     if operation.access.versioned:
         kinds.add(UnsupportedProtocolVersion)
     if method not in SAFE:
@@ -68,7 +97,7 @@ def possible(method: str, path: str, operation: Operation) -> list[Kind]:
 
 def headers_of(kinds: Iterable[Kind]) -> list[str]:
     """Return the names of the headers that come with such refusals only."""
-    return [_HEADERS[kind] for kind in kinds if kind in _HEADERS]
+    return list(dict.fromkeys(_HEADERS[kind] for kind in kinds if kind in _HEADERS))
 
 
 def description_of(kinds: Iterable[Kind]) -> str:

@@ -1,0 +1,179 @@
+"""What a node begins with: whether credentials are needed, and its keys and tokens from files."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from attrs import define, field
+
+from ...core.instant import Instant
+from ...errors import SettingsError
+from ...logs import get_logger
+from ...security import keyfile
+from ...security.jwt import Lifetimes
+from ...security.keyring import KeyRing
+from ...security.keys import Use
+from ...security.principals import Role
+from ...security.store import Credentials, Facts
+from ...security.token_files import TokenFiles
+from ...settings import AuthMode, Settings
+from ..clock import Clock
+from .authority import Authority, Mode
+
+log = get_logger(__name__)
+
+INIT: Final = "cameleer-registry auth init"
+
+
+@define
+class Beginning:
+    """What is found in files before a node is made, and what has to agree with its database."""
+
+    settings: Settings
+    alone: bool
+    """Whether the server is the registry's own, so that the settings say where it listens."""
+    keys_beside: Path | None = None
+    """Where the keys are unless the settings say otherwise: beside the database."""
+    files: TokenFiles | None = field(default=None, init=False)
+    """The files of tokens that are named; None if there are none."""
+
+    @property
+    def keys_path(self) -> Path | None:
+        """Where the keys are; None if there are none."""
+        if self.settings.keys_file is not None:
+            return Path(self.settings.keys_file)
+        beside = self.keys_beside
+        return beside if beside is not None and beside.exists() else None
+
+    def ring(self) -> KeyRing | None:
+        """Return the keys that there are; raises SettingsError if a file of them cannot be used."""
+        path = self.keys_path
+        if path is None:
+            return None
+        loaded = keyfile.load(path)
+        if loaded.warning is not None:
+            log.warning(loaded.warning)
+        return loaded.ring
+
+    def hold_files(self, credentials: Credentials, now: Instant) -> None:
+        """Take the tokens of the files that are named; raises SettingsError."""
+        named = _named(self.settings)
+        if not named:
+            return
+        self.files = TokenFiles(named)
+        held = self.files.read(now=now)
+        for line in held.warnings:
+            log.warning(line)
+        credentials.hold_outside(held.tokens, now=now)
+
+    def mode(self, credentials: Credentials, ring: KeyRing | None) -> Mode:
+        """Decide whether credentials are needed.
+
+        Raises SettingsError if nobody has said so and the server listens to more than this
+        machine.
+        """
+        match self.settings.auth:
+            case AuthMode.OFF:
+                return Mode.OFF
+            case AuthMode.ACCEPT:
+                return Mode.ACCEPT
+            case AuthMode.REQUIRED:
+                return Mode.REQUIRED
+            case AuthMode.AUTO:
+                pass
+        if not self.alone:
+            return Mode.OFF
+        if credentials.ever or ring is not None:
+            return Mode.REQUIRED
+        if not is_only_here(self.settings.host):
+            raise SettingsError(
+                f"anybody who reaches {self.settings.host} could command every agent, and there is "
+                f'no credential yet: run "{INIT}", or say --auth off'
+            )
+        return Mode.OFF
+
+
+def authority_of(
+    settings: Settings,
+    *,
+    alone: bool,
+    credentials: Credentials | None = None,
+    keys_beside: Path | None = None,
+    durable: bool = False,
+    now: Instant | None = None,
+) -> Authority:
+    """Return who decides on credentials for a node of these settings.
+
+    ``credentials`` are those of its database, if it has one (``durable``); ``now`` is a moment of
+    its clock. Without one the tokens of agents end with the process. Raises SettingsError with one
+    line if a file that is named cannot be used, or if credentials would be needed.
+    """
+    credentials = credentials or Credentials()
+    now = now or _system_now()
+    beginning = Beginning(settings, alone=alone, keys_beside=keys_beside)
+    if settings.auth is AuthMode.OFF:
+        return Authority()
+    ring = beginning.ring()
+    beginning.hold_files(credentials, now)
+    mode = beginning.mode(credentials, ring)
+    if mode is Mode.OFF:
+        return Authority(by_default=alone)
+    if mode is Mode.REQUIRED and not credentials.tokens() and not durable:
+        log.warning("nobody can ask anything: there is no token", help=INIT)
+    if ring is None:
+        if credentials.key_set is not None:
+            raise SettingsError(
+                "the database knows the key set of a registry, and there are no keys: put its "
+                "keys.json back, or name it by the setting keys_file"
+            )
+        # Agents need tokens. What signs commands must not end with the process: agents pin it.
+        ring = KeyRing.generate(at=datetime.now(UTC), uses=(Use.TOKEN,))
+    if not durable:
+        # What was revoked by an earlier process is not known: no token of an agent outlives one.
+        credentials.revoke_all(now=now)
+    authority = Authority(
+        mode,
+        credentials=credentials,
+        ring=ring,
+        lifetimes=Lifetimes(token=settings.agent_token_ttl, renewable=settings.agent_token_renewal),
+    )
+    authority.files, authority.keys_path = beginning.files, beginning.keys_path
+    return authority
+
+
+def read_files_again(authority: Authority, *, now: Instant) -> Facts:
+    """Read the files of tokens that have changed; return what was revoked by that.
+
+    These are for effects only. What they hold stands in the files, and nowhere else.
+    """
+    files = authority.files
+    if files is None or not files.changed():
+        return ()
+    held = files.read_again(now=now)
+    for line in held.warnings:
+        log.warning(line)
+    log.info("files of tokens were read again", tokens=len(held.tokens))
+    return authority.credentials.hold_outside(held.tokens, now=now)
+
+
+def is_only_here(host: str) -> bool:
+    """Tell whether only this machine reaches a server that listens there."""
+    if host.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().removesuffix(".") == "localhost"
+
+
+def _named(settings: Settings) -> Mapping[Role, Path]:
+    named = {Role.ADMIN: settings.admin_token_file, Role.ENROL: settings.enrol_token_file}
+    return {role: Path(path) for role, path in named.items() if path is not None}
+
+
+def _system_now() -> Instant:
+    return Clock().now()
