@@ -28,6 +28,7 @@ from .core.model import (
     DeliveryState,
     GroupSummary,
     GroupTarget,
+    ListedCommand,
     Order,
     Outcome,
     Registration,
@@ -35,6 +36,7 @@ from .core.model import (
     TargetLevel,
     Welcome,
 )
+from .core.selection import CommandSelection, LapsedAgents
 from .errors import (
     AgentIdInUse,
     AgentNotRegistered,
@@ -97,6 +99,7 @@ __all__ = [
     "CommandEvent",
     "CommandExpired",
     "CommandNotFound",
+    "CommandSelection",
     "CommandStatus",
     "CommandType",
     "CredentialInUrl",
@@ -114,6 +117,8 @@ __all__ = [
     "InternalError",
     "InvalidRequest",
     "InvalidToken",
+    "LapsedAgents",
+    "ListedCommand",
     "MalformedJson",
     "MethodNotAllowed",
     "Node",

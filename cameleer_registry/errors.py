@@ -33,9 +33,12 @@
     ├── TooManyPending              429 too-many-pending
     ├── InternalError               500 internal-error
     ├── AtCapacity                  503 at-capacity
-    └── TooManyFeeds                503 too-many-feeds
+    ├── TooManyFeeds                503 too-many-feeds
+    └── StorageUnavailable          503 storage-unavailable
+        └── StorageSlow             503 storage-slow
     SettingsError                   (never on the wire: the server does not start)
     CannotListen                    (likewise)
+    CannotOpenDatabase              (likewise)
     ServerUnreachable               (raised by the client: no answer came)
     └── UnexpectedAnswer            (likewise: one came, but not from a registry)
 
@@ -436,12 +439,31 @@ class TooManyFeeds(RegistryError):
         super().__init__(f"the feed has {limit} followers already")
 
 
+class StorageUnavailable(RegistryError):
+    """Nothing can be kept at present, so nothing is changed: the disk is full, or has failed."""
+
+    status = 503
+    code = "storage-unavailable"
+    title = "Nothing can be stored"
+
+
+class StorageSlow(StorageUnavailable):
+    """More waits to be kept than may: the disk is too slow for what is asked for."""
+
+    code = "storage-slow"
+    title = "The storage is too slow"
+
+
 class SettingsError(ValueError):
     """A setting makes no sense. ``str()`` of it is one line that says which and why."""
 
 
 class CannotListen(Exception):
     """The address cannot be listened on. ``str()`` of it is one line that says which and why."""
+
+
+class CannotOpenDatabase(Exception):
+    """The database cannot be used. ``str()`` of it is one line that names it and says why."""
 
 
 class ServerUnreachable(Exception):

@@ -23,6 +23,11 @@ MOST_BYTES: Final = 512
 """Bytes of JSON in an object that is remembered. It may take 30 times that in memory."""
 
 
+def text(value: str | None) -> str | None:
+    """Return a text; the same as before where it was seen before."""
+    return None if value is None else sys.intern(value)
+
+
 def labels(values: Iterable[str]) -> tuple[str, ...]:
     """Return these labels; the same list as before where they are remembered."""
     listed = tuple(map(sys.intern, values))

@@ -17,6 +17,8 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from .log_writer import LogWriter
+
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
@@ -64,8 +66,14 @@ def get_logger(name: str) -> Logger:
     return Logger(logging.getLogger(name))
 
 
+log = get_logger(__name__)
+
+
 def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None = None) -> None:
-    """Send everything that is logged in this process to ``stream`` (standard error)."""
+    """Send everything that is logged in this process to ``stream`` (standard error).
+
+    Nobody who logs waits for whoever reads it: see :mod:`~cameleer_registry.log_writer`.
+    """
     structlog = _import_structlog()
     stream = stream or sys.stderr
     colours = stream.isatty()
@@ -85,7 +93,7 @@ def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None =
                 exception_formatter=partial(_traceback, structlog.dev.plain_traceback),
             ),
         ]
-    handler = logging.StreamHandler(stream)
+    handler = LogWriter(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
@@ -99,6 +107,24 @@ def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None =
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # Python would write these itself, and wait.
+    logging.captureWarnings(True)
+    sys.unraisablehook = _log_unraisable
+
+
+def flush() -> None:
+    """Have what was logged written before this returns, or half a second is over."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+def _log_unraisable(raised: sys.UnraisableHookArgs) -> None:
+    """Log an exception that had nowhere to go, such as one of a finalizer."""
+    log.error(
+        raised.err_msg or "an exception was ignored",
+        where=repr(raised.object),
+        exc_info=raised.exc_value,
+    )
 
 
 def _import_structlog() -> ModuleType:

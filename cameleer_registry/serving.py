@@ -7,15 +7,21 @@ import gc
 import os
 import signal
 import socket
-from typing import Final
+import sys
+from typing import Any, Final
 
 import aiohttp
+import attrs
 from aiohttp import web
 
+from . import listening, systemd
+from .database import default_path
 from .errors import CannotListen, reason_of
+from .instance import instance
 from .logs import get_logger
 from .settings import Settings
 from .system import raise_file_limit
+from .version import __version__
 from .web import aiohttp_internals
 from .web.app import make_app
 from .web.app_keys import NODE
@@ -55,15 +61,21 @@ holds the loop for 17 ms where it is collected after 10 of the youngest, and for
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises CannotListen.
 
-    Prints one line on standard output as soon as requests are accepted.
+    Prints one line on standard output as soon as requests are accepted. Listens on the sockets
+    that systemd has passed, if it has, and else where the settings say.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+    _heed_signals(loop, stopped)
     loop.set_exception_handler(AcceptFailures().handle)
     log.debug("limit of open files", now=raise_file_limit())
+    if settings.database is None:
+        settings = attrs.evolve(settings, database=str(default_path()))
+    sockets = systemd.passed_sockets()
+    passed = bool(sockets)
+    sockets = sockets or listening.open_sockets(settings.host, settings.port)
     app = make_app(settings, alone=True)
+    app[NODE].on_storage_failure = _end
     runner = _runner_of(loop)(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
@@ -73,26 +85,45 @@ async def serve(settings: Settings) -> None:
     )
     await runner.setup()
     try:
-        site = _Site(runner, settings.host, settings.port, backlog=ACCEPTED_AT_ONCE)
-        site.give_up_after = KERNEL_STALLS * settings.stream_stall_timeout
-        try:
-            await site.start()
-        except OSError as error:
-            where = _netloc(settings.host, settings.port)
-            raise CannotListen(f"cannot listen on {where}: {reason_of(error)}") from None
-        # A name may stand for several addresses, each of which gets a free port of its own.
-        host = settings.host if settings.port else runner.addresses[0][0]
-        address = f"http://{_netloc(host, site.port)}"
+        addresses = [_address(sock, settings, passed=passed) for sock in sockets]
+        for sock, address in zip(sockets, addresses, strict=True):
+            try:
+                await web.SockSite(runner, sock, backlog=ACCEPTED_AT_ONCE).start()
+                _prepare(sock, give_up_after=KERNEL_STALLS * settings.stream_stall_timeout)
+            except OSError as error:
+                raise CannotListen(f"cannot listen on {address}: {reason_of(error)}") from None
         _spare_collections()
-        print(f"cameleer-registry listening on {address}", flush=True)
+        print(f"cameleer-registry listening on {addresses[0]}", flush=True)
+        log.info("listening", address=addresses[0], **_about(settings, addresses, passed=passed))
+        systemd.notify("READY=1")
         await stopped.wait()
+        systemd.notify("STOPPING=1")
         log.info("shutting down", streams=len(app[NODE].streams))
         # While the streams end, and a moment longer, whoever asks is told that this is the end.
         await app[NODE].shut_down()
         await asyncio.sleep(LINGER)
     finally:
         await runner.cleanup()
+        for sock in sockets:
+            sock.close()
     log.info("stopped")
+
+
+def _heed_signals(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    """Have SIGTERM and SIGINT stop the server, and SIGHUP not end it with its streams cut off.
+
+    SIGHUP is a terminal that is closed, which ends what was started in it, or the wish of a
+    supervisor or of logrotate that something be read again. Under nohup it is ignored, and stays
+    so.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return
+    if any(os.isatty(number) for number in range(3)):
+        loop.add_signal_handler(signal.SIGHUP, stopped.set)
+    else:
+        loop.add_signal_handler(signal.SIGHUP, log.info, "SIGHUP: there is nothing to read again")
 
 
 def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
@@ -107,28 +138,45 @@ def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
     return InlineRunner
 
 
-class _Site(web.TCPSite):
-    """A listening socket with a longer queue than asyncio would accept at once.
+def _end(reason: str) -> None:
+    """End the process at once: whatever it answered could be false."""
+    print(f"cameleer-registry: the storage has failed: {reason}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _prepare(sock: socket.socket, *, give_up_after: float) -> None:
+    """Give a listening socket a longer queue than asyncio would accept at once.
 
     Its connections inherit that the kernel gives a peer up which takes nothing of what is written
-    to it. aiohttp would wait for ever until an answer is read, whether or not anybody is there.
+    to it for so many seconds. aiohttp would wait for ever until an answer is read, whether or not
+    anybody is there.
     """
-
-    give_up_after: float
-    """Seconds. Set before the site is started."""
-
-    async def start(self) -> None:
-        await super().start()
-        for sock in aiohttp_internals.listening_sockets(self):
-            with socket.socket(fileno=os.dup(sock.fileno())) as same:
-                same.listen(BACKLOG)
-                if hasattr(socket, "TCP_USER_TIMEOUT"):
-                    milliseconds = int(1000 * min(self.give_up_after, LONGEST_USER_TIMEOUT))
-                    same.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    sock.listen(BACKLOG)
+    if sock.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
+        milliseconds = int(1000 * min(give_up_after, LONGEST_USER_TIMEOUT))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
-def _netloc(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _address(sock: socket.socket, settings: Settings, *, passed: bool) -> str:
+    """Return where a socket is reached: under the name that was given, where one was."""
+    if passed or sock.family == socket.AF_UNIX:
+        address = listening.named(sock)
+    else:
+        address = listening.address_of(settings.host, sock.getsockname()[1])
+    return address if sock.family == socket.AF_UNIX else f"http://{address}"
+
+
+def _about(settings: Settings, addresses: list[str], *, passed: bool) -> dict[str, Any]:
+    """Return what the log says of a server that has started, besides its address."""
+    others = [address for address in addresses[1:] if address != addresses[0]]
+    return {
+        "version": __version__,
+        "instance": instance(),
+        "pid": os.getpid(),
+        **({"name": settings.name} if settings.name else {}),
+        **({"also": others} if others else {}),
+        **({"sockets": "passed with LISTEN_FDS"} if passed else {}),
+    }
 
 
 def _spare_collections() -> None:

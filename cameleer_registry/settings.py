@@ -2,7 +2,8 @@
 
 ``stale_after`` is ``--stale-after`` on the command line, ``CAMELEER_STALE_AFTER`` in the
 environment and ``stale_after`` in the file given with ``--config``; the first of these that says
-something counts. An embedding application passes a :class:`Settings` of its own.
+something counts, and :mod:`~cameleer_registry.sources` gathers them. An embedding application
+passes a :class:`Settings` of its own.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
-import typed_settings as ts
 from attrs import field, frozen
-from typed_settings.exceptions import TsError
 
 from .errors import SettingsError
 
@@ -37,6 +36,18 @@ _SHORTEST: Final = 0.001
 _LONGEST: Final = 365 * 86400.0
 _MANY: Final = 10**15
 _LONGEST_RENEWABLE: Final = 30 * 86400.0
+UNIX: Final = "unix:"
+"""What stands before the path of a socket in the file system, in place of a host."""
+
+_LONGEST_SOCKET_PATH: Final = 107
+"""Bytes: ``sun_path`` of Linux holds 108, the last of which ends it (unix(7))."""
+
+COLORS: Final = (
+    *("red", "orange", "yellow", "green", "teal", "blue"),
+    *("purple", "pink", "brown", "gray", "black"),
+)
+"""Names of colours that may be used; CSS knows all of them."""
+
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -86,17 +97,68 @@ def url(value: Any) -> str | None:
     return str(value).rstrip("/")
 
 
+def duration_or_off(value: Any) -> float | None:
+    """Read a duration; ``off``, ``none``, false and nothing at all are None."""
+    if value is None or value is False:
+        return None
+    if isinstance(value, str) and value.strip().lower() in ("", "off", "none"):
+        return None
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; off switches it off") from None
+
+
 def name_of_host(value: Any) -> str:
-    """Read a host name or an address to listen on."""
+    """Read what to listen on: a host name, an address, or ``unix:`` and the path of a socket.
+
+    An IPv6 address may stand in brackets, as it does in a URL.
+    """
+    if isinstance(value, str) and value.startswith(UNIX):
+        path = value.removeprefix(UNIX)
+        if path and path.isprintable() and len(path.encode()) <= _LONGEST_SOCKET_PATH:
+            return value
+        raise ValueError(
+            f"expected unix: and a path of at most {_LONGEST_SOCKET_PATH} bytes, got {value!r}"
+        )
     if isinstance(value, str) and re.fullmatch(r"[!-~]+", value):
-        return value
+        return value[1:-1] if re.fullmatch(r"\[[0-9A-Fa-f:.]+(%.+)?\]", value) else value
     raise ValueError(f"expected a host name or an address, got {value!r}")
 
 
+def label(value: Any) -> str | None:
+    """Read a short text for people; none where it is empty."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and len(value) <= 64 and value.isprintable() and value.strip():
+        return value.strip()
+    raise ValueError(f"expected 1 to 64 printable characters, got {value!r}")
+
+
+def color(value: Any) -> str | None:
+    """Read a colour, as CSS has it: ``#rgb``, ``#rrggbb`` or one of a few names."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        lower = value.strip().lower()
+        if lower in COLORS or re.fullmatch(r"#([0-9a-f]{3}|[0-9a-f]{6})", lower):
+            return lower
+    raise ValueError(f"expected #rrggbb or one of {', '.join(COLORS)}, got {value!r}")
+
+
 class HostNames(tuple[str, ...]):
-    """Names of hosts. A class of its own, since typed-settings looks into lists for pydantic."""
+    """Names of hosts, of which none is the default."""
 
     __slots__ = ()
+
+
+def database(value: Any) -> str | None:
+    """Read the path of a file, or ``memory``; none where it is empty."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or "\x00" in value or not value.isprintable():
+        raise ValueError(f"expected a path, or memory, got {value!r}")
+    return value
 
 
 def host_names(value: Any) -> HostNames:
@@ -196,9 +258,21 @@ class Settings:
         "127.0.0.1",
         name_of_host,
         "Name or address to listen on. By default nobody outside this machine can reach the "
-        "server; 0.0.0.0 is every IPv4 address of it, :: every IPv6 address.",
+        "server; 0.0.0.0 is every IPv4 address of it, :: every address, IPv4 and IPv6. unix:PATH "
+        "is a socket in the file system.",
     )
-    port: int = _setting(8081, _between(0, 65535), "TCP port to listen on; 0 picks a free one.")
+    port: int = _setting(
+        8081,
+        _between(0, 65535),
+        "TCP port to listen on; 0 picks a free one. A socket in the file system has none.",
+    )
+    database: str | None = _setting(
+        None,
+        database,
+        "File that keeps what has been answered, or memory to keep nothing. By default the server "
+        "has registry.db in $STATE_DIRECTORY, as systemd sets it, else in cameleer-registry below "
+        "the user's directory for state; embedded, nothing is kept.",
+    )
     heartbeat_interval: float = _setting(
         30.0,
         duration,
@@ -215,6 +289,13 @@ class Settings:
         duration,
         "An agent is DEAD when it has been STALE for so long: by default time "
         "for a restart or a deployment.",
+    )
+    forget_dead_after: float | None = _setting(
+        None,
+        duration_or_off,
+        "An agent is forgotten when it has been DEAD for so long, as if an operator had deleted "
+        "it. Off by default, because an agent that is missing is what an operator wants to see; "
+        "1d suits fleets whose agents have a new id at each start.",
     )
     command_ttl: float = _setting(
         60.0,
@@ -300,6 +381,18 @@ class Settings:
         "Address at which agents and browsers reach this server from outside, such "
         "as https://registry.example. It makes sseEndpoint absolute, and a browser's Origin may "
         "be it.",
+    )
+    name: str | None = _setting(
+        None,
+        label,
+        "What this server is called, such as Production: 1 to 64 characters that the console shows "
+        "and has in its title, so that two servers are not taken for each other.",
+    )
+    name_color: str | None = _setting(
+        None,
+        color,
+        "The colour of that name in the console: #rrggbb, or red, orange, yellow, green, teal, "
+        "blue, purple, pink, brown, gray, black.",
     )
     allowed_hosts: HostNames = _setting(  # noqa: RUF009 - it is a tuple
         HostNames(),
@@ -395,44 +488,3 @@ def flag_of(name: str) -> str:
 def environment_variable_of(name: str) -> str:
     """Return the environment variable of a setting."""
     return ENV_PREFIX + name.upper()
-
-
-def load(flags: Mapping[str, Any], config: Path | None = None) -> Settings:
-    """Gather the settings from flags, the environment and a TOML file, in that precedence.
-
-    ``flags`` holds the values given on the command line by the names of the settings. Raises
-    SettingsError with one line that names the setting and what is wrong with it.
-    """
-    loaders: list[Any] = [
-        ts.loaders.EnvLoader(prefix=ENV_PREFIX),
-        ts.loaders.DictLoader(dict(flags)),
-    ]
-    try:
-        if config is not None:
-            config.open("rb").close()  # for an error that says what is the matter with it
-            toml = ts.loaders.TomlFormat(section=None)
-            loaders.insert(0, ts.loaders.FileLoader({"*": toml}, files=[config]))
-        values = ts.load_settings(Settings, loaders, converter=_AsTheyAre())
-    except OSError as error:
-        raise SettingsError(_on_one_line(f"cannot read {config}: {error.strerror}")) from None
-    except (TsError, ValueError, RecursionError) as error:
-        raise SettingsError(_on_one_line(f"{config}: {error}")) from None
-    return Settings(**cast(dict[str, Any], values))
-
-
-def _on_one_line(message: str) -> str:
-    return " ".join(message.splitlines())
-
-
-class _AsTheyAre:
-    """Leaves values to :class:`Settings`, which reads them alike wherever they come from.
-
-    One of typed-settings' own would import pydantic wherever that is installed, a tenth of the time
-    in which the server starts.
-    """
-
-    def structure(self, obj: Any, cl: Any) -> Any:
-        return obj
-
-    def get_structure_hook(self, cl: Any) -> Callable[[Any, Any], Any]:
-        return self.structure

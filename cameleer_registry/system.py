@@ -17,6 +17,15 @@ def steady_ns() -> int:
     return time.monotonic_ns()
 
 
+def boot_id() -> str:
+    """Return what tells one start of the host from another; empty where the system does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 def raise_file_limit() -> int:
     """Raise the limit of open files as far as it goes; 1,024 is a usual default. Return it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -384,6 +384,14 @@ def _unstructure_target(target: model.Target) -> dict[str, Any]:
     return {"level": target.level.value} | {wire: getattr(target, name) for name, wire in names}
 
 
+def _unstructure_listed(
+    unstructure: Callable[[Any], dict[str, Any]], command: model.ListedCommand
+) -> dict[str, Any]:
+    fields = unstructure(command)
+    del fields["payload" if command.payload_truncated else "payloadTruncated"]
+    return fields
+
+
 def _structure_datetime(value: Any, _: Any) -> datetime:
     moment = datetime.fromisoformat(rules.text(value))
     if moment.tzinfo is None:
@@ -474,6 +482,10 @@ def _make_converter(
         partial(_is_equal, model.Target), partial(_structure_target, converter)
     )
     converter.register_unstructure_hook_func(_is_target, _unstructure_target)
+    converter.register_unstructure_hook_factory(
+        partial(_is_equal, model.ListedCommand),
+        lambda shape: partial(_unstructure_listed, unstructure_model(shape)),
+    )
     converter.register_unstructure_hook(datetime, timestamp)
     if sending:  # where cattrs would write them in base 85, as no reader expects
         converter.register_unstructure_hook(bytes, _refuse_bytes)

@@ -15,6 +15,8 @@ import sys
 
 from cameleer_registry.client import Agent, CommandEvent
 
+if len(sys.argv) != 4:
+    sys.exit("usage: python 01_minimal_agent.py ADDRESS AGENT_ID GROUP")
 url, agent_id, group = sys.argv[1:]
 agent = Agent(url, agent_id=agent_id, group=group, version="1.0.0", route_ids=["orders-in"])
 

@@ -54,9 +54,18 @@ async def update(operator: Operator, agent_id: str, config: Any) -> str | None:
     return None
 
 
-if __name__ == "__main__":
+def main() -> int | str:
+    """Return the exit status, or what went wrong before anything was sent."""
+    if len(sys.argv) != 4:
+        return "usage: python 03_rollout.py ADDRESS GROUP CONFIGURATION"
     url, group, config = sys.argv[1:]
     try:
-        sys.exit(asyncio.run(roll_out(url, group, json.loads(config))))
-    except ServerUnreachable as error:
-        sys.exit(str(error))
+        return asyncio.run(roll_out(url, group, json.loads(config)))
+    except json.JSONDecodeError as error:
+        return f"the configuration is no JSON: {error}"
+    except (RegistryError, ServerUnreachable) as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,7 @@
 #
 # It carries on when the server restarts, or forgets it, or the connection breaks. A shell has no
 # JSON parser, and this needs none: in the stream a command's id and type stand on lines of their
-# own, and its JSON is handed on as it came.
+# own, and its JSON is handed on as it came. -q keeps the .curlrc of whoever runs it out of it.
 set -u
 
 [ $# -eq 3 ] || { echo "usage: sh $0 SERVER AGENT-ID GROUP" >&2; exit 2; }
@@ -98,7 +98,7 @@ send_heartbeats() {
 # Holds the stream until it ends, and returns the exit status of curl.
 listen() {
     id=''
-    curl -sSfN --connect-timeout 10 -H "$protocol" -H 'Accept: text/event-stream' \
+    curl -qsSfN --connect-timeout 10 -H "$protocol" -H 'Accept: text/event-stream' \
         "$events" >"$work/stream" &
     stream=$!
     watch_stream &
@@ -142,7 +142,7 @@ take() {
 
 # What was issued while there was no stream: asked for after a stream has opened, and not before.
 catch_up() {
-    status=$(curl -s -m 30 -o "$work/list" -w '%{http_code}' -H "$protocol" \
+    status=$(curl -qs -m 30 -o "$work/list" -w '%{http_code}' -H "$protocol" \
         "$agents/$agent/commands?status=PENDING")
     if [ "$status" = 200 ]; then
         as_events <"$work/list" >"$work/missed"
@@ -224,7 +224,7 @@ acknowledge() {
 
 # Posts standard input, and prints the status of the answer: 000 where there was none.
 post() {
-    curl -s -m 10 -o "$answer" -D "$answer.head" -w '%{http_code}' \
+    curl -qs -m 10 -o "$answer" -D "$answer.head" -w '%{http_code}' \
         -H "$protocol" -H 'Content-Type: application/json' --data-binary @- "$agents/$1"
 }
 

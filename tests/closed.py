@@ -11,7 +11,8 @@ from aiohttp import web
 from attrs import define, field
 
 from cameleer_registry import NODE, Settings
-from cameleer_registry.node.auth.authority import Authority, Mode
+from cameleer_registry.node.auth.authority import Authority
+from cameleer_registry.node.auth.mode import Mode
 from cameleer_registry.node.clock import Clock
 from cameleer_registry.security.jwt import Lifetimes
 from cameleer_registry.security.keyring import KeyRing

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from cameleer_registry.core.events import Event
+from cameleer_registry.core.registry import Registry
+from cameleer_registry.node.clock import Clock
+from cameleer_registry.node.feed.feed import Feed
 from cameleer_registry.node.journal.kinds import AWAITED, NEVER_KEPT, READ
 
 
@@ -17,14 +20,24 @@ class HeldJournal:
     """
 
     def __init__(self, *, turns: int | None = None) -> None:
-        self.durable = self.awaited = self.readable = 0
+        self.durable = self.awaited = self.readable = self.position = 0
         self.facts: list[Event] = []
         self.turns = turns
         self._on_progress: Callable[[], None] = lambda: None
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._scheduled = False
 
-    def start(self, on_progress: Callable[[], None]) -> None:
+    keeps = True
+    trouble: str | None = None
+    failed = False
+
+    def open(self, registry: Registry, clock: Clock) -> None:
+        pass
+
+    def keeper(self, registry: Registry, feed: Feed, *, heartbeat_interval: float) -> None:
+        pass
+
+    def start(self, on_progress: Callable[[], None], on_failure: Callable[[str], None]) -> None:
         self._on_progress = on_progress
 
     def append(self, facts: Sequence[Event]) -> int:
@@ -33,6 +46,7 @@ class HeldJournal:
             if kind in NEVER_KEPT:
                 continue
             self.facts.append(fact)
+            self.position = len(self.facts)
             if kind in AWAITED:
                 self.awaited = self.readable = len(self.facts)
             elif kind in READ:

@@ -28,7 +28,7 @@ from cameleer_registry.core.model import (
     Target,
 )
 from cameleer_registry.core.targets import Targets
-from cameleer_registry.logs import ROOT, LogFormat, LogLevel, configure, get_logger
+from cameleer_registry.logs import ROOT, LogFormat, LogLevel, configure, flush, get_logger
 from cameleer_registry.node.telling.narrator import MOST_LINES, Narrator
 
 log = get_logger(f"{ROOT}.test")
@@ -66,6 +66,7 @@ def lines(root: logging.Logger) -> Callable[..., list[str]]:
         stream = io.StringIO()
         configure(log_format, LogLevel(level), stream=stream)
         say()
+        flush()
         written = stream.getvalue()
         assert written == "" or written.endswith("\n")
         return written.splitlines()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import math
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,24 @@ import attrs
 import click
 import pytest
 
+from cameleer_registry.cli.main import cli
 from cameleer_registry.cli.serve import serve_command
 from cameleer_registry.errors import SettingsError
 from cameleer_registry.settings import (
     HostNames,
     Settings,
+    color,
     duration,
+    duration_or_off,
     environment_variable_of,
     flag_of,
-    load,
+    label,
     name_of_host,
     url,
     whole_number,
     yes_or_no,
 )
+from cameleer_registry.sources import load
 
 SETTINGS = attrs.fields(Settings)
 NAMES = [setting.name for setting in SETTINGS]
@@ -50,6 +56,9 @@ SAMPLES: dict[type, list[tuple[str, Any]]] = {
 # … and of those whose bounds leave out the above.
 OWN_SAMPLES: dict[str, list[tuple[str, Any]]] = {
     "metrics_groups": [("11", 11), ("12", 12), ("13", 13)],
+    "forget_dead_after": DURATIONS,
+    "name": [("Production", "Production"), (" Test ", "Test"), ("Größe 1", "Größe 1")],
+    "name_color": [("red", "red"), ("#0a0", "#0a0"), ("#00AAFF", "#00aaff")],
 }
 
 
@@ -219,6 +228,55 @@ def test_no_other_address_is_taken(value: Any) -> None:
         url(value)
 
 
+@pytest.mark.parametrize("value", ["off", "OFF", "none", "", None, False])
+def test_a_duration_that_may_be_off(value: Any) -> None:
+    """In words, or in a file as false."""
+    assert duration_or_off(value) is None
+    assert 86_400.0 == duration_or_off("1d")
+
+
+@pytest.mark.parametrize("value", [0, "0", True, "no", "never", [], -1])
+def test_what_is_neither_a_duration_nor_off(value: Any) -> None:
+    """0 would be to forget at once, and most likely means the opposite."""
+    with pytest.raises(ValueError, match=r"expected .*; off switches it off$"):
+        duration_or_off(value)
+
+
+@pytest.mark.parametrize("value", [" ", "a\nb", "\x1b[2J", "x" * 65, 3, []])
+def test_no_such_label(value: Any) -> None:
+    """It is shown in titles."""
+    assert label("") is None
+    assert "x" * 64 == label("x" * 64)
+    with pytest.raises(ValueError, match="expected 1 to 64 printable characters"):
+        label(value)
+
+
+@pytest.mark.parametrize("value", ["#12345", "#ggg", "url(x)", "red;", "crimson", 3, " "])
+def test_no_such_color(value: Any) -> None:
+    """It becomes part of a style sheet."""
+    assert color("") is None
+    assert "gray" == color(" Gray ")
+    with pytest.raises(ValueError, match="expected #rrggbb or one of red, orange"):
+        color(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("[::1]", "::1"), ("[fe80::1%eth0]", "fe80::1%eth0"), ("unix:/run/x y", "unix:/run/x y")],
+)
+def test_hosts(value: str, expected: str) -> None:
+    """An IPv6 address as in a URL, and a socket in the file system."""
+    assert expected == name_of_host(value)
+
+
+@pytest.mark.parametrize("value", ["unix:", "unix:" + "x" * 108, "unix:a\0b"])
+def test_no_such_socket(value: str) -> None:
+    """The kernel has room for 107 bytes, and abstract sockets have no permissions."""
+    name_of_host("unix:" + "x" * 107)
+    with pytest.raises(ValueError, match="expected unix: and a path of at most 107 bytes"):
+        name_of_host(value)
+
+
 @pytest.mark.parametrize("value", ["", " ", "a b", "a\n", None, 3, "é"])
 def test_no_such_host(value: Any) -> None:
     """An empty one would listen on every interface."""
@@ -304,11 +362,110 @@ def test_names_of_flags_and_variables() -> None:
     assert environment_variable_of("stale_after") == "CAMELEER_STALE_AFTER"
 
 
-def test_other_variables_are_none_of_our_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even one that begins alike: the agents of a host may have some."""
+Remarks = list[tuple[str, Mapping[str, str]]]
+
+
+def remarks(config: Path | None = None) -> Remarks:
+    """Return what is remarked when settings are gathered."""
+    found: Remarks = []
+    load({}, config, remark=lambda *remark: found.append(remark))
+    return found
+
+
+def test_other_variables_prevent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one that begins alike: it is said, because it may have been meant for us."""
     monkeypatch.setenv("CAMELEER_AGENT_ID", "a")
     monkeypatch.setenv("PORT", "1")
     assert Settings() == load({})
+    expected = "an environment variable is no setting, and is not looked at"
+    assert [(expected, {"variable": "CAMELEER_AGENT_ID"})] == remarks()
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("CAMELEER_PROT", "CAMELEER_PORT"),
+        ("CAMELEER_STALEAFTER", "CAMELEER_STALE_AFTER"),
+        ("CAMELEER_LOGLEVEL", "CAMELEER_LOG_LEVEL"),
+        ("cameleer_port", "CAMELEER_PORT"),
+        ("CAMELEER_TOKEN_FIEL", "CAMELEER_TOKEN_FILE"),
+    ],
+)
+def test_a_variable_that_is_misspelt_is_said(
+    variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the one that was meant."""
+    monkeypatch.setenv(variable, "1")
+    [(_, details)] = remarks()
+    assert {"variable": variable, "did_you_mean": meant} == details
+
+
+def test_options_of_the_command_line_are_known_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is said of them, though they are no settings."""
+    for option in [*serve_command.params, *cli.params]:
+        if option.envvar is not None and option.envvar not in NAMES:
+            monkeypatch.setenv(str(option.envvar), "x")
+    assert "CAMELEER_LOG_LEVEL" in os.environ
+    assert "CAMELEER_URL" in os.environ
+    assert [] == remarks()
+
+
+# A Service of that name, as Kubernetes 1.31 has it in each pod of the namespace.
+OF_KUBERNETES = {
+    "CAMELEER_SERVICE_HOST": "10.96.0.12",
+    "CAMELEER_SERVICE_PORT": "8081",
+    "CAMELEER_SERVICE_PORT_HTTP": "8081",
+    "CAMELEER_PORT": "tcp://10.96.0.12:8081",
+    "CAMELEER_PORT_8081_TCP": "tcp://10.96.0.12:8081",
+    "CAMELEER_PORT_8081_TCP_PROTO": "tcp",
+    "CAMELEER_PORT_8081_TCP_PORT": "8081",
+    "CAMELEER_PORT_8081_TCP_ADDR": "10.96.0.12",
+}
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
+def test_a_service_called_cameleer(
+    protocol: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its variables are passed over, also one that is called as a setting's; it is said once."""
+    config.write_text("port = 9000\n")
+    for variable, value in OF_KUBERNETES.items():
+        monkeypatch.setenv(variable, value.replace("tcp", protocol))
+    assert 9000 == load({}, config).port
+    assert 8081 == load({}).port
+    [(sentence, details)] = remarks(config)
+    assert "of a service called cameleer" in sentence
+    assert "CAMELEER_PORT" == details["variable"]
+
+
+def test_a_service_called_cameleer_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variables have a longer prefix, and nothing is said of them."""
+    for variable, value in OF_KUBERNETES.items():
+        monkeypatch.setenv(variable.replace("CAMELEER_", "CAMELEER_REGISTRY_"), value)
+    assert [] == remarks()
+    assert Settings() == load({})
+
+
+def test_a_linked_container_called_cameleer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker adds a variable that is called as another setting's; without a link it is one."""
+    monkeypatch.setenv("CAMELEER_NAME", "/web/cameleer")
+    assert "/web/cameleer" == load({}).name
+    monkeypatch.setenv("CAMELEER_PORT", "tcp://172.17.0.5:8081")
+    assert load({}).name is None
+    monkeypatch.setenv("CAMELEER_NAME", "Production")
+    assert "Production" == load({}).name
+
+
+def test_a_port_that_is_no_link_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks like nobody else's is meant for us."""
+    monkeypatch.setenv("CAMELEER_PORT", "http://10.96.0.12:8081")
+    assert refusal().startswith("port: expected a whole number")
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(config: Path) -> None:
+    """As editors on Windows write it."""
+    config.write_bytes(codecs.BOM_UTF8 + b"port = 9000\r\nstale_after = 95\r\n")
+    assert Settings(port=9000, stale_after=95) == load({}, config)
 
 
 def test_an_empty_variable_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,14 +501,24 @@ def test_all_faults_are_told_at_once(config: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"prot = 1\nport = 2\n", "prot"),
-        (b"[server]\nport = 2\n", "server.port"),
-        (b'"a\\nb" = 1\n', "a"),
+        (b"prot = 1\nport = 2\n", "prot is no setting (did you mean port?)"),
+        (b"stale-aftr = 1\n", "stale-aftr is no setting (did you mean stale_after?)"),
+        (b"colour = 1\n", "registry.toml: colour is no setting"),
+        (b"[server]\nport = 2\n", "remove the line [server]"),
+        (b"server.port = 2\n", "server is a table, but settings stand at the top of the file"),
+        (b"[prot]\na = 1\n", "prot is no setting (did you mean port?)"),
+        (b"prot = 1\nhots = 2\n", "prot is no setting (did you mean port?); hots is no setting"),
+        (b"log_level = 'debug'\n", "use --log-level, or CAMELEER_LOG_LEVEL"),
+        (b"stale-after = 95\nstale_after = 96\n", "stale_after is set twice"),
+        (b'"a\\nb" = 1\n', "'a\\nb' is no setting"),
+        (b'"" = 1\n', "'' is no setting"),
         (b"port = \n", "line 1, column 8"),
         (b"port = 1\nport = 2\n", "line 2"),
         (b'host = """', "document"),
         (b'host = "\xff"\n', "0xff"),
-        (b"\xef\xbb\xbfport = 1\n", "line 1"),
+        ("port = 1\n".encode("utf-16"), "encoded in UTF-16; TOML is UTF-8"),
+        (codecs.BOM_UTF16_BE + "port = 1\n".encode("utf-16-be"), "encoded in UTF-16"),
+        (codecs.BOM_UTF8 * 2 + b"port = 1\n", "line 1"),
         (b"\x00", "line 1"),
         (b"stale_after = 1" + b"0" * 400, "stale_after"),
         (b"stale_after = 1" + b"0" * 5000, "digits"),
@@ -410,7 +577,7 @@ def test_what_is_not_needed_to_read_settings_is_not_imported() -> None:
     """pydantic is installed with what tests a server, and may be with what runs one."""
     importlib.import_module("pydantic")
     code = (
-        "import sys; from cameleer_registry.settings import load;"
+        "import sys; from cameleer_registry.sources import load;"
         "load({'port': '1'}); assert 'pydantic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

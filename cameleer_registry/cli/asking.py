@@ -6,13 +6,16 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ..client import Operator
 from . import exits
-from .help import DEFAULT_URL, URL_VARIABLE
+from .help import CACERT_VARIABLE, DEFAULT_URL, URL_VARIABLE
+from .server import Server, read_headers
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,21 +24,54 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _address(context: click.Context, _parameter: click.Parameter, given: str | None) -> str:
     """Take the address from this command, or from where it stood before its name."""
     url: str = given or context.find_root().params["url"]
+    return Server(url).given
+
+
+def _headers(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, str]:
     try:
-        Operator(url)
+        return read_headers(given)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-    return url
 
 
-def url_option(command: F) -> F:
-    """Give a command ``--url``."""
-    return click.option(
-        "--url",
-        metavar="ADDRESS",
-        callback=_address,
-        help=f"Where the server is.  [env: {URL_VARIABLE}; default: {DEFAULT_URL}]",
-    )(command)
+def server_options(command: F) -> F:
+    """Give a command ``--url``, ``--cacert`` and ``--header``, and what they name as ``server``."""
+
+    @wraps(command)
+    def with_server(*args: Any, url: str, cacert: Path | None, headers: Any, **kwargs: Any) -> Any:
+        return command(*args, server=Server(url, cacert, headers), **kwargs)
+
+    options = (
+        click.option(
+            "--url",
+            metavar="ADDRESS",
+            callback=_address,
+            help=f"Where the server is.  [env: {URL_VARIABLE}; default: {DEFAULT_URL}]",
+        ),
+        click.option(
+            "--cacert",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            envvar=CACERT_VARIABLE,
+            help="Trust the certificates in this file (PEM), and no others.  "
+            f"[env: {CACERT_VARIABLE}]",
+        ),
+        click.option(
+            "--header",
+            "headers",
+            multiple=True,
+            metavar="TEXT",
+            callback=_headers,
+            help="Send this header, 'Name: value', along; @FILE reads some from a file, a line "
+            "each. May be given more than once.",
+        ),
+    )
+    decorated: Any = with_server
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
 
 
 def json_option(command: F) -> F:
@@ -45,11 +81,11 @@ def json_option(command: F) -> F:
     )(command)
 
 
-def ask(url: str, question: Callable[[Operator], Awaitable[T]]) -> T:
+def ask(server: Server, question: Callable[[Operator], Awaitable[T]]) -> T:
     """Return what an operator's client of that server is answered."""
 
     async def asking() -> T:
-        async with Operator(url) as operator:
+        async with server.operator() as operator:
             return await question(operator)
 
     return run(asking())

@@ -1,9 +1,10 @@
-"""``send`` and ``command``: have something done, and see what became of it."""
+"""``send``, ``commands`` and ``command``: have something done, and see what became of it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import attrs
 import click
@@ -20,10 +21,14 @@ from ..core.model import (
 )
 from ..errors import ServerUnreachable
 from . import exits, output, progress, views
-from .asking import ask, json_option, url_option
+from .asking import ask, json_option, server_options
 from .help import examples
+from .server import Server
 from .tally import Report
 from .values import Duration, Key, Payload
+
+LIMIT: Final = 50
+"""Commands that are listed unless more are asked for: two screens."""
 
 
 @click.command(
@@ -60,7 +65,7 @@ from .values import Duration, Key, Payload
     metavar="KEY",
     help="A key of your own: the same command with the same key, within an hour, is sent once.",
 )
-@url_option
+@server_options
 @json_option
 def send_command(
     type: str,
@@ -71,7 +76,7 @@ def send_command(
     payload: JsonObject,
     wait: float | None,
     idempotency_key: str | None,
-    url: str,
+    server: Server,
     as_json: bool,
 ) -> int:
     """Send a command: config-update, deep-trace or replay.
@@ -81,7 +86,7 @@ def send_command(
     """
     target = _target(agent_id, group, to_all)
     if to_all and not yes:
-        _ask_first(url, type)
+        _ask_first(server, type)
 
     async def sending(operator: Operator) -> Report | Command:
         command = await operator.send(type, target, payload, idempotency_key=idempotency_key)
@@ -97,7 +102,7 @@ def send_command(
         except ServerUnreachable as error:
             raise ServerUnreachable(f"{error}; command {command.command_id} was sent") from None
 
-    sent = ask(url, sending)
+    sent = ask(server, sending)
     if isinstance(sent, Report):
         _report(sent, as_json=as_json)
         command, done = sent.command, sent.all_done
@@ -112,17 +117,87 @@ def send_command(
     return 0 if done else exits.NOT_DONE
 
 
+@click.command(
+    "commands",
+    epilog=examples(
+        "commands",
+        "commands --type config-update --status EXPIRED --limit 100",
+        "commands --agent order-service-1",
+    ),
+)
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([str(each) for each in CommandStatus], case_sensitive=False),
+    help="Only commands of that status; may be given more than once.",
+)
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    type=click.Choice([str(each) for each in CommandType], case_sensitive=False),
+    help="Only commands of that type; may be given more than once.",
+)
+@click.option("--agent", "agent_id", metavar="ID", help="Only commands that agent was sent.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="GROUP",
+    help="Only commands to that group; may be given more than once.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=LIMIT,
+    metavar="N",
+    help=f"At most so many.  [default: {LIMIT}]",
+)
+@server_options
+@json_option
+def commands_command(
+    statuses: tuple[str, ...],
+    types: tuple[str, ...],
+    agent_id: str | None,
+    groups: tuple[str, ...],
+    limit: int,
+    server: Server,
+    as_json: bool,
+) -> None:
+    """List the commands that the server remembers, newest first, with what came of them."""
+    found = ask(
+        server,
+        lambda operator: operator.commands(
+            statuses=statuses, types=types, agent_id=agent_id, groups=groups, limit=limit + 1
+        ),
+    )
+    commands = found[:limit]
+    if as_json:
+        output.json(commands)
+        return
+    if not output.on_terminal():
+        output.lines(map(views.command_line, commands))
+    elif commands:
+        now = views.now()
+        output.table(views.command_columns(), (views.command_row(each, now) for each in commands))
+    if len(found) > limit:
+        output.remark(f"There are more: --limit {10 * limit} shows them.")
+    elif not commands:
+        output.remark("No commands.")
+
+
 @click.command("command", epilog=examples("command 01a2090e-3fdd-751c-a875-3287a4af1059"))
 @click.argument("command_id", metavar="ID")
-@url_option
+@server_options
 @json_option
-def command_command(command_id: str, url: str, as_json: bool) -> None:
+def command_command(command_id: str, server: Server, as_json: bool) -> None:
     """Show a command, and the agents that have not done it."""
 
     async def asking(operator: Operator) -> Report:
         return await Report.on(operator, await operator.command(command_id))
 
-    report = ask(url, asking)
+    report = ask(server, asking)
     if not as_json:
         command = report.command
         output.facts([*views.issue_facts(command), *views.order_facts(command, views.now())])
@@ -141,13 +216,13 @@ def _target(agent_id: str | None, group: str | None, to_all: bool) -> Target:
             raise click.UsageError("say one of --agent ID, --group GROUP and --all")
 
 
-def _ask_first(url: str, type: str) -> None:
+def _ask_first(server: Server, type: str) -> None:
     """Go on only where somebody says yes."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError("--all needs --yes where nobody can be asked")
-    live = sum(group.live for group in ask(url, lambda operator: operator.groups()))
+    live = sum(group.live for group in ask(server, lambda operator: operator.groups()))
     print(
-        f"Send {type} to all {views.counted(live, 'LIVE agent')} of {url}? [y/N] ",
+        f"Send {type} to all {views.counted(live, 'LIVE agent')} of {server}? [y/N] ",
         end="",
         file=sys.stderr,
         flush=True,

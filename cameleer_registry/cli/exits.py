@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import Final, NoReturn
 
-from ..errors import RegistryError
+from ..errors import RegistryError, ServerUnreachable
+from . import help as words
 from .plain import plain
 
 NOT_DONE: Final = 1
@@ -29,8 +32,55 @@ def fail(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
+def fail_at_once(message: str, status: int) -> NoReturn:
+    """Do the same without tidying up, which could write to what has been left as it is."""
+    print(f"cameleer-registry: {plain(message)}", file=sys.stderr, flush=True)
+    os._exit(status)
+
+
 def reason(error: RegistryError) -> str:
-    """Return all that a server has said about its refusal, on one line."""
+    """Return all that a server has said about its refusal, on one line, and what helps."""
     faults = "; ".join(f"{fault.path}: {fault.message}" for fault in error.errors)
     again = "" if error.retry_after is None else f" (try again in {error.retry_after:g} s)"
-    return (faults or error.detail) + again
+    return (faults or error.detail) + again + _help_with(error.status, error.code)
+
+
+def no_answer(error: ServerUnreachable) -> str:
+    """Return why no registry answered, on one line, and what helps."""
+    message = str(error)
+    if found := re.search(r" was answered (401|403|407) ", message):
+        message += _help_with(int(found[1]), None)
+    return message
+
+
+def _help_with(status: int, code: str | None) -> str:
+    """Return what to do where credentials are missing or do not suffice; nothing elsewhere."""
+    token, file = words.TOKEN_VARIABLE, words.TOKEN_FILE_VARIABLE
+    has_token = os.environ.get(token) or os.environ.get(file)
+    match status, code:
+        case ((401 | 403), None):
+            return (
+                " (something in front of it wants credentials: a name and password in the address, "
+                f"a token in {token}, or what --header sends)"
+            )
+        case 407, None:
+            return " (the proxy wants a name and password: they stand in its address)"
+        case 401, _ if has_token:
+            return (
+                f" (the token in {token} or {file} is not good for this "
+                "server, or not any more: ask whoever runs it for another)"
+            )
+        case 401, _:
+            return (
+                f" (this server wants a token: put it into {token}, or the name of its "
+                f"file into {file}, and try again)"
+            )
+        case 403, ("insufficient-role" | "not-your-agent" | "group-not-allowed"):
+            return (
+                f" (the token in {token} or {file} does not allow it: ask "
+                "whoever runs the server for one that does)"
+            )
+        case 403, "proxied-without-auth":
+            return " (the server has to be started with --auth off, or with tokens)"
+        case _:
+            return ""

@@ -6,6 +6,9 @@ from typing import Final
 
 DEFAULT_URL: Final = "http://127.0.0.1:8081"
 URL_VARIABLE: Final = "CAMELEER_URL"
+CACERT_VARIABLE: Final = "CAMELEER_CACERT"
+TOKEN_VARIABLE: Final = "CAMELEER_TOKEN"  # noqa: S105 - a name
+TOKEN_FILE_VARIABLE: Final = "CAMELEER_TOKEN_FILE"  # noqa: S105 - a name
 
 
 def examples(*lines: str) -> str:

@@ -6,21 +6,22 @@ Nothing that is printed is read as markup, and nothing gets to a terminal that i
 from __future__ import annotations
 
 import codecs
+import os
 import select
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
-from itertools import compress
 from typing import Any
 
 from attrs import frozen
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Column as RichColumn
 from rich.table import Table
 from rich.text import Text
 
 from .. import wire
+from .layout import GAP, Column, cut, widths
 from .plain import plain, plain_json
 
 
@@ -35,14 +36,6 @@ class Cell:
     def text(self) -> Text:
         """Return what a terminal shows."""
         return Text(plain(self.exact if self.shown is None else self.shown), style=self.style)
-
-
-@dataclass
-class Column(RichColumn):
-    """A column of a table; left out where a terminal has no room for it beside the others."""
-
-    least: int = 0
-    """Characters in a line of the terminals that show it."""
 
 
 def on_terminal() -> bool:
@@ -64,7 +57,13 @@ def assert_read() -> None:
 @cache
 def console(*, stderr: bool = False) -> Console:
     """Return the terminal at standard output, or at standard error."""
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    # Not where they are 0, as in terminals that do not know: nothing at all would be shown.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("COLUMNS", "LINES") or value.strip("0")
+    }
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, _environ=environment)
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
@@ -77,16 +76,35 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
 
 def grid(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Table:
     """Return a table without lines, as wide as it needs to be and no wider than the terminal."""
-    shown = [column.least <= console().width for column in columns]
-    made = Table(
-        *compress(columns, shown),
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        header_style="bold",
-    )
-    for row in rows:
-        made.add_row(*(cell.text() for cell in compress(row, shown)))
+    texts = [[cell.text() for cell in row] for row in rows]
+    wanted = [
+        max(cell_len(str(column.header)), *(row[index].cell_len for row in texts))
+        if texts
+        else cell_len(str(column.header))
+        for index, column in enumerate(columns)
+    ]
+    wanted = [
+        min(want, column.max_width or want) for want, column in zip(wanted, columns, strict=True)
+    ]
+    found = widths(columns, wanted, console().width)
+    made = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for column, width in zip(columns, found, strict=True):
+        if width is not None:
+            made.add_column(
+                column.header,
+                justify=column.justify,
+                no_wrap=column.no_wrap,
+                overflow="ellipsis" if column.no_wrap else "fold",
+                width=width,
+            )
+    for row in texts:
+        made.add_row(
+            *(
+                text if column.gives is None else cut(text, width)
+                for text, column, width in zip(row, columns, found, strict=True)
+                if width is not None
+            )
+        )
     return made
 
 

@@ -13,15 +13,12 @@ from rich.live import Live
 from rich.text import Text
 
 from ..client import Operator
-from ..core.model import Command, CommandStatus, DeliveryState
+from ..core.model import Command, CommandStatus
 from . import output, views
 from .tally import Fate, Report, Tally
 
 INTERVAL: Final = 0.2
 """Seconds between two looks."""
-
-SHARE: Final = 0.1
-"""Of the time that is spent on reading deliveries, at most, however many there are."""
 
 HIDE_BELOW: Final = 10
 """Columns in which a bar would tell nothing."""
@@ -38,47 +35,15 @@ async def follow(operator: Operator, command: Command, seconds: float, *, show: 
         return await Report.on(operator, command)
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
-    failures = Failures(operator)
-    shown = Progress(Tally.estimated(command, 0))
+    shown = Progress(Tally.told(command))
     with Live(shown, console=console, auto_refresh=False, transient=True) as live:
         while command.status is CommandStatus.PENDING and loop.time() < until:
             live.refresh()
             command = await operator.wait(
                 command.command_id, min(INTERVAL, max(0.0, until - loop.time()))
             )
-            shown.tally = Tally.estimated(command, await failures.of(command))
+            shown.tally = Tally.told(command)
         return await Report.on(operator, command)
-
-
-@define
-class Failures:
-    """How many of those that acknowledged did so with a failure.
-
-    A command does not tell. Its deliveries do, of which there may be ten thousand: so they are
-    read when more have been acknowledged, and not all the time.
-    """
-
-    operator: Operator
-    known: int = 0
-    acknowledged: int = 0
-    """When they were last read."""
-    due: float = 0.0
-    """When they may be read again, by the loop's clock."""
-
-    async def of(self, command: Command) -> int:
-        """Return the number, as far as it is known."""
-        loop = asyncio.get_running_loop()
-        asked_at = loop.time()
-        acknowledged = command.counts[DeliveryState.ACKNOWLEDGED]
-        if acknowledged > self.acknowledged and asked_at >= self.due:
-            deliveries = await self.operator.deliveries(
-                command.command_id, states=[DeliveryState.ACKNOWLEDGED]
-            )
-            self.acknowledged = acknowledged
-            # Some may have come since; they are in the next counts.
-            self.known = min(acknowledged, Tally.of(deliveries).failed)
-            self.due = loop.time() + (loop.time() - asked_at) / SHARE
-        return self.known
 
 
 @define

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import attrs
 import click
 
-from ..errors import CannotListen, SettingsError
-from ..logs import LogFormat, LogLevel, configure
+from ..errors import CannotListen, CannotOpenDatabase, SettingsError
+from ..logs import LogFormat, LogLevel, configure, flush, get_logger
 from ..serving import serve
-from ..settings import Settings, environment_variable_of, flag_of, load
+from ..settings import Settings, duration_or_off, environment_variable_of, flag_of
+from ..sources import load
 from . import exits
 from .help import examples
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+log = get_logger(__name__)
 
 _METAVARS: Final = {float: "DURATION", int: "NUMBER"}
 
@@ -28,6 +31,8 @@ def _setting_options(command: F) -> F:
         default = _shown(setting.default)
         # A switch may be said without its value, which then is "true".
         metavar = _METAVARS.get(type(setting.default), "TEXT")
+        if setting.metadata["read"] is duration_or_off:
+            metavar = "DURATION"
         kind: dict[str, Any] = {"metavar": metavar}
         if isinstance(setting.default, bool):
             kind = {"metavar": "[true|false]", "is_flag": False, "flag_value": "true"}
@@ -88,12 +93,18 @@ def serve_command(config: Path | None, log_format: str, log_level: str, **flags:
     Durations are seconds, decimals allowed, or 90s, 5m.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    remarks: list[tuple[str, Mapping[str, str]]] = []
     try:
-        settings = load(given, config)
+        settings = load(given, config, remark=lambda *remark: remarks.append(remark))
     except SettingsError as error:
         exits.fail(str(error), exits.USED_WRONGLY)
     configure(LogFormat(log_format), LogLevel(log_level))
+    for sentence, details in remarks:
+        log.bind(**details).warning(sentence)
     try:
         asyncio.run(serve(settings))
     except CannotListen as error:
+        flush()  # so that the reason is the last line
         exits.fail(str(error), exits.NOT_DONE)
+    except CannotOpenDatabase as error:
+        exits.fail_at_once(str(error), exits.USED_WRONGLY)

@@ -17,15 +17,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from ..client import Operator
 from ..client.fleet import Fleet
 from ..errors import RegistryError
 from ..logs import ROOT
 from ..system import raise_file_limit
 from . import output, views
-from .asking import json_option, run, url_option
+from .asking import json_option, run, server_options
 from .help import examples
 from .plain import plain
+from .server import Server
 from .values import Number
 
 MOST: Final = 5000
@@ -89,9 +89,9 @@ SHARE: Final = Number(0, 1)
     metavar="SHARE",
     help="Share of the fleet that restarts each minute, under the same ids.  [default: 0.0]",
 )
-@url_option
+@server_options
 @json_option
-def simulate_command(url: str, as_json: bool, **rates: Any) -> None:
+def simulate_command(server: Server, as_json: bool, **rates: Any) -> None:
     """Run a fleet of agents until Ctrl-C: they register, listen, acknowledge.
 
     They stay registered when it ends, as agents do whose processes are killed.
@@ -100,7 +100,8 @@ def simulate_command(url: str, as_json: bool, **rates: Any) -> None:
     troubles = Troubles()
     logging.getLogger(ROOT).addHandler(troubles)
     logging.getLogger(ROOT).propagate = False
-    run(_simulate(Summary(url, Fleet(url, **rates), troubles), as_json=as_json))
+    fleet = Fleet(server.url, open_session=server.session, **rates)
+    run(_simulate(Summary(server, fleet, troubles), as_json=as_json))
 
 
 class Troubles(logging.Handler):
@@ -123,7 +124,7 @@ class Troubles(logging.Handler):
 class Summary:
     """What a fleet has done so far."""
 
-    url: str
+    server: Server
     fleet: Fleet
     troubles: Troubles
     shown: Mapping[str, int] = field(factory=dict)
@@ -154,14 +155,16 @@ class Summary:
             of_all = name in ("registered", "connected")
             bar = ProgressBar(total=size, completed=number, width=40) if of_all else ""
             rows.add_row(name, f"{number:,}", bar)
-        head = Text(f"{views.counted(size, 'simulated agent')} of {plain(self.url)}", style="bold")
+        head = Text(
+            f"{views.counted(size, 'simulated agent')} of {plain(str(self.server))}", style="bold"
+        )
         note = Text(self.troubles.last or "", "yellow", no_wrap=True, overflow="ellipsis")
         return Group(head, rows, note, Text("Ctrl-C ends them", style="dim"))
 
 
 async def _simulate(summary: Summary, *, as_json: bool) -> None:
     """Run the fleet, and show what it does, until cancelled."""
-    async with Operator(summary.url) as operator:
+    async with summary.server.operator() as operator:
         await operator.groups()  # for a server that is not there now, nobody should wait
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -44,12 +44,12 @@ class Tally:
         return cls(*(counts[each] for each in Fate))
 
     @classmethod
-    def estimated(cls, command: Command, failed: int) -> Tally:
-        """Add up what a command tells of its deliveries: all but which of them have ``failed``."""
+    def told(cls, command: Command) -> Tally:
+        """Return what a command tells of its deliveries."""
         counts = {state: command.counts.get(state, 0) for state in DeliveryState}
         return cls(
-            counts[DeliveryState.ACKNOWLEDGED] - failed,
-            failed,
+            command.outcomes.get(Outcome.SUCCESS, 0),
+            command.outcomes.get(Outcome.FAILURE, 0),
             counts[DeliveryState.EXPIRED],
             counts[DeliveryState.PENDING],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import sys
 from pathlib import Path
@@ -74,6 +75,8 @@ class Payload(click.ParamType[JsonObject]):
                 where, raw = f"{value[1:]}: ", Path(value[1:]).read_bytes()
             else:
                 raw = value.encode("utf-8", "surrogateescape")
+            # Editors and shells on Windows write it before a text; JSON has none (RFC 8259, 8.1).
+            raw = raw.removeprefix(codecs.BOM_UTF8)
             if not raw.strip():
                 self.fail(f"{where}expected an object, got nothing", param, ctx)
             return wire.decode_object(raw)

@@ -13,13 +13,15 @@ from ..core.model import (
     AgentStatus,
     AgentTarget,
     Command,
+    CommandStatus,
     Delivery,
     GroupSummary,
     GroupTarget,
     Target,
 )
 from ..wire import timestamp
-from .output import Cell, Column
+from .layout import Column
+from .output import Cell
 from .plain import plain_json
 from .tally import Fate, Tally, fate
 
@@ -33,16 +35,23 @@ STYLES: Final = {
     Fate.PENDING: "cyan",
 }
 
+COMMAND_STYLES: Final = {
+    CommandStatus.PENDING: "cyan",
+    CommandStatus.ACKNOWLEDGED: "green",
+    CommandStatus.EXPIRED: "yellow",
+    CommandStatus.UNDELIVERABLE: "yellow",
+}
+
 
 def agent_columns() -> list[Column]:
     """Return the columns of a table of agents."""
     return [
-        Column("AGENT", overflow="fold"),
-        Column("GROUP", overflow="fold"),
+        Column("AGENT", folds=40),
+        Column("GROUP", gives=16),
         Column("STATUS", no_wrap=True),
-        Column("CONNECTED", no_wrap=True, least=40),
-        Column("VERSION", no_wrap=True, max_width=16, least=70),
-        Column("HEARTBEAT", no_wrap=True, least=55),
+        Column("CONNECTED", no_wrap=True, rank=3),
+        Column("VERSION", no_wrap=True, max_width=16, rank=1),
+        Column("HEARTBEAT", no_wrap=True, rank=2),
     ]
 
 
@@ -87,7 +96,7 @@ def agent_totals(agents: Sequence[Agent]) -> str:
 def group_columns() -> list[Column]:
     """Return the columns of a table of groups."""
     numbers = [Column(name, justify="right") for name in ("LIVE", "STALE", "DEAD", "CONNECTED")]
-    return [Column("GROUP", overflow="fold"), *numbers]
+    return [Column("GROUP"), *numbers]
 
 
 def group_row(group: GroupSummary) -> Sequence[Cell]:
@@ -104,11 +113,58 @@ def group_row(group: GroupSummary) -> Sequence[Cell]:
     )
 
 
+def command_columns() -> list[Column]:
+    """Return the columns of a table of commands."""
+    return [
+        Column("COMMAND", no_wrap=True),
+        Column("TYPE", no_wrap=True),
+        Column("TARGET", no_wrap=True, gives=16, rank=3),
+        Column("STATUS", no_wrap=True, rank=2),
+        Column("RESULTS"),
+        Column("CREATED", no_wrap=True, rank=1),
+    ]
+
+
+def command_row(command: Command, now: datetime) -> Sequence[Cell]:
+    """Return a command's line in it."""
+    numbers = Tally.told(command).items()
+    results = ", ".join(f"{number:,} {what}" for what, number in numbers if number)
+    return (
+        Cell(command.command_id),
+        Cell(command.type),
+        Cell(target_named(command.target)),
+        Cell(command.status, style=COMMAND_STYLES[command.status]),
+        Cell(results or "nobody was there", style=_worst(command)),
+        _moment(command.created_at, now),
+    )
+
+
+def command_line(command: Command) -> Sequence[Cell]:
+    """Return what programs get to see of it: the numbers one by one."""
+    return (
+        Cell(command.command_id),
+        Cell(command.type),
+        Cell(target_named(command.target)),
+        Cell(command.status),
+        *(_number(number) for _, number in Tally.told(command).items()),
+        Cell(timestamp(command.created_at)),
+    )
+
+
+def _worst(command: Command) -> str:
+    """Return the colour of the worst that has come of a command."""
+    counts = dict(Tally.told(command).items())
+    order = (Fate.FAILED, Fate.EXPIRED, Fate.PENDING, Fate.ACKNOWLEDGED)
+    return next((STYLES[what] for what in order if counts[what]), "yellow")
+
+
 def order_facts(command: Command, now: datetime) -> Iterator[tuple[str, Cell]]:
     """Return what was ordered, when and of whom."""
     yield "type", Cell(command.type)
     yield "payload", Cell(_json(command.payload))
     yield "target", Cell(target_named(command.target))
+    if command.issued_by is not None:
+        yield "issued by", Cell(command.issued_by)
     yield "created", _moment(command.created_at, now)
     yield "expires", Cell(timestamp(command.expires_at))
 
@@ -140,9 +196,11 @@ def target_named(target: Target) -> str:
 def delivery_columns() -> list[Column]:
     """Return the columns of a table of deliveries."""
     return [
-        Column("AGENT", overflow="fold"),
+        Column("AGENT"),
         Column("DELIVERY", no_wrap=True),
-        Column("MESSAGE", overflow="fold"),
+        Column(
+            "MESSAGE",
+        ),
     ]
 
 

@@ -28,6 +28,9 @@ INTERVAL: Final = 2.0
 SHARE: Final = 0.2
 """Of the time that is spent on reading, at most: large fleets are looked at less often."""
 
+LEAST: Final = 20
+"""Characters of an id that are shown in any case."""
+
 _WORST_FIRST: Final = {AgentStatus.DEAD: 0, AgentStatus.STALE: 1, AgentStatus.LIVE: 2}
 
 
@@ -35,7 +38,8 @@ _WORST_FIRST: Final = {AgentStatus.DEAD: 0, AgentStatus.STALE: 1, AgentStatus.LI
 class Question:
     """What is asked again and again, and of whom."""
 
-    url: str
+    server: str
+    """As people may see it."""
     statuses: Sequence[str]
     groups: Sequence[str]
 
@@ -44,7 +48,7 @@ class Question:
         return await operator.agents(statuses=self.statuses, groups=self.groups)
 
     def __str__(self) -> str:
-        return "  ".join((self.url, *self.statuses, *self.groups))
+        return "  ".join((self.server, *self.statuses, *self.groups))
 
 
 class View(Protocol):
@@ -66,7 +70,7 @@ async def watch(operator: Operator, question: Question, *, as_json: bool) -> Non
     agents = await question.asked(operator)
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
-        view: View = Lines(question.url, as_json)
+        view: View = Lines(question.server, as_json)
         if output.on_terminal() and not output.console().is_dumb_terminal and not as_json:
             view = stack.enter_context(Screen(question))
         view.show(agents)
@@ -85,7 +89,7 @@ async def watch(operator: Operator, question: Question, *, as_json: bool) -> Non
 class Lines:
     """A line for each agent that has appeared, changed in more than its heartbeat, or gone."""
 
-    url: str
+    server: str
     as_json: bool
     shown: dict[str, Agent] = field(factory=dict)
     """By id, as they were when they were last printed."""
@@ -95,7 +99,7 @@ class Lines:
         """Print what has changed since; raises BrokenPipeError where nobody reads it any more."""
         output.assert_read()
         if not self.reachable:
-            self._note(f"{self.url} answers again")
+            self._note(f"{self.server} answers again")
         self.reachable = True
         now = {agent.agent_id: agent for agent in agents}
         for agent_id in self.shown.keys() - now.keys():
@@ -183,8 +187,10 @@ class Screen:
         room = max(1, output.console().height - len(head) - 2)  # the table's own head, and a rest
         now = views.now()
         columns = views.agent_columns()
-        for column in columns:
-            column.no_wrap, column.overflow = True, "ellipsis"
+        for column in columns:  # a line each, so that they do not jump
+            column.no_wrap = True
+            if not column.rank:
+                column.gives = column.gives or LEAST
         table = output.grid(columns, (views.agent_row(agent, now) for agent in self.agents[:room]))
         more = len(self.agents) - room
         rest = [Text(f"… and {more:,} more", style="dim")] if more > 0 else []

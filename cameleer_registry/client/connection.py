@@ -24,6 +24,7 @@ from .. import wire
 from ..errors import ServerUnreachable, UnexpectedAnswer, reason_of
 from ..version import __version__
 from . import problems
+from .instances import Instances
 
 T = TypeVar("T")
 
@@ -66,6 +67,7 @@ class Connection:
         # As it is told people and logs: without the password that may stand in it.
         self._shown = str(parsed.with_user(None)).rstrip("/")
         self._given = session
+        self._instances = Instances()
         # None before it is entered and after it is left.
         self._session: aiohttp.ClientSession | None = None
 
@@ -147,6 +149,7 @@ class Connection:
                 ) as response,
             ):
                 raw = await response.read()
+        self._instances.heard(response.headers)
         if response.status >= 300:
             raise problems.told(response, raw)
         return raw, response.headers
@@ -172,6 +175,7 @@ class Connection:
                 timeout=limits,
                 allow_redirects=False,
             )
+            self._instances.heard(response.headers)
             if response.status == 200 and response.content_type == "text/event-stream":
                 return response
             async with response:

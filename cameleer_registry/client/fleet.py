@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
@@ -16,6 +17,7 @@ from attrs import define
 from ..core.model import Ack, CommandEvent, CommandType, Outcome
 from ..errors import RegistryError
 from .agent import Agent
+from .declarations import declaration
 
 STARTED_PER_SECOND: Final = 100
 """Agents that begin in a second, so that thousands do not stampede."""
@@ -56,7 +58,8 @@ class Fleet:
     comes after ``ack_delay`` seconds on average, at random from none to twice that, and
     ``failure_rate`` is the share of answers that are a FAILURE. ``churn`` is the share of the fleet
     that restarts each minute: such an agent finishes what it has begun, is away for 1 to 5
-    seconds, and comes back under its id as another process would.
+    seconds, and comes back under its id as another process would. ``open_session`` opens the
+    session that all of them use, with the traces that it is given.
     """
 
     def __init__(
@@ -69,8 +72,10 @@ class Fleet:
         ack_delay: float = 0.05,
         failure_rate: float = 0.0,
         churn: float = 0.0,
+        open_session: Callable[[aiohttp.TraceConfig], aiohttp.ClientSession] | None = None,
     ) -> None:
         self._url = url
+        self._open_session = open_session or _session
         self._groups = groups
         self._ack_rate = ack_rate
         self._ack_delay = ack_delay
@@ -100,12 +105,7 @@ class Fleet:
         """
         tracing = aiohttp.TraceConfig()
         tracing.on_request_end.append(self._count)
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[tracing],
-        )
-        async with session:
+        async with self._open_session(tracing) as session:
             try:
                 async with asyncio.TaskGroup() as members:
                     for number in range(1, self.size + 1):
@@ -129,13 +129,16 @@ class Fleet:
             await asyncio.sleep(random.uniform(*AWAY))
 
     def _agent(self, number: int, session: aiohttp.ClientSession) -> Agent:
+        group = 1 + (number - 1) % self._groups
+        declared = declaration(number, group)
         agent = Agent(
             self._url,
             agent_id=f"sim-{number:04}",
-            group=f"sim-group-{1 + (number - 1) % self._groups}",
+            group=f"sim-group-{group}",
             name=f"Simulated agent {number}",
-            version="1.0.0",
-            route_ids=["simulated-in", "simulated-out"],
+            version=declared.version,
+            route_ids=declared.route_ids,
+            capabilities=declared.capabilities,
             max_concurrent=1000,  # those that wait for their delay, and hold nobody up
             session=session,
         )
@@ -172,6 +175,14 @@ class Fleet:
                 self.figures.streams += 1
                 self.figures.reconnects += asked["agent"] in self._streamed
                 self._streamed.add(asked["agent"])
+
+
+def _session(traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[traces],
+    )
 
 
 async def _vanish() -> Any:

@@ -25,7 +25,9 @@ from ..core.model import (
     DeliveryState,
     GroupSummary,
     GroupTarget,
+    ListedCommand,
     Order,
+    Removed,
     Target,
 )
 from ..errors import AgentNotRegistered, CommandNotFound, GroupNotFound
@@ -33,6 +35,9 @@ from .connection import TIMEOUT, Connection, Query
 
 PAGE: Final = 1000
 """Agents asked for at a time."""
+
+COMMANDS_PAGE: Final = 100
+"""Commands asked for at a time: each may bring 4 KiB of payload."""
 
 LONGEST_WAIT: Final = 60.0
 """Seconds for which a server lets somebody wait in one request."""
@@ -99,6 +104,67 @@ class Operator:
     async def delete(self, agent_id: str) -> None:
         """Have an agent forgotten; raises AgentNotRegistered. One that runs registers again."""
         await self._connection.tell("DELETE", "agents", _known(agent_id))
+
+    async def delete_all(
+        self, statuses: Collection[AgentStatus | str], *, groups: Collection[str] = ()
+    ) -> int:
+        """Have all agents of these statuses forgotten, and return how many that were.
+
+        ``groups`` are those in which they are; empty is all. Raises InvalidRequest where LIVE is
+        among the statuses.
+        """
+        query = [*_each("status", statuses), *_each("group", groups)]
+        removed = await self._connection.ask(Removed, "DELETE", "agents", query=query)
+        return removed.removed
+
+    async def commands(
+        self,
+        *,
+        statuses: Collection[CommandStatus | str] = (),
+        types: Collection[CommandType | str] = (),
+        agent_id: str | None = None,
+        groups: Collection[str] = (),
+        limit: int | None = None,
+    ) -> list[ListedCommand]:
+        """Return the commands that the server remembers, newest first, ``limit`` at most.
+
+        Empty ``statuses``, ``types`` or ``groups`` are all; ``agent_id`` is one of the targets.
+        """
+        found: list[ListedCommand] = []
+        async for command in self.iter_commands(
+            statuses=statuses, types=types, agent_id=agent_id, groups=groups
+        ):
+            if limit is not None and len(found) >= limit:
+                break
+            found.append(command)
+        return found
+
+    async def iter_commands(
+        self,
+        *,
+        statuses: Collection[CommandStatus | str] = (),
+        types: Collection[CommandType | str] = (),
+        agent_id: str | None = None,
+        groups: Collection[str] = (),
+    ) -> AsyncIterator[ListedCommand]:
+        """Return the same one by one, asked for in pages."""
+        query = [
+            *_each("status", statuses),
+            *_each("type", types),
+            *_each("agentId", () if agent_id is None else (agent_id,)),
+            *_each("group", groups),
+            ("limit", str(COMMANDS_PAGE)),
+        ]
+        before: Query = ()
+        while True:
+            page = await self._connection.ask(
+                list[ListedCommand], "GET", "commands", query=[*query, *before]
+            )
+            for command in page:
+                yield command
+            if len(page) < COMMANDS_PAGE:
+                return
+            before = [("before", page[-1].command_id)]
 
     async def send(
         self,

@@ -25,13 +25,22 @@ def told(response: aiohttp.ClientResponse, raw: bytes) -> RegistryError | Unexpe
         return RegistryError.told(
             code=code,
             status=response.status,
-            title=str(problem["title"]),
-            detail=str(problem["detail"]),
-            errors=[Fault(str(f["path"]), str(f["message"])) for f in problem.get("errors", ())],
+            title=_text(problem["title"]),
+            detail=_text(problem["detail"]),
+            errors=[
+                Fault(_text(fault["path"]), _text(fault["message"]))
+                for fault in problem.get("errors", ())
+            ],
             retry_after=_retry_after(response),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return UnexpectedAnswer(_described(response))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError("no text, as it is in every problem of a registry")
 
 
 def _described(response: aiohttp.ClientResponse) -> str:

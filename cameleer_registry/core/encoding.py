@@ -12,7 +12,7 @@ later are ranges among its targets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from attrs import define, field
@@ -200,6 +200,8 @@ class TargetLists:
     _numbers: dict[int, tuple[int, Targets, frozenset[str]]] = field(factory=dict)
     _lists: dict[int, tuple[Targets, frozenset[str]]] = field(factory=dict)
     _next: int = 1
+    # Those that have come since somebody asked.
+    _new: list[int] = field(factory=list)
 
     def number_of(self, targets: Targets, groups: frozenset[str]) -> int | None:
         """Return the number under which a list is kept, or None where it is not."""
@@ -212,7 +214,15 @@ class TargetLists:
         self._next = max(self._next, number + 1)
         self._numbers[id(targets)] = number, targets, groups
         self._lists[number] = targets, groups
+        self._new.append(number)
         return number
+
+    def take_new(self) -> list[int]:
+        """Return the numbers of lists that have come since the last time."""
+        if not self._new:
+            return []
+        new, self._new = self._new, []
+        return new
 
     def find(self, number: int) -> tuple[Targets, frozenset[str]]:
         """Return the list that is kept under a number; raises UnknownFact."""
@@ -221,15 +231,14 @@ class TargetLists:
         except KeyError:
             raise UnknownFact(f"a list of targets {number}, which is not there") from None
 
-    def keep_only(self, numbers: Iterable[int]) -> list[int]:
-        """Forget all lists but some; return the numbers of those that are forgotten."""
-        kept = set(numbers)
-        gone = [number for number in self._lists if number not in kept]
-        for number in gone:
-            targets, _ = self._lists.pop(number)
-            if self._numbers.get(id(targets), (0,))[0] == number:
-                del self._numbers[id(targets)]
-        return gone
+    def forget(self, number: int) -> None:
+        """Forget a list that nothing refers to any more."""
+        targets, _ = self._lists.pop(number)
+        if self._numbers.get(id(targets), (0,))[0] == number:
+            del self._numbers[id(targets)]
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._lists
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._lists)
@@ -300,6 +309,7 @@ class Encoder:
             fact.size,
             idempotency(fact.idempotency),
             fact.by,
+            fact.payload_size,
             fact.line,
         ]
 
@@ -493,7 +503,8 @@ class Decoder:
             size=of[8],
             idempotency=to_idempotency(of[9]),
             by=of[10],
-            line=of[11] if len(of) > 11 else None,
+            payload_size=of[11],
+            line=of[12] if len(of) > 12 else None,
         )
 
 

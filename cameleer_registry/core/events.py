@@ -144,6 +144,8 @@ class CommandIssued(Event):
     """Counted in the order of issue, from 1."""
     size: int = 0
     """Bytes that keeping the payload takes, as its issuer reckons them."""
+    payload_size: int = 0
+    """Bytes of the payload as JSON: long ones are left out of lists."""
     idempotency: Idempotency | None = None
     """By what the request for it would be recognized; None where it is not to be."""
     by: str | None = None

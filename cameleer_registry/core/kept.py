@@ -13,7 +13,7 @@ many rows, such as counts, is derived when all of them are there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -22,12 +22,11 @@ from . import encoding, events
 from .encoding import Encoder, TargetLists, Value
 from .events import AgentEvent, AgentRemoved, Event
 from .idempotency import IdempotencyKeys
-from .instant import Instant
 from .ledger import CommandRecord, DeliveryRecord
 from .model import AgentStatus, DeliveryState, Outcome, Registration
 from .push_times import PushTimes
 from .registry import Registry
-from .roster import AgentRecord, Roster
+from .roster import AgentRecord
 from .targets import Targets
 
 AGENT: Final = "agent"
@@ -42,6 +41,9 @@ TABLES: Final = (AGENT, COMMAND, DELIVERY, KEY, GROUP, DELETED, TARGETS)
 """What rows are about: an agent; a command; one command for one agent, where something happened to
 that alone; a key whose command is forgotten; a group that nobody is in any more; an agent that
 was deleted; a list of targets that commands share."""
+
+FORGOTTEN_SILENTLY: Final = frozenset({KEY, GROUP, DELETED})
+"""Tables of what the registry forgets without a fact, because there is too much of it."""
 
 
 @frozen
@@ -116,10 +118,14 @@ class Touched:
     def note(self, fact: Event, seq: int) -> None:
         """Note what a fact, which is the ``seq``-th, was about."""
         for entity in touched(fact):
-            if entity not in self._since:
-                self._since[entity] = seq
-                if entity.part:
-                    self._parts[entity.key] += 1
+            self.add(entity, seq)
+
+    def add(self, entity: Entity, seq: int) -> None:
+        """Note that something has happened to something, by the ``seq``-th fact."""
+        if entity not in self._since:
+            self._since[entity] = seq
+            if entity.part:
+                self._parts[entity.key] += 1
 
     def take(self, most: int) -> list[Entity]:
         """Return up to so many of them, whose rows are made now.
@@ -161,16 +167,26 @@ class RowMaker:
             KEY: self._key,
             GROUP: self._group,
             DELETED: self._deleted,
+            TARGETS: self._list,
         }
 
     def row(self, entity: Entity) -> Row:
         """Return the row of something, as it is by now."""
         return Row(entity, self._makers[entity.table](entity))
 
-    def targets(self, number: int) -> Row:
-        """Return the row of a list of targets."""
-        targets, groups = self._encoder.lists.find(number)
-        return Row(Entity(TARGETS, str(number)), [list(targets), list(groups)])
+    def new_lists(self) -> list[Row]:
+        """Return rows of the lists of targets that have come with the last rows of commands."""
+        numbers = self._encoder.lists.take_new()
+        return [self.row(Entity(TARGETS, str(number))) for number in numbers]
+
+    def lists(self) -> list[int]:
+        """Return the numbers of all lists of targets."""
+        return list(self._encoder.lists)
+
+    def forget_lists(self, numbers: Iterable[int]) -> None:
+        """Forget lists of targets that nothing refers to any more."""
+        for number in numbers:
+            self._encoder.lists.forget(number)
 
     def lists_in_use(self) -> set[int]:
         """Return the numbers of the lists of targets that commands refer to."""
@@ -181,6 +197,13 @@ class RowMaker:
             if len(command.targets) >= encoding.MANY
         }
         return {number for number in numbers if number is not None}
+
+    def _list(self, entity: Entity) -> Value:
+        number = int(entity.key)
+        if number not in self._encoder.lists:
+            return None
+        targets, groups = self._encoder.lists.find(number)
+        return [list(targets), list(groups)]
 
     def _agent(self, entity: Entity) -> Value:
         record = self._roster.agents.get(entity.key)
@@ -234,6 +257,7 @@ class RowMaker:
             encoding.idempotency(record.idempotency),
             record.issued_by,
             encoding.optional_instant(record.finished),
+            record.payload_size,
         ]
 
     def _delivery(self, entity: Entity) -> Value:
@@ -410,7 +434,7 @@ class Loader:
     def _record(
         self, command_id: str, head: Sequence[Any], targets: Targets, groups: frozenset[str]
     ) -> CommandRecord:
-        number, order, target, created, expires, connected, skipped, key, by, finished = head
+        number, order, target, created, expires, connected, skipped, key, by, finished, size = head
         return CommandRecord(
             command_id=command_id,
             number=number,
@@ -421,6 +445,7 @@ class Loader:
             connected_count=connected,
             skipped=tuple(skipped),
             size=0,
+            payload_size=size,
             idempotency=encoding.to_idempotency(key),
             counts={},
             targets=targets,
@@ -439,26 +464,3 @@ def restore_keys(
     gone = [record for record in forgotten if record.command_id not in known]
     for record in sorted((*kept, *gone), key=lambda record: record.number):
         keys.add(record)
-
-
-def resume(roster: Roster, now: Instant, least: int) -> None:
-    """Have the leases of a registry that was away go on at ``now``.
-
-    Nobody could be heard meanwhile. Who was LIVE is STALE ``least`` nanoseconds from now at the
-    soonest, and who was STALE is DEAD then at the soonest; whoever was DEAD is DEAD.
-    """
-    lease = roster.lease
-    until_stale, until_dead = lease.stale_after, lease.stale_after + lease.dead_after
-    for record in roster.agents.values():
-        heard = record.heard.lease
-        match record.status:
-            case AgentStatus.LIVE:
-                heard = min(max(heard, now.lease - until_stale + least), now.lease)
-            case AgentStatus.STALE:
-                heard = max(heard, now.lease - until_dead + least)
-                heard = min(heard, now.lease - until_stale)
-            case AgentStatus.DEAD:
-                heard = min(heard, now.lease - until_dead)
-        if heard != record.heard.lease:
-            record.heard = Instant(record.heard.wall, record.heard.steady, heard)
-    roster.sort()

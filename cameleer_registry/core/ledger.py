@@ -15,12 +15,14 @@ commands to it and to few others; those to many are looked through, of which the
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
 from typing import Final
 
 from attrs import define, field
+from sortedcontainers import SortedDict
 
 from ..errors import CommandNotFound
 from . import events
@@ -75,6 +77,7 @@ class CommandRecord:
     connected_count: int
     skipped: tuple[str, ...]
     size: int  # bytes of the payload, and of the results so far
+    payload_size: int  # bytes of the payload alone, as JSON
     idempotency: Idempotency | None  # None where nobody can ask for it again
     counts: dict[DeliveryState, int]  # as last told
     targets: Targets  # as they were frozen when it was issued
@@ -158,6 +161,8 @@ class Ledger:
         # How many pending deliveries an agent may have.
         self.max_pending = max_pending
         self.commands: dict[str, CommandRecord] = {}
+        # The same by the number of each, to be read from any place on.
+        self._by_number: SortedDict[int, CommandRecord] = SortedDict()
         # Under which keys some of them, and some that are forgotten, were issued.
         self.keys = IdempotencyKeys(idempotency_keys)
         # Commands with something pending, in order of their deadlines.
@@ -223,6 +228,24 @@ class Ledger:
             >= self.max_pending
         ]
 
+    def newest_first(self, *, before: int | None, down_to: int) -> Iterator[CommandRecord]:
+        """Iterate over the commands between two numbers, the second of which belongs to them.
+
+        ``before`` is None for all from the newest on. Nothing may change meanwhile.
+        """
+        numbers = self._by_number.irange(down_to, before, inclusive=(True, False), reverse=True)
+        return map(self._by_number.__getitem__, numbers)
+
+    def number_of(self, command_id: str) -> int:
+        """Return the number of a command, or about that which one that is forgotten had.
+
+        Ids are in the order of time (UUIDv7), so that is the place where it would stand.
+        """
+        if (record := self.commands.get(command_id)) is not None:
+            return record.number
+        place = bisect_left(self._by_number.values(), command_id, key=lambda r: r.command_id)
+        return self._by_number.keys()[place] if place < len(self._by_number) else self.issued + 1
+
     def inbox(self, agent_id: str) -> Iterator[DeliveryRecord]:
         """Iterate over an agent's deliveries, newest first."""
         of_its_own = reversed(self._inboxes.get(agent_id, {}).values())
@@ -245,6 +268,10 @@ class Ledger:
             if not record.is_due(now):
                 return
             yield record
+
+    def open_commands(self) -> list[CommandRecord]:
+        """Return all that have not been told to have finished, in order of their deadlines."""
+        return list(self._open.values())
 
     def excess(self) -> list[CommandRecord]:
         """Return the finished commands that are over the limits of the history, oldest first."""
@@ -274,7 +301,7 @@ class Ledger:
         finished = []
         for record in commands:
             self.issued = max(self.issued, record.number)
-            self.commands[record.command_id] = record
+            self.commands[record.command_id] = self._by_number[record.number] = record
             many = len(record.targets) >= MANY
             if many:
                 self._broadcasts[record.command_id] = record
@@ -322,6 +349,7 @@ class Ledger:
             connected_count=event.connected_count,
             skipped=event.skipped,
             size=event.size,
+            payload_size=event.payload_size,
             idempotency=event.idempotency,
             counts=all_pending(len(event.agent_ids)),
             targets=event.agent_ids,
@@ -330,6 +358,7 @@ class Ledger:
             line=event.line,
         )
         self.commands[event.command_id] = self._open[event.command_id] = record
+        self._by_number[record.number] = record
         if len(record.targets) >= MANY:
             self._broadcasts[event.command_id] = self._uncounted[event.command_id] = record
         else:
@@ -460,7 +489,7 @@ class Ledger:
     def _forget(self, record: CommandRecord) -> None:
         self.finished_weight -= record.weight
         self.finished_size -= record.size
-        del self.commands[record.command_id]
+        del self.commands[record.command_id], self._by_number[record.number]
         self.keys.forgotten(record)
         if self._broadcasts.pop(record.command_id, None) is not None:
             return

@@ -126,7 +126,7 @@ class Ack:
 # What a client gets to see
 
 
-ABSENT: Final = {"absent": True}
+ABSENT: Final = {"absent": True, "sparse": True}
 """Of a field that an answer has only if there is something to be said."""
 
 
@@ -190,6 +190,14 @@ class Agent:
     last_heartbeat_at: datetime
     """The last heartbeat or registration."""
     status_changed_at: datetime
+
+
+@frozen(kw_only=True)
+class Removed:
+    """What became of a request to forget many agents."""
+
+    removed: int
+    """Agents that were forgotten."""
 
 
 @frozen(kw_only=True)
@@ -286,6 +294,16 @@ class Command:
     """Acknowledgements by what they say; they add up to those that ``counts`` has."""
     issued_by: str | None
     """Who issued it, by an id; null if the server does not know who asks."""
+
+
+@frozen(kw_only=True)
+class ListedCommand(Command):
+    """A command in a list, which leaves out a payload of more than 4 KiB."""
+
+    payload: JsonObject = field(factory=dict, metadata={"sparse": True})
+    """Left out if it takes more than 4 KiB as JSON; `payload_truncated` says so."""
+    payload_truncated: bool = field(default=False, metadata={"sparse": True})
+    """Present, and true, if the payload is left out."""
 
 
 @frozen(kw_only=True)

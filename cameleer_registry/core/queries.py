@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
+from attrs import evolve
+
 from ..errors import AgentNotRegistered, CommandNotFound, GroupNotFound
 from . import views
 from .instant import Instant
@@ -23,10 +25,13 @@ from .model import (
     DeliveryState,
     GroupSummary,
     GroupTarget,
+    ListedCommand,
     Target,
 )
-from .roster import Roster
-from .scoping import Within, narrowed, part_of, sees
+from .roster import AgentRecord, Roster
+from .scoping import Within, agents_within, narrowed, part_of, sees
+from .selection import CommandSelection, LapsedAgents
+from .targets import Targets
 
 
 class Queries:
@@ -80,6 +85,13 @@ class Queries:
         if record is None:
             return None
         return record.registration.group, self._roster.status_of(record, now)
+
+    def lapsed(self, agents: LapsedAgents, *, now: Instant) -> list[str]:
+        """Return the ids of agents that may be among these, in no order.
+
+        Removing them judges each of them anew: see :meth:`~.registry.Registry.remove_lapsed`.
+        """
+        return self._roster.lapsed(agents.statuses, now)
 
     def groups(self, *, now: Instant, within: Within | None = None) -> Iterator[GroupSummary]:
         """Show every group that has agents, in order of their names.
@@ -148,6 +160,33 @@ class Queries:
             raise CommandNotFound(command_id)
         return record
 
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """Return a handle on a command, or None where there is none."""
+        return self._ledger.commands.get(command_id)
+
+    def targets_of(self, command_id: str) -> Targets | None:
+        """Return the targets of a command, or None where there is no such command."""
+        record = self._ledger.commands.get(command_id)
+        return None if record is None else record.targets
+
+    def open_commands(self) -> list[CommandRecord]:
+        """Return handles on all commands that have not been told to have finished."""
+        return self._ledger.open_commands()
+
+    def count_commands(self) -> int:
+        """Return how many commands are known."""
+        return len(self._ledger.commands)
+
+    def records(self, start: int, count: int) -> list[AgentRecord]:
+        """Return handles on up to ``count`` agents, from the ``start``-th on, in order of ids."""
+        values: list[AgentRecord] = self._roster.agents.values()[start : start + count]
+        return values
+
+    def connected(self) -> list[AgentRecord]:
+        """Return handles on all agents that hold a stream."""
+        agents = self._roster.agents.values()
+        return [record for record in agents if record.stream_id is not None]
+
     def command(self, command_id: str, *, now: Instant, within: Within | None = None) -> Command:
         """Show one command; raises CommandNotFound."""
         return self.command_of(self.command_record(command_id, within=within), now, within=within)
@@ -159,6 +198,64 @@ class Queries:
         whole = views.command(record, now)
         seen = None if within is None else part_of(record, self._roster, within)
         return whole if seen is None else narrowed(whole, record, seen, now)
+
+    def command_number(self, command_id: str) -> int:
+        """Return where a command stands among all, in the order of issue.
+
+        Of one that is not known it is where it would stand by the time in its id.
+        """
+        return self._ledger.number_of(command_id)
+
+    def commands(
+        self,
+        selection: CommandSelection,
+        *,
+        now: Instant,
+        before: int | None = None,
+        down_to: int = 0,
+        limit: int,
+        look_at: int = 1_000_000_000,
+        within: Within | None = None,
+    ) -> tuple[list[ListedCommand], int | None]:
+        """Show commands of a selection, newest first, and tell where to go on.
+
+        ``before`` and ``down_to`` are numbers of commands; the second belongs to what is shown. No
+        more than ``limit`` are shown and no more than ``look_at`` are looked at, so that a
+        selection of few among many can be looked for in turns. The number that is returned is
+        that of the last that was looked at, to be the next ``before``; None if there are no more.
+        """
+        found: list[ListedCommand] = []
+        if within is not None and selection.agent_ids:
+            agent_ids = agents_within(selection.agent_ids, self._roster, within)
+            if not agent_ids:
+                return [], None
+            selection = evolve(selection, agent_ids=agent_ids)
+        records = self._ledger.newest_first(before=before, down_to=down_to)
+        for looked_at, record in enumerate(records, start=1):
+            shown = self._shown(record, selection, now, within)
+            if shown is not None:
+                found.append(shown)
+            if len(found) >= limit or looked_at >= look_at:
+                return found, record.number
+        return found, None
+
+    def _shown(
+        self,
+        record: CommandRecord,
+        selection: CommandSelection,
+        now: Instant,
+        within: Within | None,
+    ) -> ListedCommand | None:
+        """Show a command if it is one of a selection, to somebody who sees some groups."""
+        if within is None:
+            return views.listed_command(record, now) if selection.includes(record, now) else None
+        # Its status is that of what is seen of it.
+        if not sees(record, within) or not evolve(selection, statuses=()).includes(record, now):
+            return None
+        shown = views.listed_command(record, now)
+        if (seen := part_of(record, self._roster, within)) is not None:
+            shown = narrowed(shown, record, seen, now)
+        return shown if not selection.statuses or shown.status in selection.statuses else None
 
     def awaited(self, command_id: str, agent_ids: Sequence[str], *, now: Instant) -> Sequence[str]:
         """Return which of some targets of a command may still acknowledge it.

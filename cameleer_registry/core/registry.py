@@ -33,6 +33,7 @@ from .model import (
 )
 from .queries import Queries
 from .roster import CONFLICT_TAKEOVERS, AgentRecord, Roster
+from .selection import LapsedAgents
 
 CONFLICT_WINDOW: Final = 60 * NANOSECONDS
 """CONFLICT_TAKEOVERS within this time are a conflict; and no more than one conflict is told in as
@@ -101,6 +102,27 @@ class Registry(Queries):
             for applier in self._appliers[type(fact)]:
                 applier(fact)
 
+    # Going on after another process
+
+    def heard_at(self, agent_id: str, heard: Instant) -> None:
+        """Take note of when an agent was heard, if nothing later is known of it."""
+        record = self._roster.agents.get(agent_id)
+        if record is not None and heard.steady > record.heard.steady:
+            record.heard = heard
+
+    def resume(self, *, now: Instant, least: int) -> None:
+        """Have the leases go on after a time in which nobody could be heard.
+
+        Whoever was LIVE is STALE ``least`` nanoseconds from now at the soonest, and whoever was
+        STALE is DEAD then at the soonest. DEAD stays DEAD.
+        """
+        self._roster.resume(now, least)
+
+    def all_closed(self, *, now: Instant) -> Events:
+        """Tell that nobody holds a stream any more, since the process that kept them has ended."""
+        facts = [_closed(record, CloseReason.SHUTDOWN, now) for record in self.connected()]
+        return self._commit(*facts)
+
     # Agents
 
     def register(
@@ -158,6 +180,15 @@ class Registry(Queries):
         )
         return told + self._commit(*facts)
 
+    def remove_lapsed(
+        self, agent_id: str, agents: LapsedAgents, *, now: Instant, by: str | None = None
+    ) -> Events:
+        """Forget an agent if it is among these at this moment; else there are no facts."""
+        record = self._roster.agents.get(agent_id)
+        if record is None or not agents.include(record, self._roster, now):
+            return ()
+        return self.remove(agent_id, now=now, by=by)
+
     def sweep_leases(self, *, now: Instant, limit: int = SWEEP_LIMIT) -> Events:
         """Tell of agents that crossed a boundary by ``now``: up to ``limit`` of them."""
         due = list(islice(self._roster.overdue(now), limit))
@@ -203,16 +234,18 @@ class Registry(Queries):
         *,
         now: Instant,
         size: int = 0,
+        payload_size: int = 0,
         idempotency: Idempotency | None = None,
         by: str | None = None,
         line: str | None = None,
     ) -> tuple[CommandRecord, Events]:
         """Issue a command to the agents that ``target`` means at this moment.
 
-        ``size`` is what the payload counts against ``command_history_bytes``. Returns a handle on
-        the command, too, which outlives its being forgotten. Where the same was asked for before
-        under the same key, it is one on that command, whatever has become of it or of its
-        targets, and there are no facts.
+        ``size`` is what the payload counts against ``command_history_bytes``, and
+        ``payload_size`` is the number of its bytes as JSON. Returns a handle on the command, too,
+        which outlives its being forgotten. If the same was asked for before under the same key, it
+        is a handle on that command, whatever has become of it or of its targets, and there are no
+        facts.
         Raises AgentNotRegistered, GroupNotFound, TooManyPending where the target is one agent
         that has too many commands pending (of a group or all, such agents are skipped), and
         IdempotencyKeyReused where something else was asked for under that key.
@@ -241,6 +274,7 @@ class Registry(Queries):
             skipped=tuple(skipped),
             number=self._ledger.issued + 1,
             size=size,
+            payload_size=payload_size,
             idempotency=idempotency,
             by=by,
             line=line,

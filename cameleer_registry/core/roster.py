@@ -225,6 +225,17 @@ class Roster:
             ),
         )
 
+    def lapsed(self, statuses: Collection[AgentStatus], now: Instant) -> list[str]:
+        """Return the agents that may have one of these statuses, which are not LIVE, in no order.
+
+        Which of them do is judged one by one: there may be very many. One whose status has changed
+        without having been told so may be among them twice.
+        """
+        found = [record.agent_id for record in self.overdue(now)]
+        for status in statuses:
+            found += self._by_status[status]
+        return found
+
     def next_due(self) -> int | None:
         """Return the lease time of the next transition, or None where none is to come."""
         dues = []
@@ -313,6 +324,28 @@ class Roster:
         for status, members in self._by_status.items():
             ordered = sorted(members.values(), key=lambda record: record.heard.lease)
             self._by_status[status] = OrderedDict((each.agent_id, each) for each in ordered)
+
+    def resume(self, now: Instant, least: int) -> None:
+        """Have the leases of a registry that was away go on at ``now``.
+
+        Nobody could be heard meanwhile. Who was LIVE is STALE ``least`` nanoseconds from now at the
+        soonest, and who was STALE is DEAD then at the soonest; whoever was DEAD is DEAD.
+        """
+        lease = self.lease
+        until_stale, until_dead = lease.stale_after, lease.stale_after + lease.dead_after
+        for record in self.agents.values():
+            heard = record.heard.lease
+            match record.status:
+                case AgentStatus.LIVE:
+                    heard = min(max(heard, now.lease - until_stale + least), now.lease)
+                case AgentStatus.STALE:
+                    heard = max(heard, now.lease - until_dead + least)
+                    heard = min(heard, now.lease - until_stale)
+                case AgentStatus.DEAD:
+                    heard = min(heard, now.lease - until_dead)
+            if heard != record.heard.lease:
+                record.heard = Instant(record.heard.wall, record.heard.steady, heard)
+        self.sort()
 
     # Being told
 

@@ -8,6 +8,7 @@ command are sums over these.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
 from attrs import evolve, frozen
 
@@ -16,6 +17,8 @@ from .instant import Instant
 from .ledger import CommandRecord
 from .model import Command, DeliveryState, GroupTarget, Outcome
 from .roster import Roster
+
+C = TypeVar("C", bound=Command)
 
 Within = Callable[[str], bool]
 """Tells whether a group exists for somebody."""
@@ -61,7 +64,7 @@ def agents_within(agent_ids: Collection[str], roster: Roster, within: Within) ->
     ]
 
 
-def narrowed(whole: Command, record: CommandRecord, seen: Seen, now: Instant) -> Command:
+def narrowed(whole: C, record: CommandRecord, seen: Seen, now: Instant) -> C:
     """Return a command as somebody sees it who sees a part of it."""
     counts, failed, connected = dict.fromkeys(DeliveryState, 0), 0, 0
     for agent_id in seen.agent_ids:

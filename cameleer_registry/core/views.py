@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final, overload
+from typing import Any, Final, overload
 
 from .commands import outcomes
 from .instant import Instant
 from .ledger import CommandRecord, DeliveryRecord
-from .model import Agent, AgentDelivery, Command, Delivery, DeliveryState
+from .model import Agent, AgentDelivery, Command, Delivery, DeliveryState, ListedCommand
 from .roster import AgentRecord, Roster
+
+LONGEST_LISTED: Final = 4096
+"""Bytes of a payload that a list shows; a thousand commands are then no more than 4 MiB."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -46,22 +49,35 @@ def agent(record: AgentRecord, roster: Roster, now: Instant) -> Agent:
 
 def command(record: CommandRecord, now: Instant) -> Command:
     """Show a command as it is at this moment."""
+    return Command(**_of_command(record, now))
+
+
+def listed_command(record: CommandRecord, now: Instant) -> ListedCommand:
+    """Show a command in a list, without its payload if that is long."""
+    shown = _of_command(record, now)
+    if record.payload_size > LONGEST_LISTED:
+        shown |= {"payload": {}, "payload_truncated": True}
+    return ListedCommand(**shown)
+
+
+def _of_command(record: CommandRecord, now: Instant) -> dict[str, Any]:
     counts = record.counts_at(now)
-    return Command(
-        command_id=record.command_id,
-        type=record.order.type,
-        payload=record.order.payload,
-        target=record.target,
-        status=record.status_at(now),
-        created_at=time_of_day(record.created),
-        expires_at=time_of_day(record.expires),
-        target_count=record.target_count,
-        connected_count=record.connected_count,
-        skipped=record.skipped,
-        counts=counts,
-        outcomes=outcomes(acknowledged=counts[DeliveryState.ACKNOWLEDGED], failed=record.failed),
-        issued_by=record.issued_by,
-    )
+    acknowledged = counts[DeliveryState.ACKNOWLEDGED]
+    return {
+        "command_id": record.command_id,
+        "type": record.order.type,
+        "payload": record.order.payload,
+        "target": record.target,
+        "status": record.status_at(now),
+        "created_at": time_of_day(record.created),
+        "expires_at": time_of_day(record.expires),
+        "target_count": record.target_count,
+        "connected_count": record.connected_count,
+        "skipped": record.skipped,
+        "counts": counts,
+        "outcomes": outcomes(acknowledged=acknowledged, failed=record.failed),
+        "issued_by": record.issued_by,
+    }
 
 
 def delivery(record: DeliveryRecord, now: Instant) -> Delivery:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..core.events import Event
 from ..logs import get_logger
+from .journal.kinds import NEVER_KEPT
 from .journal.port import Journal
 
 log = get_logger(__name__)
@@ -32,14 +33,17 @@ class Effects:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._keeps = journal.keeps
         self._at_once: Mapping[type[Event], Listener] = {}
         self._effects: Mapping[type[Event], Listener] = {}
         # Those who tell of what has happened, each in its way, by what they tell of.
         self._tellers: dict[type[Event], tuple[Listener, ...]] = {}
-        # Facts that wait to be durable, with the position that has to be.
-        self._waiting: deque[tuple[int, Sequence[Event]]] = deque()
-        # Facts that are carried out, and have yet to be told.
-        self._carried_out: deque[Event] = deque()
+        # Facts that wait to be durable, with the position that has to be, and that before them.
+        self._waiting: deque[tuple[int, int, Sequence[Event]]] = deque()
+        # Facts that are carried out, and have yet to be told, with their positions.
+        self._carried_out: deque[tuple[int, Event]] = deque()
+        # The position of the fact that is being told, or was told last; 0 where none is kept.
+        self.position = 0
         # True while facts are carried out or told: what that causes is put behind them.
         self._busy = False
 
@@ -69,17 +73,45 @@ class Effects:
     def note(self, fact: Event) -> None:
         """Tell of a fact that is neither kept nor has an effect: a heartbeat."""
         for tell in self._tellers.get(type(fact), ()):
-            self._tell(tell, fact)
+            try:
+                tell(fact)
+            except Exception:
+                self._complain("a fact was not told", fact)
 
     def carry_out(self, facts: Sequence[Event]) -> None:
         """Keep facts, and carry them out and tell them as soon as they are durable."""
         if not facts:
             return
-        self._waiting.append((self._journal.append(facts), facts))
+        if not (self._keeps or self._busy):
+            self._carry_out_at_once(facts)
+            return
+        before = self._journal.position
+        self._waiting.append((self._journal.append(facts), before, facts))
         for fact in facts:
             if (effect := self._at_once.get(type(fact))) is not None:
                 self._do(effect, fact)
         if not self._busy:
+            self.proceed()
+
+    def _carry_out_at_once(self, facts: Sequence[Event]) -> None:
+        """Do the same where nothing is kept: then nothing waits, and it is a few calls in a row."""
+        self._busy = True
+        try:
+            for fact in facts:
+                kind = type(fact)
+                if kind in self._at_once:
+                    self._do(self._at_once[kind], fact)
+                if kind in self._effects:
+                    self._do(self._effects[kind], fact)
+            for fact in facts:
+                for tell in self._tellers.get(type(fact), ()):
+                    try:
+                        tell(fact)
+                    except Exception:
+                        self._complain("a fact was not told", fact)
+        finally:
+            self._busy = False
+        if self._waiting:
             self.proceed()
 
     def proceed(self) -> None:
@@ -87,16 +119,19 @@ class Effects:
         if self._busy:
             return
         self._busy = True
-        waiting, carried_out = self._waiting, self._carried_out
+        waiting, carried_out, keeps = self._waiting, self._carried_out, self._keeps
         try:
             while True:
                 if waiting and waiting[0][0] <= self._journal.durable:
-                    for fact in waiting.popleft()[1]:
+                    _, position, facts = waiting.popleft()
+                    for fact in facts:
+                        if keeps and type(fact) not in NEVER_KEPT:
+                            position += 1
                         if (effect := self._effects.get(type(fact))) is not None:
                             self._do(effect, fact)
-                        carried_out.append(fact)
+                        carried_out.append((position, fact))
                 elif carried_out:
-                    fact = carried_out.popleft()
+                    self.position, fact = carried_out.popleft()
                     for tell in self._tellers.get(type(fact), ()):
                         self._tell(tell, fact)
                 else:

@@ -7,17 +7,27 @@ by the clock whenever somebody looks, also while none of these runs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
-from ..core.instant import NANOSECONDS
+from ..core.instant import NANOSECONDS, nanoseconds
+from ..core.selection import LapsedAgents
+from ..errors import StorageUnavailable
+from ..logs import get_logger
 from .streams.outgoing import BATCH
 
 if TYPE_CHECKING:
     from .node import Node
 
+log = get_logger(__name__)
+
 LONGEST_SLEEP: Final = NANOSECONDS // 2
 """How long a monitor sleeps where nothing is due before. The loop's timers stand still while the
 host is suspended, and deadlines do not: it is noticed so soon after that."""
+
+
+LONGEST_WAIT_TO_FORGET: Final = 10 * NANOSECONDS
+"""How much longer than it has to a DEAD agent is known, at most; less where that time is short."""
 
 
 async def heartbeat_monitor(node: Node) -> None:
@@ -42,6 +52,19 @@ async def command_expiry(node: Node) -> None:
             await asyncio.sleep(0)
         else:
             await asyncio.sleep(_seconds_to(due, now.steady, most=LONGEST_SLEEP))
+
+
+async def forget_dead(node: Node) -> None:
+    """Forget agents that have been DEAD for ``forget_dead_after``, by the clock of leases."""
+    after = nanoseconds(node.settings.forget_dead_after or 0)
+    agents = LapsedAgents(dead_for=after)
+    pause = min(LONGEST_WAIT_TO_FORGET, after // 10) / NANOSECONDS
+    while True:
+        # While nothing can be stored nobody is forgotten, which can wait.
+        with contextlib.suppress(StorageUnavailable):
+            if removed := await node.remove_lapsed(agents):
+                log.info("agents forgotten that were DEAD for long", agents=removed)
+        await asyncio.sleep(pause)
 
 
 async def loop_monitor(node: Node) -> None:

@@ -31,12 +31,14 @@ from ..core.model import (
     Delivery,
     DeliveryState,
     GroupSummary,
+    ListedCommand,
     Order,
     Registration,
     Target,
 )
 from ..core.registry import Events, Limits, Registry
 from ..core.scoping import Within
+from ..core.selection import CommandSelection, LapsedAgents
 from ..errors import (
     AgentIdInUse,
     AgentNotRegistered,
@@ -71,7 +73,7 @@ from .feed.feed import Feed
 from .feed.followers import EVERYTHING, Follower, Interest
 from .fingerprints import fingerprint
 from .journal.memory import MemoryJournal
-from .journal.port import Journal
+from .journal.port import Journal, Keeper, Opened
 from .streams import frames
 from .streams.agents import AgentStream, AgentStreams
 from .streams.outgoing import BATCH
@@ -90,6 +92,14 @@ REVOCATIONS: Final = (
     SessionClosed,
 )
 """After these somebody's streams may have nothing to stand on."""
+EVERY_COMMAND: Final = CommandSelection()
+DEAD_AGENTS: Final = LapsedAgents()
+
+LOOKED_AT: Final = 1000
+"""Agents that are looked at in one turn of the loop when many are to be forgotten."""
+
+REMOVING: Final = 20
+"""As many as are looked at in the time that it takes to forget one."""
 
 DRAIN_SECONDS: Final = 1.0
 """How long streams may take to end at shutdown before they are cut."""
@@ -136,7 +146,10 @@ class Node:
             stall_timeout=settings.stream_stall_timeout,
             on_lost=self.close_stream,
         )
-        self.feed = Feed(settings, started=self.clock.now())
+        self._effects = Effects(self.journal)
+        self.feed = Feed(
+            settings, started=self.clock.now(), position=lambda: self._effects.position
+        )
         # What has happened so far, in numbers.
         self.meters = Meters()
         self.narrator = Narrator()
@@ -144,7 +157,11 @@ class Node:
         self.shutting_down = False
         self._supervisor = Supervisor()
         self._waiters = Waiters()
-        self._effects = Effects(self.journal)
+        # Is told why, if the storage fails for good. Set by whoever runs the process.
+        self.on_storage_failure: Callable[[str], None] = lambda _: None
+        # What was found when the journal was opened; None where nothing is kept, and before that.
+        self.opened: Opened | None = None
+        self._keeper: Keeper | None = None
         self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
         self.standing = Standing(
             self.authority, self.clock, lambda: chain(self.streams, self.feed.streams)
@@ -169,9 +186,19 @@ class Node:
     # From start to end
 
     def start(self) -> None:
-        """Start the journal and the guarded tasks."""
+        """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
         self.shutting_down = False
-        self.journal.start(self._effects.proceed)
+        self.opened = self.journal.open(self.registry, self.clock)
+        began = self._begin_authority()
+        self.journal.start(self._effects.proceed, self._storage_failed)
+        if self.opened is not None:
+            self._resume(self.opened)
+        self.carry_out(began)
+        self._keeper = self.journal.keeper(
+            self.registry, self.feed, heartbeat_interval=self.settings.heartbeat_interval
+        )
+        if self._keeper is not None:
+            self._supervisor.start("journal keeper", self._keeper.run)
         for name, run in (
             ("heartbeat monitor", monitors.heartbeat_monitor),
             ("command expiry", monitors.command_expiry),
@@ -181,9 +208,39 @@ class Node:
             self._supervisor.start(name, partial(run, self))
         if self.authority.is_on:
             self._supervisor.start("credential watch", self.standing.watch)
+        if self.settings.forget_dead_after is not None:
+            forget_dead = partial(monitors.forget_dead, self)
+            self._supervisor.start("forgetting of dead agents", forget_dead)
         self._supervisor.start("command fan-out", self._push.drain)
         self._supervisor.start("event feed", self.feed.tell)
         self._supervisor.start("log sums", self.narrator.sum_up)
+
+    def _begin_authority(self) -> Events:
+        """Decide whether credentials are needed; raises SettingsError, and lets the file go."""
+        try:
+            facts = self.authority.begin(durable=self.journal.keeps, now=self.clock.now())
+        except BaseException:
+            self.journal.abandon()
+            raise
+        if self.authority.ring is not None:
+            self.signer.use(self.authority.ring)
+        return facts
+
+    def _resume(self, opened: Opened) -> None:
+        """Go on where an earlier process has ended."""
+        interval = nanoseconds(self.settings.heartbeat_interval)
+        least = min(self.registry.limits.stale_after, 2 * interval)
+        self.registry.resume(now=opened.now, least=least)
+        self.meters.learn(self.registry.open_commands())
+        self.feed.restore(opened.past, self.registry)
+        self._effects.position = self.journal.position
+        self.carry_out(self.registry.all_closed(now=opened.now))
+
+    def _storage_failed(self, reason: str) -> None:
+        """End all streams: nothing that is written to them could be kept any more."""
+        self.on_storage_failure(reason)
+        for stream in self.streams:
+            self.streams.close(stream.stream_id, CloseReason.SHUTDOWN)
 
     async def shut_down(self) -> None:
         """Take no more streams, end those that are open, and let nobody wait any longer.
@@ -209,13 +266,17 @@ class Node:
     async def stop(self) -> None:
         """End the guarded tasks, and then the journal."""
         await self._supervisor.stop()
+        if self._keeper is not None:
+            await self._keeper.finish()
         await self.journal.close()
 
     @property
     def ailments(self) -> list[str]:
         """Why this node should be given no work; empty while it takes work."""
         shutting_down = ["shutting down"] if self.shutting_down else []
-        return shutting_down + [f"{name} keeps failing" for name in self._supervisor.failing]
+        storage = [] if (trouble := self.journal.trouble) is None else [f"storage: {trouble}"]
+        failing = [f"{name} keeps failing" for name in self._supervisor.failing]
+        return shutting_down + storage + failing
 
     @property
     def task_restarts(self) -> Mapping[str, int]:
@@ -242,8 +303,17 @@ class Node:
     async def settled(self) -> None:
         """Wait until all that can be read at this moment is durable.
 
-        Raises StorageUnavailable or StorageFailed where it cannot be made so.
+        While the storage is in trouble that may pass, it does not wait: reading goes on. Raises
+        StorageUnavailable if the storage has failed for good.
         """
+        journal = self.journal
+        if journal.durable < journal.readable and journal.trouble is None:
+            await self._kept()
+        elif journal.failed:
+            await journal.when(journal.readable)
+
+    async def _kept(self) -> None:
+        """Wait until all that has been done is durable; raises StorageUnavailable."""
         journal = self.journal
         if journal.durable < journal.readable:
             await journal.when(journal.readable)
@@ -272,10 +342,11 @@ class Node:
     async def register_from_wire(self, registration: Registration) -> bool:
         """Do the same with a registration that has come as JSON; tell whether it was known."""
         self.journal.check()
-        facts = self.registry.register(registration, now=self.clock.now())
-        self.carry_out(facts)
-        await self.settled()
-        return any(type(fact) is events.AgentRegistered and fact.resumed for fact in facts)
+        resumed = registration.agent_id in self.registry
+        self.carry_out(self.registry.register(registration, now=self.clock.now()))
+        if (journal := self.journal).durable < journal.readable:
+            await journal.when(journal.readable)
+        return resumed
 
     async def enrol(self, registration: Registration, principal: Principal) -> Enrolled:
         """Enter an agent for somebody, or resume it, and give it a token of its own.
@@ -399,7 +470,30 @@ class Node:
         """
         self.journal.check()
         self.carry_out(self.registry.remove(agent_id, now=self.clock.now(), by=by))
+        await self._kept()
+
+    async def remove_lapsed(
+        self, agents: LapsedAgents = DEAD_AGENTS, *, by: str | None = None
+    ) -> int:
+        """Forget all agents that are DEAD, or others that have lapsed, and return how many.
+
+        Each is judged in the moment in which it is forgotten, and others get a turn in between.
+        Ends early when the node shuts down.
+        """
+        removed, effort, now = 0, 0, self.clock.now()
+        for agent_id in self.registry.lapsed(agents, now=now):
+            if effort >= LOOKED_AT:
+                await asyncio.sleep(0)
+                if self.shutting_down:
+                    break
+                effort, now = 0, self.clock.now()
+            self.journal.check()
+            facts = self.registry.remove_lapsed(agent_id, agents, now=now, by=by)
+            self.carry_out(facts)
+            removed += bool(facts)
+            effort += REMOVING if facts else 1
         await self.settled()
+        return removed
 
     def agent(self, agent_id: str) -> Agent:
         """Show one agent; raises AgentNotRegistered."""
@@ -553,6 +647,7 @@ class Node:
                 target,
                 now=now,
                 size=wire.footprint(frame.plain) + len(line or b""),
+                payload_size=len(wire.encode(order.payload)),
                 idempotency=idempotency,
                 by=None if by is None else by.issuer,
                 line=None if line is None else line.decode(),
@@ -567,7 +662,7 @@ class Node:
             log.info("command asked for again", command_id=record.command_id)
             self.meters.commands_repeated[record.order.type] += 1
         self.carry_out(facts)
-        await self.settled()
+        await self._kept()
         await self._push.written(record.command_id)
         return views.command(record, self.clock.now())
 
@@ -585,7 +680,8 @@ class Node:
             agent_id, command_id, ack, now=now, size=size, by=by
         )
         self.carry_out(facts)
-        await self.settled()
+        if (journal := self.journal).durable < journal.readable:
+            await journal.when(journal.readable)
         if delivery.state_at(now) is DeliveryState.EXPIRED:
             raise CommandExpired(command_id, agent_id=agent_id)
         return views.delivery(delivery, now)
@@ -593,6 +689,24 @@ class Node:
     def command(self, command_id: str, *, within: Within | None = None) -> Command:
         """Show one command; raises CommandNotFound."""
         return self.registry.command(command_id, now=self.clock.now(), within=within)
+
+    def commands(
+        self,
+        selection: CommandSelection = EVERY_COMMAND,
+        *,
+        before: str | None = None,
+        limit: int = 1_000_000_000,
+    ) -> list[ListedCommand]:
+        """Show up to ``limit`` commands of a selection, newest first.
+
+        With ``before`` only those that were issued before that command, which may be forgotten by
+        now. Payloads of more than 4 KiB are left out.
+        """
+        number = None if before is None else self.registry.command_number(before)
+        found, _ = self.registry.commands(
+            selection, now=self.clock.now(), before=number, limit=limit
+        )
+        return found
 
     async def wait(
         self, command_id: str, timeout: float, *, within: Within | None = None

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
-from yarl import URL
+from attrs import evolve
 
 from .. import wire
-from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Welcome
+from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Removed, Welcome
+from ..core.selection import LAPSED, LapsedAgents
+from ..errors import Fault, InvalidRequest
+from ..node.node import Node
 from ..security.model import ChallengeRequest
 from ..settings import Settings
 from . import query
@@ -18,6 +22,7 @@ from .answers import Answer, json
 from .app_keys import NODE
 from .calls import Call, CallHandler, RequestCall, issuer_of, within_of
 from .credentials import shown
+from .links import from_outside, next_page
 from .lists import json_array
 
 SLICE: Final = 100
@@ -48,7 +53,7 @@ async def register(call: Call) -> Answer:
         resumed=resumed,
         sse_endpoint=_stream_address(call, registration.agent_id),
         server_public_key=node.signer.public_key,
-        config=_config(node.settings),
+        config=_config(node),
         credential=credential,
     )
     answer = json(welcome, status=200 if resumed else 201)
@@ -78,6 +83,32 @@ async def remove_agent(call: Call) -> Answer:
     return Answer(status=204)
 
 
+async def remove_agents(request: web.Request) -> Answer:
+    """``DELETE /agents?status=DEAD``: 200 with how many were forgotten; STALE or DEAD ones only."""
+    call = RequestCall(request)
+    agents = evolve(_lapsed(request), within=within_of(call))
+    removed = await call.node.remove_lapsed(agents, by=issuer_of(call))
+    return json(Removed(removed=removed))
+
+
+def _lapsed(request: web.Request) -> LapsedAgents:
+    """Return which agents are to be forgotten; raises InvalidRequest.
+
+    A parameter that is not known is refused here: what was to narrow them would go unheard.
+    """
+    statuses = query.members(request, "status", AgentStatus)
+    faults = [
+        Fault(f"?{name}", "not understood, where what is asked for cannot be taken back")
+        for name in sorted({*request.query} - {"status", "group"})
+    ]
+    if not statuses or not statuses <= LAPSED:
+        got = f", got {', '.join(sorted(statuses))}" if statuses else ""
+        faults.insert(0, Fault("?status", f"expected STALE, DEAD or both{got}"))
+    if faults:
+        raise InvalidRequest(faults)
+    return LapsedAgents(statuses=statuses, groups=query.group_names(request, "group"))
+
+
 async def list_agents(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /agents``: all of them, or those that the query asks for."""
     node = request.app[NODE]
@@ -94,7 +125,7 @@ async def list_agents(request: web.Request) -> Answer | web.StreamResponse:
 
     headers, last = {}, None
     if limit is not None and (last := await _last_of_page(ask, after, limit)) is not None:
-        headers["Link"] = f'<{_next_page(request, last)}>; rel="next"'
+        headers = next_page(request, "agents", after=last)
     return await json_array(request, _in_slices(ask, after, last), headers=headers)
 
 
@@ -126,7 +157,18 @@ def _in_slices(ask: Ask, after: str, last: str | None) -> Iterator[Agent]:
         after = found[-1].agent_id
 
 
-def _config(settings: Settings) -> AgentConfig:
+def _config(node: Node) -> AgentConfig:
+    """Return the times that a node keeps, which are the same for all agents."""
+    config = _CONFIGS.get(node)
+    if config is None:
+        config = _CONFIGS[node] = _config_of(node.settings)
+    return config
+
+
+_CONFIGS: Final[WeakKeyDictionary[Node, AgentConfig]] = WeakKeyDictionary()
+
+
+def _config_of(settings: Settings) -> AgentConfig:
     return AgentConfig(
         heartbeat_interval_ms=_milliseconds(settings.heartbeat_interval),
         stale_after_ms=_milliseconds(settings.stale_after),
@@ -142,14 +184,4 @@ def _milliseconds(seconds: float) -> int:
 
 def _stream_address(call: Call, agent_id: str) -> str:
     """Return where an agent finds its stream, with the prefix this is mounted under."""
-    return _outside(call, f"{call.agents_path}/{agent_id}/events")
-
-
-def _next_page(request: web.Request, after: str) -> str:
-    call = RequestCall(request)
-    address = URL(call.agents_path).with_query(request.query)
-    return _outside(call, str(address.update_query(after=after)))
-
-
-def _outside(call: Call, path: str) -> str:
-    return (call.node.settings.public_url or "") + path
+    return from_outside(call.node.settings, f"{call.agents_path}/{agent_id}/events")

@@ -17,6 +17,8 @@ from aiohttp import hdrs, web
 from aiohttp.http import SERVER_SOFTWARE
 
 from .. import wire
+from ..instance import HEADER as INSTANCE_HEADER
+from ..instance import instance
 from .aiohttp_internals import rfc822_formatted_time
 from .metrics import METRICS
 
@@ -26,7 +28,8 @@ SUPPORTED_VERSIONS: Final = ("1",)
 JSON: Final = "application/json"
 
 COMMON: Final = {VERSION_HEADER: SUPPORTED_VERSIONS[-1], hdrs.CACHE_CONTROL: "no-store"}
-"""What every response carries; a page may say of itself how long it may be kept."""
+"""What every response carries, beside the id of the process that answers; a page may say of itself
+how long it may be kept."""
 
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
@@ -60,7 +63,7 @@ class Answer:
 
     def in_one_piece(self) -> bytes:
         """Return all of it as HTTP/1.1 has it, for a connection that stays open."""
-        head = _head(self.status, self.content_type, len(self.body), int(time.time()))
+        head = _head(self.status, self.content_type, len(self.body), int(time.time()), instance())
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         return b"%b%b\r\n%b" % (head, more.encode("latin-1"), self.body)
 
@@ -74,6 +77,7 @@ def complete(response: web.StreamResponse) -> None:
     """Add what every response carries."""
     for name, value in COMMON.items():
         response.headers.setdefault(name, value)
+    response.headers[INSTANCE_HEADER] = instance()
 
 
 async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
@@ -83,9 +87,9 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
 
 
 @lru_cache(maxsize=256)
-def _head(status: int, content_type: str | None, length: int, _second: int) -> bytes:
+def _head(status: int, content_type: str | None, length: int, _second: int, by: str) -> bytes:
     """Return the head of an answer in this second, but for the blank line that ends it."""
-    headers = dict(COMMON)
+    headers = {**COMMON, INSTANCE_HEADER: by}
     if status != HTTPStatus.NO_CONTENT:
         headers[hdrs.CONTENT_LENGTH] = str(length)
         if content_type is not None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from aiohttp import web
 
+from ..database import KEYS, MEMORY, journal_of
 from ..node.auth.authority import Authority
-from ..node.auth.beginning import authority_of
+from ..node.auth.beginning import Beginning
 from ..node.clock import Clock
 from ..node.journal.port import Journal
 from ..node.node import Node
+from ..security.jwt import Lifetimes
 from ..settings import Settings
+from ..workers import warn_of_siblings
 from . import answers, guard, metrics, routes
 from .addresses import template
-from .app_keys import DOCUMENTS, GATE, NODE
+from .app_keys import DOCUMENTS, GATE, NODE, STARTED
 from .gate import Authenticate, Gate
 
 
@@ -35,13 +39,11 @@ def create_app(
 
     ``authenticate`` says who asks: it is given each request, and returns a Principal or None, or
     something to be awaited that does. Then nobody is served without. Otherwise everybody is,
-    unless the settings say ``auth="required"``. Raises SettingsError if their files cannot be used.
+    unless the settings say ``auth="required"``. If their files cannot be used, the start of the
+    application raises SettingsError.
     """
     settings = settings or Settings()
-    authority = authority_of(settings, alone=False)
-    return make_app(
-        settings, clock=clock, alone=False, authority=authority, authenticate=authenticate
-    )
+    return make_app(settings, clock=clock, alone=False, authenticate=authenticate)
 
 
 def make_app(
@@ -55,18 +57,42 @@ def make_app(
 ) -> web.Application:
     """Make the same; ``alone`` says that nothing else is served by the same server."""
     app = web.Application()
-    app[NODE] = Node(settings, clock=clock, journal=journal, authority=authority)
+    app[NODE] = Node(
+        settings,
+        clock=clock,
+        journal=journal or journal_of(settings.database),
+        authority=authority or authority_of(settings, alone=alone),
+    )
     app[GATE] = Gate(
         settings, alone=alone, authority=app[NODE].authority, authenticate=authenticate
     )
     app[DOCUMENTS] = {}
+    app[STARTED] = app[NODE].clock.now()
     app.middlewares.append(guard.guard)
     routes.add_to(app)
     metrics.add_to(app, {r: template(r.canonical) for r in app.router.resources()})
     app.on_response_prepare.append(answers.on_prepare)
+    if not alone:
+        app.on_startup.append(_look_for_siblings)
     app.cleanup_ctx.append(_run_node)
     app.on_shutdown.append(_shut_down)
     return app
+
+
+async def _look_for_siblings(_app: web.Application) -> None:
+    warn_of_siblings()
+
+
+def authority_of(settings: Settings, *, alone: bool) -> Authority:
+    """Return who decides on credentials; keys stand beside the database unless settings say so."""
+    database = settings.database
+    beside = None
+    if database is not None and database != MEMORY:
+        beside = Path(database).expanduser().absolute().with_name(KEYS)
+    return Authority(
+        beginning=Beginning(settings, alone=alone, keys_beside=beside),
+        lifetimes=Lifetimes(token=settings.agent_token_ttl, renewable=settings.agent_token_renewal),
+    )
 
 
 async def _run_node(app: web.Application) -> AsyncIterator[None]:

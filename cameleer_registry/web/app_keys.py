@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from ..core.instant import Instant
 from ..node.node import Node
 
 if TYPE_CHECKING:
@@ -18,5 +19,7 @@ issues commands and reads through it, without HTTP."""
 DOCUMENTS = web.AppKey("cameleer_registry.documents", dict[str, bytes])
 """The OpenAPI document by the prefix under which it was asked for, once it was."""
 
+STARTED = web.AppKey("cameleer_registry.started", Instant)
+"""When the application was made."""
 GATE: web.AppKey[Gate] = web.AppKey("cameleer_registry.gate")
 """What stands before every handler of an application."""

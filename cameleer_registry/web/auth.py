@@ -10,7 +10,8 @@ from aiohttp import hdrs, web
 from ..core.instant import Instant
 from ..core.views import time_of_day
 from ..errors import Fault, InvalidRequest
-from ..node.auth.authority import SESSION_SECONDS, Mode
+from ..node.auth.authority import SESSION_SECONDS
+from ..node.auth.mode import Mode
 from ..security.model import (
     AuthShown,
     PrincipalShown,

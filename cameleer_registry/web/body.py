@@ -8,8 +8,8 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.web import RequestPayloadError
 
 from ..errors import BodyTooLarge, MalformedJson, RequestTimeout, UnsupportedEncoding
-from .aiohttp_internals import not_begun
 from .app_keys import NODE
+from .expectations import ask_for_body
 
 
 async def read(request: web.Request) -> bytes:
@@ -35,7 +35,7 @@ async def read(request: web.Request) -> bytes:
         if content.is_eof():  # it came with the head, as most do: there is nothing to wait for
             raw = content.read_nowait()
         else:
-            await _ask_for_body(request)
+            await ask_for_body(request)
             async with asyncio.timeout(settings.body_timeout):
                 raw = await _read_up_to(settings.max_body, content)
     except TimeoutError:
@@ -44,8 +44,26 @@ async def read(request: web.Request) -> bytes:
         ) from None
     except RequestPayloadError:
         raise MalformedJson("the body broke off, or its chunks are wrong") from None
-    if len(raw) > settings.max_body:
+    if len(raw) < content.total_bytes <= settings.max_body:
+        raw = await _read_before(request)
+    if max(len(raw), content.total_bytes) > settings.max_body:
         raise BodyTooLarge(settings.max_body)
+    return raw
+
+
+async def _read_before(request: web.Request) -> bytes:
+    """Return a body that the middleware of a host has read, of which aiohttp keeps a copy.
+
+    It has none of what was taken from ``request.content``, of a multipart form, or by way of a
+    clone of the request. What is left of such a body must not be taken for all of it: an
+    acknowledgement without a body says SUCCESS. Raises RuntimeError, which is a 500 and in the log.
+    """
+    raw = await request.read()
+    if len(raw) < request.content.total_bytes:
+        raise RuntimeError(
+            f"middleware has taken {request.content.total_bytes - len(raw)} bytes of the body, and "
+            "left no copy: have it call read(), text() or json() of the request that it passes on"
+        )
     return raw
 
 
@@ -55,18 +73,3 @@ async def _read_up_to(limit: int, content: StreamReader) -> bytes:
     while len(raw) <= limit and (chunk := await content.readany()):
         raw += chunk
     return bytes(raw)
-
-
-async def expect_nothing(request: web.Request) -> None:
-    """Do nothing about ``Expect: 100-continue`` before it is known that the body is wanted."""
-
-
-async def _ask_for_body(request: web.Request) -> None:
-    """Ask for a body that was announced with ``Expect: 100-continue``.
-
-    That is done when a handler wants to read it. Other expectations are ignored, as RFC 9110,
-    section 10.1.1, lets a server do.
-    """
-    if request.version >= (1, 1) and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        not_begun(request.writer)

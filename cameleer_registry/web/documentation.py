@@ -1,13 +1,12 @@
 """The API's document, and a page to read it and try it out in a browser.
 
-The page is Swagger UI: its files come from a package that ships them, so that nothing is asked of
-another host; see ``docs/decisions.md``.
+The page is drawn from the document by scripts of our own, in the manner of the console and with its
+elements, so that nothing comes from another host or another package; see ``docs/decisions.md``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -18,21 +17,12 @@ from ..settings import Settings
 from . import pages
 from .app_keys import DOCUMENTS, NODE
 
-_OURS: Final = Path(__file__).parent / "docs"
-_SWAGGER_UI: Final = Path(str(files("mkdocs_swagger_ui_tag"))) / "swagger-ui"
+FOLDER: Final = Path(__file__).parent / "docs"
 
-PAGE: Final = _OURS / "index.html"
+PAGE: Final = "index.html"
 
-FILES: Final = {
-    path.name: path
-    for path in (
-        _OURS / "initializer.js",
-        _OURS / "page.css",
-        _SWAGGER_UI / "javascripts" / "swagger-ui-bundle.js",
-        _SWAGGER_UI / "stylesheets" / "swagger-ui.css",
-    )
-}
-"""What the page asks for, by its name."""
+FILES: Final = pages.load(FOLDER)
+"""What the page asks for, by its name, and the page itself."""
 
 
 async def show_document(request: web.Request) -> web.Response:
@@ -53,9 +43,9 @@ def _render(router: web.UrlDispatcher, prefix: str, settings: Settings) -> bytes
     return document.render(router, prefix, settings)
 
 
-async def show_page(_request: web.Request) -> web.FileResponse:
+async def show_page(request: web.Request) -> web.Response:
     """``GET /docs``."""
-    return _file(PAGE)
+    return pages.answer(request, FILES[PAGE])
 
 
 async def show_way(_request: web.Request) -> web.Response:
@@ -63,17 +53,13 @@ async def show_way(_request: web.Request) -> web.Response:
     return web.Response(status=308, headers={hdrs.LOCATION: "../docs"})
 
 
-async def show_file(request: web.Request) -> web.FileResponse:
-    """``GET /docs/{file}``: what the page asks for; raises NotFound."""
-    path = FILES.get(request.match_info["file"])
-    if path is None:
+async def show_file(request: web.Request) -> web.Response:
+    """``GET /docs/{file}``: a script or a style sheet of the page; raises NotFound."""
+    name = request.match_info["file"]
+    # The page has relative addresses in it, which are right in its own place only.
+    if name == PAGE or name not in FILES:
         raise NotFound(f"there is nothing at {request.path}")
-    return _file(path)
-
-
-def _file(path: Path) -> web.FileResponse:
-    # Swagger UI draws arrows in its style sheet.
-    return web.FileResponse(path, headers=pages.headers(path.suffix, img_src="'self' data:"))
+    return pages.answer(request, FILES[name])
 
 
 PAGES: Final = (show_page, show_way, show_file, show_document)

@@ -25,7 +25,8 @@ from ..errors import (
     UnsupportedProtocolVersion,
 )
 from ..logs import get_logger
-from ..node.auth.authority import Authority, Mode
+from ..node.auth.authority import Authority
+from ..node.auth.mode import Mode
 from ..node.node import Node
 from ..security.principals import Principal
 from ..settings import Settings
@@ -71,14 +72,15 @@ class Gate:
         authority = authority or Authority()
         self._authority = authority
         self.authenticate = authenticate
-        self._is_on = authority.is_on or authenticate is not None
         self._identities = Identities(authority, Peers(settings.trusted_proxies), guarded=alone)
         self._version_required = settings.require_protocol_version
         self._public_url = settings.public_url
         # None if a request may name any host.
         self._hosts: Hosts | None = None
-        # A page that has its name lead here has neither a token nor a cookie.
-        if (alone and authority.mode is not Mode.REQUIRED) or settings.allowed_hosts:
+        # Whether hosts are looked at also if credentials are needed: a page that has its name lead
+        # here has none.
+        self._always = bool(settings.allowed_hosts)
+        if alone or settings.allowed_hosts:
             public = urlsplit(settings.public_url or "").hostname
             own = [settings.host, *([public] if public else [])]
             self._hosts = Hosts([*own, *settings.allowed_hosts])
@@ -90,7 +92,8 @@ class Gate:
         credentials are looked at CredentialInUrl and what :class:`Identities` raises, and else
         ProxiedWithoutAuth.
         """
-        self.check_host(call, access)
+        if self._hosts is not None and not access.any_host:
+            self._hosts.check(call)
         if access.versioned:
             check_version(call.headers, required=self._version_required)
         identities = self._identities
@@ -98,7 +101,7 @@ class Gate:
         if cookie is not None and call.method not in SAFE:
             check_origin_is_told(call)
         check_site(call.method, call.headers, self._public_url)
-        if not self._is_on:
+        if not self._authority.is_on and self.authenticate is None:
             if not (access.any_host and access.needs is None):
                 identities.check_proxied(call)
             return
@@ -119,6 +122,8 @@ class Gate:
 
         Raises UnknownHost and InvalidRequest.
         """
+        if self._authority.mode is Mode.REQUIRED and not self._always:
+            return
         if self._hosts is not None and not (access is not None and access.any_host):
             self._hosts.check(call)
 

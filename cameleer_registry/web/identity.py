@@ -27,7 +27,8 @@ from ..errors import (
     ProxiedWithoutAuth,
     Unauthenticated,
 )
-from ..node.auth.authority import ALWAYS_CREDENTIALED, Authority, Mode
+from ..node.auth.authority import ALWAYS_CREDENTIALED, Authority
+from ..node.auth.mode import Mode
 from ..security.enrolment import check_membership
 from ..security.principals import Permission, Principal, Role
 from .access import Access
@@ -71,7 +72,7 @@ class Identities:
         self._authority = authority
         self._peers = peers
         # Whether a proxy before an open server would open it to more than this machine.
-        self._guarded = guarded and authority.mode is Mode.OFF and authority.by_default
+        self._guarded = guarded
 
     def check_url(self, call: Call) -> None:
         """Refuse a credential in the address; raises CredentialInUrl."""
@@ -86,7 +87,7 @@ class Identities:
 
         Raises ProxiedWithoutAuth.
         """
-        if not self._guarded:
+        if not (self._guarded and self._authority.by_default):
             return
         for name in FORWARDED:
             if name in call.headers and call.peer not in self._peers:

@@ -16,6 +16,10 @@ PIECE: Final = 65_536
 """Bytes of a long list that are made and written before others get their turn."""
 
 
+PAUSE: Final = object()
+"""Stands among items where it took long to find the next ones, and others should get a turn."""
+
+
 async def json_array(
     request: web.Request,
     items: Iterator[Any],
@@ -28,7 +32,7 @@ async def json_array(
     nobody while it is made. A reader that takes nothing for ``stream_stall_timeout`` is cut off.
     """
     node = request.app[NODE]
-    piece, complete = _next_piece(items)
+    piece, complete = await _next_full_piece(items)
     if complete:
         return Answer(b"[%b]" % piece, content_type=JSON, headers=headers or {})
     await node.settled()
@@ -44,7 +48,7 @@ async def json_array(
             async with asyncio.timeout(patience):
                 await response.write(piece)
             await asyncio.sleep(0)
-            piece, complete = _next_piece(items)
+            piece, complete = await _next_full_piece(items)
             piece = b"," + piece if piece else b""
             await node.settled()
         async with asyncio.timeout(patience):
@@ -57,10 +61,23 @@ async def json_array(
     return response
 
 
+async def _next_full_piece(items: Iterator[Any]) -> tuple[bytes, bool]:
+    """Encode items until they fill a piece, giving way at each pause; tell whether all is said."""
+    whole, complete = _next_piece(items)
+    while not complete and len(whole) < PIECE:
+        await asyncio.sleep(0)
+        piece, complete = _next_piece(items)
+        whole = b",".join(filter(None, (whole, piece)))
+    return whole, complete
+
+
 def _next_piece(items: Iterator[Any]) -> tuple[bytes, bool]:
-    """Encode items until they fill a piece; tell whether these were the last."""
-    encoded, size = [], 0
+    """Encode items until they fill a piece, or up to a pause; tell whether these were the last."""
+    encoded: list[bytes] = []
+    size = 0
     for item in items:
+        if item is PAUSE:
+            return b",".join(encoded), False
         encoded.append(wire.encode(item))
         size += len(encoded[-1])
         if size >= PIECE:

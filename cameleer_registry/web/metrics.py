@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from ..node.node import Node
-from ..node.telling.meters import Histogram
+from ..node.telling.histogram import Histogram
 from ..node.telling.metrics import NodeCollector, counter, histogram
 from .app_keys import NODE
 

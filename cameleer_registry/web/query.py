@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, TypeVar
 
 from aiohttp import web
 
 from ..core import rules
-from ..core.rules import GroupName
+from ..core.rules import AgentId, GroupName
 from ..errors import Fault, InvalidRequest
 
 E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
 
 LONGEST_WAIT: Final = 60.0
 LARGEST_NUMBER: Final = 999_999_999
 
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 # What JSON and programming languages write for a number of seconds, 1e-05 included.
 _SECONDS: Final = re.compile(r"[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]{1,3})?")
@@ -50,15 +53,35 @@ def group_names(request: web.Request, name: str) -> frozenset[GroupName]:
 
     Raises InvalidRequest where none could be called that.
     """
+    return _each_by(rules.group_name, request, name)
+
+
+def agent_ids(request: web.Request, name: str) -> frozenset[AgentId]:
+    """Return the values of a parameter that names agents likewise; raises InvalidRequest."""
+    return _each_by(rules.agent_id, request, name)
+
+
+def _each_by(rule: Callable[[str], T], request: web.Request, name: str) -> frozenset[T]:
     names, faults = set(), []
     for word in words(request, name):
         try:
-            names.add(rules.group_name(word))
+            names.add(rule(word))
         except ValueError as error:
             faults.append(Fault(f"?{name}", f"{error}, got {word[:64]!r}"))
     if faults:
         raise InvalidRequest(faults)
     return frozenset(names)
+
+
+def command_id(request: web.Request, name: str) -> str | None:
+    """Return the id of a command, or None where it is not given.
+
+    It need not be one that is remembered. Raises InvalidRequest where none could be called that.
+    """
+    value = request.query.get(name)
+    if value is None or _UUID.fullmatch(value):
+        return value
+    raise InvalidRequest([Fault(f"?{name}", f"expected the id of a command, got {value[:64]!r}")])
 
 
 def positive(request: web.Request, name: str) -> int | None:

@@ -19,11 +19,12 @@ from . import (
     health,
     keys,
     metrics,
+    server,
     streams,
 )
 from .access import DONE, PING, PROBE, READ, SIGN_IN, STATIC, Access, Rests
 from .addresses import API
-from .body import expect_nothing
+from .expectations import leave_it, leave_those_elsewhere
 from .responding import Handler, responding
 
 Route = tuple[str, str, Handler, Access]
@@ -46,6 +47,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/readyz", health.readyz, PROBE),
     ("GET", "/metrics", metrics.show_metrics, PROBE.needing(_MAY.METRICS, all_groups=True)),
     ("GET", f"{API}/agents", agents.list_agents, READ.needing(_MAY.READ)),
+    ("DELETE", f"{API}/agents", agents.remove_agents, DONE.needing(_MAY.REMOVE)),
     ("POST", f"{API}/agents/register", agents.register, DONE.needing(_MAY.REGISTER)),
     ("GET", f"{API}/agents/groups", agents.list_groups, READ.needing(_MAY.READ)),
     ("GET", f"{API}/agents/{_ID}", agents.show_agent, READ.needing(_MAY.READ)),
@@ -80,6 +82,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         DONE.needing(_MAY.ACT),
     ),
     ("GET", f"{API}/events", feed.stream_feed, READ.needing(_MAY.READ)),
+    ("GET", f"{API}/commands", commands.list_commands, READ.needing(_MAY.READ)),
     ("GET", f"{API}/commands/{_COMMAND}", commands.show_command, READ.needing(_MAY.READ)),
     (
         "GET",
@@ -96,6 +99,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/keys", keys.show_keys, READ),
     ("POST", f"{API}/keys/{_USE}/rotate", keys.rotate, DONE.needing(_MAY.KEYS)),
     ("DELETE", f"{API}/keys/{_KEY}", keys.revoke, DONE.needing(_MAY.KEYS)),
+    ("GET", f"{API}/server", server.show_server, READ),
     ("GET", f"{API}/openapi.json", documentation.show_document, STATIC),
 )
 """Method, address, handler, and what stands before it. What can be asked with GET can be asked with
@@ -104,6 +108,13 @@ machines, stands in :mod:`~cameleer_registry.web.openapi.operations`."""
 
 BUSIEST: Final = (agents.heartbeat, commands.acknowledge)
 """Added first: among addresses that begin alike, aiohttp tries one after the other."""
+
+NAMES: Final[dict[Handler, str]] = {
+    agents.list_agents: "agents",
+    agents.remove_agents: "agents",
+    commands.list_commands: "commands",
+}
+"""Addresses to which others point."""
 
 STREAMS: Final[tuple[Handler, ...]] = (streams.stream_events, feed.stream_feed)
 
@@ -123,9 +134,10 @@ def add_to(app: web.Application) -> None:
     """Add every address to an application."""
     routes = sorted(ROUTES + PAGES, key=lambda route: route[2] not in BUSIEST)
     for method, path, handler, access in routes:
-        name = "agents" if handler is agents.list_agents else None  # others point there
+        name = NAMES.get(handler)
         handle = responding(handler, access)
-        route = app.router.add_route(method, path, handle, name=name, expect_handler=expect_nothing)
+        route = app.router.add_route(method, path, handle, name=name, expect_handler=leave_it)
         if method == "GET" and handler not in STREAMS:
             assert isinstance(route.resource, web.Resource)
-            route.resource.add_route("HEAD", handle, expect_handler=expect_nothing)
+            route.resource.add_route("HEAD", handle, expect_handler=leave_it)
+    leave_those_elsewhere(app.router)

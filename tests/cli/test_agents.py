@@ -159,8 +159,9 @@ async def test_agents_in_a_terminal() -> None:
         async with streaming(served, LONG), terminal("agents", "--url", served.url) as shown:
             assert 0 == await shown.ended()
             head, *rows, totals = shown.text.splitlines()
-            assert ["AGENT", "GROUP", "STATUS", "CONNECTED", "VERSION", "HEARTBEAT"] == head.split()
-            assert re.search("LIVE    yes        vvvvvvvvvvvvvvv…  [0-9]+ s ago$", rows[0])
+            assert ["AGENT", "GROUP", "STATUS", "CONNECTED", "HEARTBEAT"] == head.split()
+            assert re.search("orders  LIVE    yes        [0-9]+ s ago$", rows[0])
+            assert 3 == len(rows)
             assert LONG == "".join(row.split()[0] for row in rows)
             assert "green" == shown.colour_of("LIVE")
             assert "1 agent: 1 LIVE, 0 STALE, 0 DEAD; 1 connected" == totals
@@ -169,8 +170,9 @@ async def test_agents_in_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("columns", "head"),
     [
+        (70, "AGENT GROUP STATUS CONNECTED VERSION HEARTBEAT"),
         (60, "AGENT GROUP STATUS CONNECTED HEARTBEAT"),
-        (40, "AGENT GROUP STATUS CONNECTED"),
+        (36, "AGENT GROUP STATUS CONNECTED"),
         (25, "AGENT GROUP STATUS"),
     ],
 )
@@ -220,3 +222,16 @@ async def test_one_agent_and_groups_in_a_terminal(served: Served) -> None:
             "billing     1      0     0          0",
         ]
         assert expected == shown.text.splitlines()[:2]
+
+
+@pytest.mark.parametrize("env", [{"COLUMNS": "0"}, {"COLUMNS": "00", "LINES": "0"}])
+async def test_a_terminal_that_does_not_know_how_wide_it_is(
+    env: dict[str, str], served: Served
+) -> None:
+    """Is not taken for one in which there is no room for anything."""
+    await served.register("order-1", "orders", version="1.2.3")
+    async with terminal("agents", "--url", served.url, **env) as shown:
+        assert 0 == await shown.ended()
+        head, row, _ = shown.text.splitlines()
+    assert ["AGENT", "GROUP", "STATUS", "CONNECTED", "VERSION", "HEARTBEAT"] == head.split()
+    assert ["order-1", "orders", "LIVE", "no", "1.2.3"] == row.split()[:5]

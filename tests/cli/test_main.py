@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from click.shell_completion import BashComplete
 
 from cameleer_registry import Registration, create_app
-from cameleer_registry.cli.main import COMMANDS
+from cameleer_registry.cli.main import COMMANDS, cli
 from cameleer_registry.core import rules
 
 from ..processes import PROGRAM, environment, run
@@ -251,3 +252,69 @@ async def test_a_signal_ends_it_quietly(number: signal.Signals, status: int) -> 
         process.send_signal(number)
         out, err = await within(process.communicate())
     assert (b"", b"", status) == (out, err.strip(), process.returncode)
+
+
+# What shells, packagers and those who misspell ask for
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("se", {"serve", "send"}),
+        ("fo", {"forget"}),
+        ("--po", {"--port"}),
+        ("--u", {"--url"}),
+        ("serve --max-b", {"--max-body"}),
+        ("agents --status D", {"dead"}),
+        ("send dee", {"deep-trace"}),
+        ("commands --ty", {"--type"}),
+    ],
+)
+def test_a_shell_completes(words: str, expected: set[str]) -> None:
+    """Commands, options and values; where no command is named, serve's options, too."""
+    *args, incomplete = words.split()
+    completion = BashComplete(cli, {}, "cameleer-registry", "_CAMELEER_REGISTRY_COMPLETE")
+    found = {item.value for item in completion.get_completions(args, incomplete)}
+    assert expected == found
+
+
+async def test_a_shell_is_told_how_to_complete() -> None:
+    """By the variable that the documentation names."""
+    for shell in ("bash", "zsh", "fish"):
+        status, out, _ = await run(_CAMELEER_REGISTRY_COMPLETE=f"{shell}_source")
+        assert 0 == status
+        assert "_CAMELEER_REGISTRY_COMPLETE" in out
+    env = {"COMP_WORDS": "cameleer-registry gro", "COMP_CWORD": "1"}
+    status, out, _ = await run(_CAMELEER_REGISTRY_COMPLETE="bash_complete", **env)
+    assert (0, "plain,groups") == (status, out.strip())
+
+
+def test_man_pages(tmp_path: Path) -> None:
+    """A page for each command, by the tool that packagers know, with what --help says."""
+    maker = Path(sys.executable).parent / "click-man"
+    subprocess.run([maker, "--target", tmp_path, "cameleer-registry"], check=True)
+    expected = {"cameleer-registry.1", *(f"cameleer-registry-{name}.1" for name in COMMANDS)}
+    assert expected == {path.name for path in tmp_path.iterdir()}
+    page = (tmp_path / "cameleer-registry-send.1").read_text().replace("\\-", "-")
+    for option in command("send").params:
+        assert all(name in page for name in option.opts if name.startswith("--"))
+
+
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        (["agnets"], "No such command 'agnets'. (Did you mean 'agents'?)"),
+        (["xyz"], "No such command 'xyz'. (--help"),
+        (["serve", "--prot", "1"], "'--port'"),
+        (["--prot", "1"], "'--port'"),
+        (["agents", "--grup", "g"], "'--group'"),
+    ],
+)
+def test_what_is_misspelt_is_told_what_was_meant(
+    args: list[str],
+    hint: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where something is like it."""
+    assert hint in complaint(capsys, monkeypatch, *args)

@@ -8,25 +8,14 @@ import json
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cameleer_registry import (
-    Ack,
-    Command,
-    CommandStatus,
-    CommandType,
-    Delivery,
-    DeliveryState,
-    Outcome,
     Settings,
-    Target,
 )
-from cameleer_registry.cli.progress import Failures
-from cameleer_registry.client import Operator
 
 from ..processes import PROGRAM, environment, run, server
 from ..support import Served, eventually, serving, within
@@ -115,6 +104,7 @@ async def test_sending_as_json(served: Served) -> None:
     [
         ([], "", {}),
         (["--payload", "-"], '{"from": "stdin"}', {"from": "stdin"}),
+        (["--payload", "-"], '\ufeff{"from": "Windows"}', {"from": "Windows"}),
         (["--payload", "@update.json"], "", {"from": "file"}),
         (["--payload", '{"big": 18446744073709551615}'], "", {"big": 2**64 - 1}),
     ],
@@ -442,59 +432,14 @@ async def test_a_command_in_a_terminal(served: Served) -> None:
         await shown.shows("1/2", "1 acknowledged", "b      pending   it was not connected")
 
 
-# How often failures are asked for
-
-
-@pytest.mark.looptime
-async def test_failures_are_not_read_all_the_time() -> None:
-    """A tenth of the time at most, however many there are, and only where more have answered."""
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    reads: list[int] = []
-
-    class Large(Operator):
-        async def deliveries(self, command_id: str, **_: Any) -> list[Delivery]:
-            reads.append(round(loop.time() - begun))
-            await asyncio.sleep(1)
-            return [FAILED] * 3
-
-    failures = Failures(Large("http://x"))
-    known = []
-    for acknowledged in [0, 0, *range(1, 31), *[30] * 30]:
-        known.append(await failures.of(answered(acknowledged)))
-        await asyncio.sleep(1)
-    assert [2, 13, 24, 35] == reads
-    assert ([0, 0, 1], 3) == (known[:3], known[-1]), "never more than have answered"
-
-
-FAILED = Delivery(
-    agent_id="a",
-    status=DeliveryState.ACKNOWLEDGED,
-    delivered_at=None,
-    acknowledged_at=None,
-    late_ack_at=None,
-    result=Ack(status=Outcome.FAILURE),
-)
-
-
-def answered(acknowledged: int) -> Command:
-    """Return a command to 100 agents, of which so many have acknowledged it."""
-    return Command(
-        command_id="x",
-        type=CommandType.REPLAY,
-        payload={},
-        target=Target.all(),
-        status=CommandStatus.PENDING,
-        created_at=datetime.now(UTC),
-        expires_at=datetime.now(UTC),
-        target_count=100,
-        connected_count=100,
-        skipped=(),
-        counts={
-            DeliveryState.ACKNOWLEDGED: acknowledged,
-            DeliveryState.EXPIRED: 0,
-            DeliveryState.PENDING: 100 - acknowledged,
-        },
-        outcomes={Outcome.SUCCESS: acknowledged, Outcome.FAILURE: 0},
-        issued_by=None,
-    )
+async def test_failures_are_counted_while_it_waits(served: Served) -> None:
+    """As the command itself tells: its deliveries are not read before the end."""
+    args = ("send", "replay", "--group", "orders", "--wait", "60", "--url", served.url)
+    async with terminal(*args) as shown:
+        await shown.shows("2 pending")
+        [delivery] = served.node.agent_deliveries("a")
+        body = {"status": "FAILURE", "message": "no"}
+        await served.ack("a", delivery.command_id, body)
+        await shown.shows("0 acknowledged  1 failed  0 expired  1 pending")
+        shown.type(INTERRUPT)
+        assert 130 == await shown.ended()

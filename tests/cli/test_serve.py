@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import re
 import signal
+import socket
+import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
@@ -16,8 +20,9 @@ import pytest
 from cameleer_registry import Settings, __version__
 from cameleer_registry.settings import environment_variable_of, flag_of
 
-from ..processes import run, server
+from ..processes import PROGRAM, READY, environment, run, server
 from ..support import Connection, within
+from ..terminal import in_terminal, terminal
 
 
 @pytest.mark.parametrize("args", [("--port", "0"), ("serve", "--port", "0")])
@@ -31,10 +36,152 @@ async def test_serving(args: tuple[str, ...]) -> None:
 
 
 async def test_a_name_of_several_addresses() -> None:
-    """The ready line names one that the port is free on."""
+    """All have the same port, and the ready line names them as they were named."""
     named = server("--host", "localhost", "--port", "0")
     async with named as served, httpx.AsyncClient() as client:
+        assert re.fullmatch(r"http://localhost:\d+", served.url)
         assert 200 == (await client.get(f"{served.url}/healthz")).status_code
+
+
+async def test_both_families() -> None:
+    """:: is every address, as in most servers."""
+    async with server("--host", "::", "--port", "0") as served, httpx.AsyncClient() as client:
+        port = served.url.removeprefix("http://[::]:")
+        for host in ("[::1]", "127.0.0.1"):
+            answer = await client.get(f"http://{host}:{port}/healthz")
+            assert 200 == answer.status_code
+
+
+async def test_a_socket_in_the_file_system(tmp_path: Path) -> None:
+    """Everything is there, streams included, and at the end it is removed."""
+    path = tmp_path / "s"
+    async with server("--host", f"unix:{path}", stderr=PIPE) as served:
+        assert f"unix:{path}" == served.url
+        over = httpx.AsyncHTTPTransport(uds=str(path))
+        async with httpx.AsyncClient(transport=over, base_url="http://x/api/v1") as client:
+            body = {"agentId": "a", "group": "g"}
+            assert 201 == (await client.post("/agents/register", json=body)).status_code
+            async with client.stream("GET", "/agents/a/events") as stream:
+                lines = stream.aiter_lines()
+                assert (await within(anext(lines))).startswith("retry: ")
+                issued = await client.post("/agents/a/commands", json={"type": "replay"})
+                assert 202 == issued.status_code
+                async with asyncio.timeout(20):
+                    while not (await anext(lines)).startswith("data: "):
+                        pass
+                assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        assert b"Traceback" not in await served.process.stderr.read()
+    assert not path.exists()
+
+
+async def test_sockets_that_systemd_passes() -> None:
+    """They come before the settings. A few lines stand for systemd."""
+    systemd = (
+        "import os, sys; os.dup2(int(sys.argv[1]), 3);"
+        "os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())};"
+        "os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", systemd, str(sock.fileno()), *PROGRAM, "--port", "1"),
+            env=environment(),
+            stdout=PIPE,
+            stderr=PIPE,
+            pass_fds=[sock.fileno()],
+        )
+    try:
+        assert process.stdout is not None
+        line = await within(process.stdout.readline())
+        assert f"{READY}http://127.0.0.1:{port}\n" == line.decode()
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{port}/healthz")
+        assert 200 == answer.status_code
+    finally:
+        process.terminate()
+        _, err = await within(process.communicate())
+    assert b"passed with LISTEN_FDS" in err
+    assert 0 == process.returncode
+
+
+async def test_systemd_is_told(tmp_path: Path) -> None:
+    """When it is ready, and when it ends."""
+    path = str(tmp_path / "n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(path)
+        listener.settimeout(20)
+        async with server("--port", "0", env={"NOTIFY_SOCKET": path}) as served:
+            assert b"READY=1" == listener.recv(100)
+            assert 0 == await served.terminate()
+        assert b"STOPPING=1" == listener.recv(100)
+
+
+async def test_a_hangup_without_a_terminal() -> None:
+    """From logrotate, or a service's reload: it goes on, and streams with it."""
+    async with server("--port", "0", stderr=PIPE) as served, served.client() as client:
+        await client.post("/agents/register", json={"agentId": "a", "group": "g"})
+        async with client.stream("GET", "/agents/a/events") as stream:
+            lines = stream.aiter_lines()
+            assert (await within(anext(lines))).startswith("retry: ")
+            served.process.send_signal(signal.SIGHUP)
+            await client.post("/agents/a/commands", json={"type": "replay"})
+            async with asyncio.timeout(20):
+                while not (await anext(lines)).startswith("data: "):
+                    pass
+        assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        assert b"SIGHUP: there is nothing to read again" in await served.process.stderr.read()
+
+
+async def test_a_hangup_of_a_terminal() -> None:
+    """It ends as upon SIGTERM: whoever closes the window wants nothing to stay behind."""
+    async with terminal("serve", "--port", "0") as shown:
+        await shown.shows("listening on")
+        shown.process.send_signal(signal.SIGHUP)
+        assert 0 == await shown.ended()
+        assert "stopped" in shown.text
+
+
+async def test_a_hangup_that_is_to_be_ignored() -> None:
+    """Under nohup, also in a terminal."""
+    nohup = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *PROGRAM, "--port", "0")
+    async with in_terminal(*nohup, env=environment(TERM="xterm"), columns=160) as shown:
+        await shown.shows("listening on")
+        shown.process.send_signal(signal.SIGHUP)
+        shown.process.send_signal(signal.SIGTERM)
+        assert 0 == await shown.ended()
+        assert "SIGHUP" not in shown.text
+
+
+async def test_a_log_that_nobody_reads() -> None:
+    """Requests are answered all the same, and it ends in time."""
+    read, write = os.pipe()
+    try:
+        os.set_blocking(write, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(write, b"x" * 4096)
+        os.set_blocking(write, True)
+        async with server("--port", "0", stderr=write) as served, served.client() as client:
+            for number in range(50):
+                body = {"agentId": f"a{number}", "group": "g"}
+                assert 201 == (await client.post("/agents/register", json=body)).status_code
+            assert 0 == await within(served.terminate())
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+async def test_what_the_environment_holds_is_remarked_on() -> None:
+    """In the log, and nothing is prevented."""
+    env = {"CAMELEER_PORT": "tcp://10.96.0.12:8081", "CAMELEER_COMAND_TTL": "5"}
+    async with server("--config", "/dev/null", "--port", "0", stderr=PIPE, env=env) as served:
+        assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        log = (await served.process.stderr.read()).decode()
+    assert re.search("is of a service called cameleer, .*variable=CAMELEER_PORT", log)
+    assert re.search("is no setting, .*did_you_mean=CAMELEER_COMMAND_TTL", log)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -78,11 +225,12 @@ async def test_stuck_readers_do_not_delay_the_end() -> None:
         port = int(served.url.rsplit(":", 1)[1])
         await client.post("/agents/register", json={"agentId": "a", "group": "g"})
         _, stuck = await asyncio.open_connection("127.0.0.1", port, limit=1)
-        stuck.write(b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        stuck.write(b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         stuck.transport.pause_reading()  # type: ignore[attr-defined]
         _, slow = await asyncio.open_connection("127.0.0.1", port)
         slow.write(
-            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 9\r\n\r\n{"
         )
         await connected(client, "", 1)
         for _ in range(12):
@@ -194,13 +342,15 @@ async def test_json_logs() -> None:
             await client.post("/agents/register", json={"agentId": "a", "group": "g"})
             await client.post("/agents/a/heartbeat")
             order = {"type": "replay"}
-            command = (await client.post("/agents/a/commands", json=order)).json()
+            command_answer = await client.post("/agents/a/commands", json=order)
+            command = command_answer.json()
             await client.delete("/agents/a")
         assert 0 == await served.terminate()
         assert served.process.stderr is not None
         lines = (await served.process.stderr.read()).decode().splitlines()
     told = [json.loads(line) for line in lines]
     assert [
+        "listening",
         "agent registered",
         "command issued",
         "command expired",
@@ -209,8 +359,10 @@ async def test_json_logs() -> None:
         "shutting down",
         "stopped",
     ] == [line["event"] for line in told]
-    assert ("info", "a", "g") == (told[0]["level"], told[0]["agent_id"], told[0]["group"])
-    assert command["commandId"] == told[1]["command_id"]
+    assert (served.url, __version__) == (told[0]["address"], told[0]["version"])
+    assert command_answer.headers["x-cameleer-instance"] == told[0]["instance"]
+    assert ("info", "a", "g") == (told[1]["level"], told[1]["agent_id"], told[1]["group"])
+    assert command["commandId"] == told[2]["command_id"]
     assert all(line["timestamp"].endswith("Z") for line in told)
 
 
@@ -219,9 +371,9 @@ async def test_bytes_that_are_no_http_request() -> None:
     async with server("--port", "0", stderr=PIPE) as served:
         for raw in (
             b"GARBAGE\r\n\r\n",
-            b"GET / HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n" % (b"x" * 65_536),
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nX: %b\r\n\r\n" % (b"x" * 65_536),
             b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         ):
             port = int(served.url.rsplit(":", 1)[1])
@@ -233,7 +385,7 @@ async def test_bytes_that_are_no_http_request() -> None:
             assert "no-store" == answer.headers["cache-control"]
             writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        chunked = b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunked = b"HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(b"POST /api/v1/agents/a/heartbeat " + chunked)
         await asyncio.sleep(0.05)  # the answer is on its way when the body turns out to be none
         writer.write(b"zz\r\n")
@@ -248,7 +400,8 @@ async def test_bytes_that_are_no_http_request() -> None:
         assert 0 == await served.terminate()
         assert served.process.stderr is not None
         told = (await served.process.stderr.read()).decode().splitlines()
-    assert ["shutting down", "stopped"] == [line.split("] ")[1].split("  ")[0] for line in told]
+    said = [line.split("] ")[1].split("  ")[0] for line in told]
+    assert ["listening", "shutting down", "stopped"] == said
 
 
 async def test_clients_that_leave_early_are_no_errors() -> None:
@@ -256,8 +409,9 @@ async def test_clients_that_leave_early_are_no_errors() -> None:
     async with server("--port", "0", stderr=PIPE) as served, served.client() as client:
         await client.post("/agents/register", json={"agentId": "a", "group": "g"})
         port = int(served.url.rsplit(":", 1)[1])
-        head = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
-        for raw in (b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: x\r\n\r\n", head) * 50:
+        head = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\n"
+        head += b"Content-Length: 99\r\n\r\n{"
+        for raw in (b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: localhost\r\n\r\n", head) * 50:
             for leave in (asyncio.StreamWriter.close, reset):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(raw)

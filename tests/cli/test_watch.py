@@ -109,7 +109,7 @@ async def test_a_large_fleet_is_looked_at_less_often() -> None:
     question = Slow("http://x", [], [])
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(12):
-            await watch.watch(Operator(question.url), question, as_json=False)
+            await watch.watch(Operator(question.server), question, as_json=False)
     assert [0.0, 2.1, 4.2, 10.2] == asked_at
 
 

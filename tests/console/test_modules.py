@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cameleer_registry.web import documentation
 from cameleer_registry.web.console import FOLDER
 
 from ..npm import install
@@ -28,18 +29,23 @@ def run(*command: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_types(tools: Path) -> None:
+FOLDERS = pytest.mark.parametrize("folder", [FOLDER, documentation.FOLDER], ids=lambda f: f.name)
+
+
+@FOLDERS
+def test_types(tools: Path, folder: Path) -> None:
     """TypeScript agrees with every type that the comments state."""
     flags = "--noEmit --checkJs --strict --noUnusedLocals --target esnext --module esnext"
     more = "--moduleResolution bundler --lib esnext,dom,dom.iterable"
     tsc = str(tools / "typescript/bin/tsc")
-    assert (0, "") == run(tsc, *flags.split(), *more.split(), str(FOLDER / "main.js"))
+    assert (0, "") == run(tsc, *flags.split(), *more.split(), str(folder / "main.js"))
 
 
-def test_format(tools: Path) -> None:
+@FOLDERS
+def test_format(tools: Path, folder: Path) -> None:
     """As Prettier has it, with lines of 100 characters, as in Python."""
     prettier = str(tools / "prettier/bin/prettier.cjs")
-    status, said = run(prettier, "--print-width", "100", "--check", str(FOLDER))
+    status, said = run(prettier, "--print-width", "100", "--check", str(folder))
     assert 0 == status, said
 
 

@@ -146,7 +146,12 @@ class Talk:
         """Issue under a key; return the command that is shown for it, too."""
         fingerprint = repr((order, target)).encode()
         record, facts = self.registry.issue(
-            command_id, order, target, now=self.now, idempotency=Idempotency(key, fingerprint)
+            command_id,
+            order,
+            target,
+            now=self.now,
+            payload_size=len(fingerprint),
+            idempotency=Idempotency(key, fingerprint),
         )
         return views.command(record, self.now), self._note(facts)
 

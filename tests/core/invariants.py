@@ -188,6 +188,8 @@ def _check_history(registry: Registry) -> None:
     ledger = registry._ledger
     everything = [*ledger._open.values(), *ledger._finished.values()]
     assert _ids(everything) == sorted(ledger.commands)
+    assert list(ledger.commands.values()) == list(ledger._by_number.values())
+    assert all(number == command.number for number, command in ledger._by_number.items())
     assert all(command.pending for command in ledger._open.values())
     assert not any(command.pending for command in ledger._finished.values())
     deadlines = [command.expires.steady for command in ledger._open.values()]
@@ -351,7 +353,7 @@ def snapshot(registry: Registry, now: Instant) -> dict[str, Any]:
         "vacated": list(roster._vacated),
         "open": list(ledger._open),
         "finished": list(ledger._finished),
-        "sizes": [command.size for command in ledger.commands.values()],
+        "sizes": [(command.size, command.payload_size) for command in ledger.commands.values()],
         "keys": [
             (command.idempotency, views.command(command, now))
             for command in ledger.keys._commands.values()

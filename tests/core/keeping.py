@@ -46,13 +46,15 @@ class Keeping:
             self.seq += 1
             self.log.append((self.seq, orjson.dumps(self.encoder.encode(fact))))
             self.touched.note(fact, self.seq)
+            for number in self.encoder.lists.take_new():
+                self.touched.add(Entity(kept.TARGETS, str(number)), self.seq)
 
     def fold(self, most: int) -> None:
         """Make rows of what was touched first, and drop the facts that nobody needs any more."""
         for entity in self.touched.take(most):
             self._write(self.maker.row(entity))
-        for number in self.maker.lists_in_use():
-            self._write(self.maker.targets(number))
+        for row in self.maker.new_lists():
+            self._write(row)
         folded = self.touched.folded(self.seq)
         self.log = [(seq, fact) for seq, fact in self.log if seq > folded]
 

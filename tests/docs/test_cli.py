@@ -26,7 +26,7 @@ def section(name: str) -> str:
 def test_every_command_has_its_section_and_every_section_its_command() -> None:
     """And its line in the overview, in the same order as in the help."""
     headings = re.findall(r"^## (.+)$", prose(CLI), re.MULTILINE)
-    assert ["What they have in common", *COMMANDS] == headings
+    assert ["What they have in common", *COMMANDS, "Completion and man pages"] == headings
     overview = [re.sub(r"\W", " ", row[0]).split()[0] for row in rows(CLI, "Command")]
     assert list(COMMANDS) == overview
 
@@ -35,7 +35,7 @@ def test_every_command_has_its_section_and_every_section_its_command() -> None:
 def test_every_option_of_a_command_is_in_its_section_and_no_other(name: str) -> None:
     """Those that all have stand in a section of their own."""
     in_common = re.findall(r"^\| `(--[a-z-]+)` \|", section("What they have in common"), re.M)
-    assert {"--url", "--json"} == set(in_common)
+    assert {"--url", "--cacert", "--header", "--json"} == set(in_common)
     documented = re.findall(r"^\| `(--[a-z-]+)` \|", section(name), re.MULTILINE)
     assert of_command(name) == {*documented, *in_common}
     assert len(documented) == len(set(documented))

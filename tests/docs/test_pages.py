@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -11,14 +10,14 @@ from typing import Final
 import attrs
 import pytest
 
-from cameleer_registry.cli.help import URL_VARIABLE
+from cameleer_registry.cli import help as words
 from cameleer_registry.cli.main import COMMANDS
 from cameleer_registry.cli.serve import serve_command
 from cameleer_registry.settings import Settings, environment_variable_of
 
 from ..cli.support import command, parent_context
 from .actual import leads_somewhere, problems
-from .pages import CLI, HTTP_API, OPERATIONS, PAGES, PROTOCOL, ROOT, SETTINGS, blocks, prose, rows
+from .pages import CLI, HTTP_API, OPERATIONS, PAGES, PROTOCOL, ROOT, SETTINGS, prose, rows
 
 REFERENCE: Final = [HTTP_API, PROTOCOL, SETTINGS]
 OPTIONS_OF_CLICK: Final = {"--help", "--version"}
@@ -56,7 +55,7 @@ def test_flags_and_variables_that_are_mentioned_exist(page: Path) -> None:
     variables = {
         *map(environment_variable_of, names),
         *filter(None, options.values()),
-        URL_VARIABLE,
+        *(value for name, value in vars(words).items() if name.endswith("_VARIABLE")),
     }
     assert set() == set(re.findall(r"\bCAMELEER_[A-Z][A-Z_]*", text)) - {*map(str, variables)}
     if page in REFERENCE:
@@ -104,10 +103,3 @@ def test_links_between_files_lead_somewhere(page: Path) -> None:
         if not found or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
             dead.append(link)
     assert [] == dead
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_code_blocks_in_json_are_json(page: Path) -> None:
-    """Where they say so."""
-    for block in blocks(page, "json"):
-        json.loads(block.text)

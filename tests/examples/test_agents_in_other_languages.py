@@ -106,10 +106,16 @@ class Agent:
 
 @asynccontextmanager
 async def agent(language: Language, url: str, folder: Path) -> AsyncIterator[Agent]:
-    """Run the agent in a session of its own, and leave nothing of it behind."""
+    """Run the agent in a session of its own, and leave nothing of it behind.
+
+    Whoever runs it has settings of their own for curl, which are not meant for it.
+    """
+    home = folder.with_name(f"{folder.name}-home")
+    home.mkdir(exist_ok=True)
+    (home / ".curlrc").write_text('include\nverbose\nproxy = "http://127.0.0.1:9"\n')
     process = await asyncio.create_subprocess_exec(
         *(language.program, str(language.source), url, AGENT, "g"),
-        env=environment(TMPDIR=str(folder)),
+        env=environment(TMPDIR=str(folder), HOME=str(home), CURL_HOME=str(home)),
         stdout=PIPE,
         stderr=STDOUT,
         start_new_session=True,

@@ -47,6 +47,26 @@ async def says(process: Process, part: str) -> None:
     raise AssertionError(f"it never said {part!r}")
 
 
+@pytest.mark.parametrize(
+    ("name", "args", "words"),
+    [
+        ("01_minimal_agent.py", [], "usage: python 01_minimal_agent.py ADDRESS AGENT_ID GROUP"),
+        ("01_minimal_agent.py", ["http://x"], "usage: "),
+        ("03_rollout.py", [], "usage: python 03_rollout.py ADDRESS GROUP CONFIGURATION"),
+        ("03_rollout.py", ["http://x", "g", "{"], "the configuration is no JSON"),
+        ("03_rollout.py", ["http://127.0.0.1:1", "g", "{}"], "cannot reach http://127.0.0.1:1"),
+    ],
+)
+async def test_an_example_that_is_run_wrongly(name: str, args: list[str], words: str) -> None:
+    """It says how it is run, on one line and without a traceback."""
+    async with program(name, *args) as process:
+        assert process.stdout is not None
+        said = (await within(process.stdout.read())).decode()
+        assert 1 == await within(process.wait())
+    assert words in said
+    assert 1 == said.count("\n")
+
+
 async def test_minimal_agent() -> None:
     """It registers, listens, acknowledges; comes back when forgotten; and ends upon SIGTERM."""
     async with server() as served, served.client() as client:

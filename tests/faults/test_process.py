@@ -242,6 +242,7 @@ TASKS: list[tuple[str, Any, str]] = [
     ("command expiry", monitors, "command_expiry"),
     ("stream keeper", monitors, "stream_keeper"),
     ("event loop monitor", monitors, "loop_monitor"),
+    ("forgetting of dead agents", monitors, "forget_dead"),
     ("command fan-out", FanOuts, "drain"),
     ("event feed", Feed, "tell"),
     ("log sums", Narrator, "sum_up"),
@@ -271,7 +272,8 @@ async def test_a_task_that_is_made_to_fail(
         await run(itself)
 
     monkeypatch.setattr(owner, attribute, fails_at_first)
-    async with serving(clock=virtual_clock()) as served, following(served) as feed:
+    settings = Settings(forget_dead_after=86_400)
+    async with serving(settings, clock=virtual_clock()) as served, following(served) as feed:
         ids = [f"a{number:02}" for number in range(60)]
         for agent_id in ids:
             await served.register(agent_id)

@@ -54,6 +54,9 @@ class Body:
     def is_eof(self) -> bool:
         return not self._slow
 
+    def at_eof(self) -> bool:
+        return False  # nobody has read it before
+
     def read_nowait(self) -> bytes:
         return self._raw
 

@@ -20,7 +20,8 @@ from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.errors import CommandExpired
 from cameleer_registry.node.clock import Clock
 from cameleer_registry.node.telling import meters
-from cameleer_registry.node.telling.meters import ACK_SECONDS, LAG_SECONDS, Histogram
+from cameleer_registry.node.telling.histogram import Histogram
+from cameleer_registry.node.telling.meters import ACK_SECONDS, LAG_SECONDS
 from cameleer_registry.web.metrics import REQUEST_SECONDS
 
 from ..support import at_once, virtual_clock

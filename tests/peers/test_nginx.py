@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -32,28 +33,34 @@ http {{
 @pytest.fixture
 async def proxied(tmp_path: Path) -> AsyncIterator[tuple[Served, Path]]:
     """A server, and the socket of an nginx in front of it, without TLS."""
+    async with serving() as served, nginx_before(served, tmp_path) as sock:
+        yield served, sock
+
+
+@asynccontextmanager
+async def nginx_before(served: Served, tmp_path: Path, protocol: str = "") -> AsyncIterator[Path]:
+    """Run nginx as the page has it, but without TLS, and return its socket."""
     [config] = re.findall(r"^```nginx\n(.*?)^```$", OPERATIONS.read_text("utf-8"), re.M | re.S)
     nginx, sock = required("nginx"), tmp_path / "sock"
-    async with serving() as served:
-        for documented, here in (
-            (r"listen 443 ssl;", f"listen unix:{sock};"),
-            (r"ssl_certificate\w* [^;]*;", ""),
-            (r"server 127.0.0.1:8081;", f"server {served.host}:{served.port};"),
-        ):
-            config, found = re.subn(documented, here, config)
-            assert found
-        (tmp_path / "nginx.conf").write_text(FRAME.format(config))
-        process = await asyncio.create_subprocess_exec(
-            nginx, "-p", tmp_path, "-e", "error.log", "-c", "nginx.conf", stderr=DEVNULL
-        )
-        try:
-            await eventually(lambda: sock.exists() or process.returncode is not None)
-            assert process.returncode is None, (tmp_path / "error.log").read_text()
-            yield served, sock
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await within(process.wait())
+    for documented, here in (
+        (r"listen 443 ssl;", f"listen unix:{sock}{protocol};"),
+        (r"ssl_certificate\w* [^;]*;", ""),
+        (r"server 127.0.0.1:8081;", f"server {served.host}:{served.port};"),
+    ):
+        config, found = re.subn(documented, here, config)
+        assert found
+    (tmp_path / "nginx.conf").write_text(FRAME.format(config))
+    process = await asyncio.create_subprocess_exec(
+        nginx, "-p", tmp_path, "-e", "error.log", "-c", "nginx.conf", stderr=DEVNULL
+    )
+    try:
+        await eventually(lambda: sock.exists() or process.returncode is not None)
+        assert process.returncode is None, (tmp_path / "error.log").read_text()
+        yield sock
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await within(process.wait())
 
 
 async def test_events_pass_at_once(proxied: tuple[Served, Path]) -> None:
@@ -93,3 +100,29 @@ async def test_metrics_and_probes_are_not_for_everybody(proxied: tuple[Served, P
         writer.write(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert 403 == (await connection.answer()).status
         connection.close()
+
+
+async def test_events_pass_at_once_over_http_2(tmp_path: Path) -> None:
+    """Between a client and nginx; with the server it speaks HTTP/1.1 as before."""
+    curl = required("curl")
+    async with serving() as served, nginx_before(served, tmp_path, " http2") as sock:
+        await served.register("a")
+        process = await asyncio.create_subprocess_exec(
+            *(curl, "-qsN", "--http2-prior-knowledge", "--unix-socket", str(sock)),
+            *("-o", "-", "-D", str(tmp_path / "head"), "http://x/api/v1/agents/a/events"),
+            stdout=PIPE,
+        )
+        assert process.stdout is not None
+        try:
+            assert (await within(process.stdout.readline())).startswith(b"retry: ")
+            for _ in range(3):
+                command_id = (await served.issue("/agents/a")).json()["commandId"]
+                line = b""
+                while not line.startswith(b"id: "):
+                    line = await within(process.stdout.readline())
+                assert command_id == line.decode().removeprefix("id: ").strip()
+            assert (tmp_path / "head").read_text().startswith("HTTP/2 200")
+        finally:
+            process.terminate()
+            await within(process.wait())
+        await eventually(lambda: not served.node.agent("a").connected)

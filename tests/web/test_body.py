@@ -8,7 +8,7 @@ import pytest
 
 from cameleer_registry import Settings
 
-from ..support import Connection, Served, connected, serving, within
+from ..support import Connection, Served, connected, serving
 
 BODY = json.dumps({"agentId": "a", "group": "g", "name": "Ä 🐫"}, ensure_ascii=False).encode()
 
@@ -147,20 +147,3 @@ async def test_a_body_in_broken_chunks(served: Served) -> None:
         connection.writer.write(head(None, "Transfer-Encoding: chunked") + b"zz\r\n")
         assert 400 == (await connection.answer()).status
     assert 200 == (await served.request("GET", "/agents")).status
-
-
-async def test_a_body_is_asked_for_only_where_it_is_wanted() -> None:
-    """``Expect: 100-continue`` is answered with 100, or with 413 before the body is sent."""
-    async with serving(Settings(max_body=1000)) as served:
-        async with connected(served) as connection:
-            connection.writer.write(head(len(BODY), "Expect: 100-continue"))
-            expected = b"HTTP/1.1 100 Continue\r\n\r\n"
-            assert expected == await within(connection.reader.readexactly(len(expected)))
-            connection.writer.write(BODY)
-            assert 201 == (await connection.answer()).status
-        async with connected(served) as connection:
-            connection.writer.write(head(1001, "Expect: 100-continue"))
-            await refusal_of_too_much(connection)
-        async with connected(served) as connection:
-            connection.writer.write(head(len(BODY), "Expect: something-else") + BODY)
-            assert 200 == (await connection.answer()).status

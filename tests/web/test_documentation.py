@@ -12,22 +12,24 @@ from urllib.parse import urljoin
 from aiohttp import web
 
 from cameleer_registry import NODE, Settings, create_app
+from cameleer_registry.web import console
 from cameleer_registry.web.documentation import FILES, PAGE
 
-from ..browser import browsing, looking
 from ..support import Served, running, serving, within
 
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
     "style-src": "'self'",
-    "img-src": "'self' data:",
+    "img-src": "'self'",
     "connect-src": "'self'",
     "base-uri": "'none'",
     "form-action": "'none'",
     "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+    "trusted-types": "'none'",
 }
-"""Images are drawn in Swagger UI's style sheet. Scripts and styles stand in files alone."""
+"""Scripts and styles stand in files alone, and no text becomes markup."""
 
 
 @asynccontextmanager
@@ -42,7 +44,7 @@ async def mounted(settings: Settings | None = None) -> AsyncIterator[Served]:
 async def test_the_page_and_its_files(served: Served) -> None:
     """Each with its type, and kept by browsers as long as it is right."""
     types = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-    for path in ("//docs", *(f"//docs/{name}" for name in FILES)):
+    for path in ("//docs", *(f"//docs/{name}" for name in FILES if name != PAGE)):
         answer = await served.request("GET", path)
         assert 200 == answer.status
         suffix = re.search(r"\.\w+$", path)
@@ -56,8 +58,8 @@ async def test_the_page_and_its_files(served: Served) -> None:
 
 
 async def test_a_file_that_is_not_there(served: Served) -> None:
-    """404; the package that Swagger UI comes in has more files than these."""
-    for name in ("nix", "index.html", "..%2Finitializer.js", "swagger-ui-bundle.js.map"):
+    """404; so is the page where its addresses would be wrong, and what is beside its folder."""
+    for name in ("nix", "index.html", "..%2Fpages.py", "..%2Fconsole%2Fdom.js", "%2Fetc%2Fpasswd"):
         answer = await served.request("GET", f"//docs/{name}")
         assert (404, "not-found") == (answer.status, answer.code)
 
@@ -69,18 +71,26 @@ async def test_the_policy(served: Served) -> None:
     assert POLICY == dict(directive.split(" ", 1) for directive in directives)
 
 
-def test_addresses_in_the_page_are_relative_to_it() -> None:
-    """To be right under any prefix; and each leads somewhere."""
-    addresses = re.findall(r'(?:src|href)="([^"]*)"', PAGE.read_text("utf-8"))
-    files = {f"docs/{name}" for name in FILES}
-    assert files | {"api/v1/openapi.json", "data:,"} == set(addresses)
+def test_nothing_is_loaded_from_elsewhere_and_nothing_is_missing() -> None:
+    """Addresses are relative, right under any prefix; each leads somewhere, and no file is idle."""
+    page = FILES[PAGE].body.decode()
+    found = set(re.findall(r'(?:src|href)="([^"]*)"', page))
+    for name, file in FILES.items():
+        if name.endswith(".js"):
+            for module in re.findall(r'^import .* from "(.*)";$', file.body.decode(), re.MULTILINE):
+                found.add(urljoin(f"/docs/{name}", module).removeprefix("/"))
+        assert name == PAGE or b"://" not in file.body
+    files = {f"docs/{name}" for name in FILES if name != PAGE}
+    shared = {f"console/{name}" for name in console.FILES}
+    assert files | {"api/v1/openapi.json"} == found - shared
+    assert {"console/base.css", "console/dom.js", "console/json.js"} < found
 
 
 async def test_the_page_is_shown_where_the_version_is_required() -> None:
     """A browser that opens a page speaks none."""
     async with serving(Settings(require_protocol_version=True)) as served:
         assert 200 == (await served.request("GET", "//docs")).status
-        assert 200 == (await served.request("GET", "//docs/initializer.js")).status
+        assert 200 == (await served.request("GET", "//docs/main.js")).status
         assert 308 == (await served.request("GET", "//docs/")).status
         assert 200 == (await served.request("GET", "/openapi.json")).status
         assert 400 == (await served.request("GET", "/agents")).status
@@ -118,24 +128,3 @@ assert threads == {False}, threads
 """
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
     assert 0 == await within(process.wait())
-
-
-async def test_the_api_is_read_and_tried_in_a_browser() -> None:
-    """The browser has nothing to complain of, in the dark either."""
-    settings = Settings(require_protocol_version=True, public_url="https://registry.example")
-    async with (
-        mounted(settings) as served,
-        browsing() as browser,
-        looking(browser, f"{served.url}/docs", color_scheme="dark") as page,
-    ):
-        for operation in ("Stream-streamEvents", "Agents-registerAgent"):
-            opened = page.locator(f"#operations-{operation}")
-            await opened.locator(".opblock-summary-control").click()
-            await opened.locator(".responses-inner .response").first.wait_for()
-        await opened.locator(".execute").click()
-        answer = opened.locator(".live-responses-table .response")
-        assert "201" == await answer.locator(".response-col_status").inner_text()
-        assert ["order-service-1"] == [agent.agent_id for agent in served.node.agents()]
-        assert 0 < await page.locator(".opblock-head").count()
-        assert not await page.locator(".opblock-head").first.is_visible()
-        assert await page.evaluate("document.documentElement.classList.contains('dark-mode')")

@@ -162,7 +162,7 @@ async def test_the_public_address_is_this_site() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/agents", "GET, HEAD"),
+        ("PUT", "/agents", "DELETE, GET, HEAD"),
         ("GET", "/agents/register", "POST"),
         ("POST", "/agents/groups", "GET, HEAD"),
         ("GET", "/agents/commands", "POST"),
@@ -175,7 +175,7 @@ async def test_the_public_address_is_this_site() -> None:
         ("GET", "/agents/a/commands/c/ack", "POST"),
         ("POST", "/commands/c", "GET, HEAD"),
         ("POST", "/commands/c/deliveries", "GET, HEAD"),
-        ("OPTIONS", "/agents", "GET, HEAD"),
+        ("OPTIONS", "/agents", "DELETE, GET, HEAD"),
         ("POST", "//healthz", "GET, HEAD"),
     ],
 )

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uuid_utils
 from attrs import frozen
@@ -28,23 +27,16 @@ from ...security.table import SessionRecord
 from ...security.token_files import TokenFiles
 from ...security.tokens import Token, TokenKind
 from ...security.verify import Verifier
+from .mode import Mode
+
+if TYPE_CHECKING:
+    from .beginning import Beginning
 
 SESSION_SECONDS: Final = 12 * 3600
 """How long a browser session lasts: a working day."""
 
 ALWAYS_CREDENTIALED: Final = frozenset({Permission.TOKENS, Permission.KEYS, Permission.REVOKE})
 """What nobody may do without a credential, although others are served without one."""
-
-
-class Mode(StrEnum):
-    """What is made of requests without a credential."""
-
-    OFF = "off"
-    """They are served, and credentials are not looked at."""
-    ACCEPT = "accept"
-    """They are served and counted, and credentials are checked."""
-    REQUIRED = "required"
-    """They are refused."""
 
 
 @frozen
@@ -67,12 +59,14 @@ class Authority:
         ring: KeyRing | None = None,
         lifetimes: Lifetimes | None = None,
         by_default: bool = False,
+        beginning: Beginning | None = None,
         new_id: Callable[[], str] = lambda: str(uuid_utils.uuid7()),
     ) -> None:
         self.mode = mode
         # True if nobody has said that everybody shall be served: there is no credential, and only
         # this machine reaches the server.
         self.by_default = by_default
+        self._beginning = beginning
         self.credentials = credentials or Credentials()
         self.verifier = Verifier(self.credentials)
         self.attempts = Attempts()
@@ -88,6 +82,15 @@ class Authority:
         self.keys_path: Path | None = None
         if ring is not None:
             self.use(ring)
+
+    def begin(self, *, durable: bool, now: Instant) -> Facts:
+        """Decide whether credentials are needed, by what the database holds, and by files.
+
+        Returns what has to be kept of that. Raises SettingsError, with one line.
+        """
+        if self._beginning is None:
+            return ()
+        return self._beginning.begin(self, durable=durable, now=now)
 
     def use(self, ring: KeyRing) -> None:
         """Go by these keys from now on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,15 +13,15 @@ from ...core.instant import Instant
 from ...errors import SettingsError
 from ...logs import get_logger
 from ...security import keyfile
-from ...security.jwt import Lifetimes
+from ...security.founding import adopt, time_of
 from ...security.keyring import KeyRing
 from ...security.keys import Use
 from ...security.principals import Role
 from ...security.store import Credentials, Facts
 from ...security.token_files import TokenFiles
 from ...settings import AuthMode, Settings
-from ..clock import Clock
-from .authority import Authority, Mode
+from .authority import Authority
+from .mode import Mode
 
 log = get_logger(__name__)
 
@@ -40,6 +39,11 @@ class Beginning:
     """Where the keys are unless the settings say otherwise: beside the database."""
     files: TokenFiles | None = field(default=None, init=False)
     """The files of tokens that are named; None if there are none."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether another program serves the registry."""
+        return not self.alone
 
     @property
     def keys_path(self) -> Path | None:
@@ -96,53 +100,40 @@ class Beginning:
             )
         return Mode.OFF
 
+    def begin(self, authority: Authority, *, durable: bool, now: Instant) -> Facts:
+        """Have an authority decide by what its database and the files hold; return what to keep.
 
-def authority_of(
-    settings: Settings,
-    *,
-    alone: bool,
-    credentials: Credentials | None = None,
-    keys_beside: Path | None = None,
-    durable: bool = False,
-    now: Instant | None = None,
-) -> Authority:
-    """Return who decides on credentials for a node of these settings.
-
-    ``credentials`` are those of its database, if it has one (``durable``); ``now`` is a moment of
-    its clock. Without one the tokens of agents end with the process. Raises SettingsError with one
-    line if a file that is named cannot be used, or if credentials would be needed.
-    """
-    credentials = credentials or Credentials()
-    now = now or _system_now()
-    beginning = Beginning(settings, alone=alone, keys_beside=keys_beside)
-    if settings.auth is AuthMode.OFF:
-        return Authority()
-    ring = beginning.ring()
-    beginning.hold_files(credentials, now)
-    mode = beginning.mode(credentials, ring)
-    if mode is Mode.OFF:
-        return Authority(by_default=alone)
-    if mode is Mode.REQUIRED and not credentials.tokens() and not durable:
-        log.warning("nobody can ask anything: there is no token", help=INIT)
-    if ring is None:
-        if credentials.key_set is not None:
-            raise SettingsError(
-                "the database knows the key set of a registry, and there are no keys: put its "
-                "keys.json back, or name it by the setting keys_file"
-            )
-        # Agents need tokens. What signs commands must not end with the process: agents pin it.
-        ring = KeyRing.generate(at=datetime.now(UTC), uses=(Use.TOKEN,))
-    if not durable:
-        # What was revoked by an earlier process is not known: no token of an agent outlives one.
-        credentials.revoke_all(now=now)
-    authority = Authority(
-        mode,
-        credentials=credentials,
-        ring=ring,
-        lifetimes=Lifetimes(token=settings.agent_token_ttl, renewable=settings.agent_token_renewal),
-    )
-    authority.files, authority.keys_path = beginning.files, beginning.keys_path
-    return authority
+        ``durable`` tells whether its credentials were kept. If not, agents' tokens end with the
+        process. Raises SettingsError with one line if a file that is named cannot be used, if the
+        database and the keys do not agree, or if credentials would be needed.
+        """
+        settings, credentials = self.settings, authority.credentials
+        if settings.auth is AuthMode.OFF:
+            authority.mode = Mode.OFF
+            return ()
+        ring = self.ring()
+        self.hold_files(credentials, now)
+        mode = self.mode(credentials, ring)
+        authority.mode, authority.by_default = mode, self.alone and mode is Mode.OFF
+        authority.files, authority.keys_path = self.files, self.keys_path
+        if mode is Mode.OFF:
+            return ()
+        facts: Facts = ()
+        if ring is not None:
+            ring, facts = adopt(credentials, ring, now=now)
+        elif credentials.key_set is not None:
+            adopt(credentials, None, now=now)
+        else:
+            # Agents need tokens. What signs commands must not end with the process: agents pin it.
+            ring = KeyRing.generate(at=time_of(now), uses=(Use.TOKEN,))
+        if not durable:
+            # What an earlier process has revoked is not known: no agent's token outlives one.
+            facts += credentials.revoke_all(now=now)
+        assert ring is not None
+        authority.use(ring)
+        if mode is Mode.REQUIRED and not credentials.tokens() and not self.embedded:
+            log.warning("nobody can ask for anything, since there is no token", help=INIT)
+        return facts
 
 
 def read_files_again(authority: Authority, *, now: Instant) -> Facts:
@@ -173,7 +164,3 @@ def is_only_here(host: str) -> bool:
 def _named(settings: Settings) -> Mapping[Role, Path]:
     named = {Role.ADMIN: settings.admin_token_file, Role.ENROL: settings.enrol_token_file}
     return {role: Path(path) for role, path in named.items() if path is not None}
-
-
-def _system_now() -> Instant:
-    return Clock().now()

@@ -8,21 +8,27 @@ the pace at which things happen, and an event costs little where nobody follows.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
+from ... import wire
 from ...core.events import CloseReason, Event
-from ...core.feed import FeedType, ResetEvent
+from ...core.feed import FeedEvent, FeedType, ResetEvent
 from ...core.instant import Instant
+from ...core.queries import Queries
 from ...core.views import time_of_day
 from ...errors import TooManyFeeds
 from ...logs import get_logger
 from ...settings import Settings
+from ..streams import frames
 from ..streams.outgoing import Streams
 from . import news, ring
 from .followers import Follower, Interest
 from .news import News
-from .ring import Ring
+from .past import KeptEvent, Past
+from .ring import ENCODED_AT_ONCE, SPREAD, Entry, Ring
 from .shares import Shares
 
 log = get_logger(__name__)
@@ -39,6 +45,8 @@ HISTORY_BYTES: Final = 16 * 2**20
 FOLLOWERS: Final = 25
 """Followers written to before others get their turn."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 ENDS: Final = (
     CloseReason.CLIENT_GONE,
     CloseReason.SLOW_CONSUMER,
@@ -51,7 +59,14 @@ ENDS: Final = (
 class Feed:
     """The events of one node, and those who follow them."""
 
-    def __init__(self, settings: Settings, *, started: Instant) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        started: Instant,
+        position: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """``position`` returns that of the fact that is being told; 0 where none is kept."""
         self.max_feeds = settings.max_feeds
         self.streams: Streams[Follower] = Streams(
             keepalive_interval=settings.keepalive_interval,
@@ -61,6 +76,11 @@ class Feed:
         )
         # How many have ended, by why.
         self.closed = dict.fromkeys(ENDS, 0)
+        self._position = position
+        # Events about deliveries that have not been kept yet, and after which position each is.
+        self._unkept: list[tuple[int, Entry]] = []
+        # The position before the oldest fact that waits in a share; None while none does.
+        self._gathering_since: int | None = None
         self._ring = Ring(started.wall // 1000, limit=HISTORY, limit_bytes=HISTORY_BYTES)
         self._shares = Shares(self._append)
         self.tellers: Mapping[type[Event], Callable[[Event], None]] = dict.fromkeys(
@@ -78,9 +98,16 @@ class Feed:
         self._shares.take(fact)
         if self._shares:
             self._waiting.set()
+            if self._gathering_since is None:
+                self._gathering_since = self._position() - 1
+        else:
+            self._gathering_since = None
 
     def _append(self, told: News) -> None:
-        self._ring.append(told)
+        position = self._position()
+        entry = self._ring.append(told, position)
+        if position and told.type in ENCODED_AT_ONCE:
+            self._unkept.append((position, entry))
         self._waiting.set()
 
     async def tell(self) -> None:
@@ -89,9 +116,13 @@ class Feed:
         while True:
             await self._waiting.wait()
             await asyncio.sleep(MOMENT)
-            self._shares.tell_all()
+            self._tell_shares()
             self._waiting.clear()
             await self._advance_all()
+
+    def _tell_shares(self) -> None:
+        self._shares.tell_all()
+        self._gathering_since = None
 
     async def _advance_all(self) -> None:
         # Not within tell(), which would hold on to the last of them until something happens again.
@@ -99,6 +130,53 @@ class Feed:
             follower.advance()
             if count % FOLLOWERS == 0:
                 await asyncio.sleep(0)
+
+    # What is kept of it
+
+    def take_unkept(self) -> tuple[list[list[Any]], int, int]:
+        """Return what is to be kept, so that the feed goes on after a restart.
+
+        That is: events about deliveries, which cannot be made of their facts again, each as id,
+        position, type, groups, time of day in microseconds, and data; the position up to which all
+        facts are told; and the oldest id that is still in the ring.
+        """
+        rows = [
+            [entry.id, position, str(entry.type), ",".join(entry.groups), _micros(entry.at), data]
+            for position, entry in self._unkept
+            for data in [wire.encode_line(entry.news.data).decode()]
+        ]
+        self._unkept.clear()
+        told = self._position()
+        if self._gathering_since is not None:
+            told = min(told, self._gathering_since)
+        return rows, told, self._ring.oldest_id
+
+    def restore(self, past: Past, registry: Queries) -> None:
+        """Go on where an earlier process has ended: with its events, and with what it did not tell.
+
+        The registry is as it was then.
+        """
+        self._ring.begin(past.first_id)
+        rows = deque(row for row in past.rows if row.after >= past.complete_after)
+        for position, fact in past.facts:
+            while rows and rows[0].after < position:
+                self._restore(rows.popleft())
+            if (told := news.of(fact)) is not None:
+                self._ring.append(told, position)
+        while rows:
+            self._restore(rows.popleft())
+        lost = past.first_id - 1
+        if past.complete_after:
+            lost = past.first_id + SPREAD * (past.complete_after + 1) - 1
+        self._ring.resume(lost_id=lost, position=past.position)
+        self._shares.learn(registry.open_commands())
+        untold = [fact for position, fact in past.facts if position > past.fed]
+        self._shares.tell_again(untold, registry.find_command)
+
+    def _restore(self, row: KeptEvent) -> None:
+        moment = _EPOCH + timedelta(microseconds=row.at)
+        told = News(FeedType(row.type), row.groups.split(","), FeedEvent(at=moment))
+        self._ring.restore(row.id, told, frames.lines(str(row.id), row.type, row.data.encode()))
 
     # Those who follow
 
@@ -139,11 +217,11 @@ class Feed:
         self.streams.add(follower)
         log.debug("feed opened", stream_id=follower.stream_id)
         if not isinstance(found, int):
-            oldest = self._ring.oldest
+            oldest = self._ring.oldest_id
             reset = ResetEvent(at=time_of_day(now), reason=found, oldest_id=oldest)
-            follower.tell(ring.encode(newest, News(FeedType.RESET, (), reset)))
+            follower.tell(ring.encode(self._ring.newest_id, News(FeedType.RESET, (), reset)))
         elif last_event_id is None:
-            follower.tell(ring.position(newest, time_of_day(now)))
+            follower.tell(ring.position(self._ring.newest_id, time_of_day(now)))
         follower.advance()
         return follower
 
@@ -159,6 +237,10 @@ class Feed:
 
     def end(self) -> None:
         """Tell everybody the rest, and end their streams."""
-        self._shares.tell_all()
+        self._tell_shares()
         for follower in self.streams:
             follower.leave()
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -13,6 +13,7 @@ from attrs import frozen
 from ...core import events, feed
 from ...core.events import Event
 from ...core.feed import FeedEvent, FeedType
+from ...core.ledger import CommandRecord
 from ...core.model import AgentStatus, GroupTarget
 from ...core.views import time_of_day
 from ...security import facts
@@ -34,7 +35,7 @@ def of(fact: Event) -> News | None:
     return None if reporter is None else reporter(fact)
 
 
-def groups_of(fact: events.CommandIssued) -> Collection[str]:
+def groups_of(fact: events.CommandIssued | CommandRecord) -> Collection[str]:
     """Return the groups that a command is about: its targets', and the one it was meant for."""
     match fact.target:
         case GroupTarget(group):

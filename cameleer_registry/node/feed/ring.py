@@ -1,19 +1,22 @@
-"""The newest events of the feed, numbered without a gap.
+"""The newest events of the feed, with ids that ascend.
 
 Each is encoded once, when somebody wants it: often nobody follows. Those of deliveries are encoded
 at once, since they may be large, and the ring is bounded in bytes.
 
-Whoever follows the feed has a position in it: the id of the last event that was seen. What comes
-after a position can be told as long as the ring reaches back to it.
+Whoever follows the feed has a place in it: that of the last event that was seen. What comes after a
+place can be told as long as the ring reaches back to it. Places are counted one by one.
 
-The first id is the time at which the server started, in microseconds since 1970, so that those of
-two servers, or of one before and after it was started again, do not meet; and it stays far below
+So are ids, in a registry that keeps nothing: the first is the time at which it started, in
+microseconds since 1970, so that those of two servers, or of one before and after it was started
+again, do not meet. Where facts are kept, an id follows from the position of the newest fact that it
+tells of (:data:`SPREAD` to a fact), so that it is the same after a restart. All stay far below
 2**53, up to which the numbers of JavaScript are exact.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection
 from datetime import datetime
@@ -28,6 +31,9 @@ from .news import News
 
 ENCODED_AT_ONCE: Final = frozenset({FeedType.DELIVERY_ACKNOWLEDGED, FeedType.DELIVERY_EXPIRED})
 """They name up to a thousand agents; others tell of one, or of a command without its payload."""
+
+SPREAD: Final = 1024
+"""Ids to a position: deliveries of so many commands may be told after the same fact."""
 
 USUAL_SIZE: Final = 256
 """Bytes that others are taken for until they are encoded: 150 to 250 with ordinary names."""
@@ -67,6 +73,10 @@ class Entry:
             self._content = content
         return self._content
 
+    def keep_as(self, content: bytes) -> None:
+        """Take what it is written as from elsewhere; before it is put into the ring."""
+        self._content = content
+
     @property
     def size(self) -> int:
         """How many bytes it takes, or is taken for."""
@@ -91,7 +101,12 @@ class Ring:
 
     def __init__(self, first_id: int, *, limit: int, limit_bytes: int) -> None:
         self.first_id = first_id
-        self.newest = first_id - 1
+        # The place and the id of the newest event.
+        self.newest = self.newest_id = first_id - 1
+        # The highest id that somebody may have been told, before this process or by it.
+        self.ceiling = first_id - 1
+        # The id of the newest event that is forgotten.
+        self.lost_id = first_id - 1
         self.limit = limit
         self.limit_bytes = limit_bytes
         # Bytes of all that is kept; of what was never wanted, about.
@@ -101,35 +116,76 @@ class Ring:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, event_id: int) -> Entry:
-        """Return an event between ``oldest`` and ``newest``."""
+    def __getitem__(self, place: int) -> Entry:
+        """Return the event at a place between ``oldest`` and ``newest``."""
         # Reckoned from whichever end is nearer: O(1) for those who are up to date.
-        return self._entries[event_id - self.newest - 1]
+        return self._entries[place - self.newest - 1]
 
     @property
     def oldest(self) -> int:
-        """The id of the oldest event that is kept; where there is none, of the next to come."""
+        """The place of the oldest event that is kept; where there is none, of the next to come."""
         return self.newest - len(self._entries) + 1
 
-    def append(self, news: News) -> None:
+    @property
+    def oldest_id(self) -> int:
+        """The id of the oldest event that is kept; where there is none, above all that were."""
+        return self._entries[0].id if self._entries else self.newest_id + 1
+
+    def id_after(self, position: int) -> int:
+        """Return the id of an event that tells of the fact at a position; 0 where none is kept."""
+        following = self.newest_id + 1
+        return max(following, self.first_id + SPREAD * position) if position else following
+
+    def append(self, news: News, position: int = 0) -> Entry:
         """Number an event and keep it, and forget what is over the limits."""
-        entry = Entry(self, self.newest + 1, news)
+        return self._keep(Entry(self, self.id_after(position), news))
+
+    def begin(self, first_id: int) -> None:
+        """Take over the ids of an earlier process, before there is any event."""
+        self.first_id = first_id
+        self.newest_id = self.ceiling = self.lost_id = first_id - 1
+
+    def restore(self, event_id: int, news: News, content: bytes) -> None:
+        """Keep an event that was told by an earlier process, as it was."""
+        entry = Entry(self, event_id, news)
+        entry.keep_as(content)
+        self._keep(entry)
+
+    def resume(self, *, lost_id: int, position: int) -> None:
+        """Go on after an earlier process, which has told of no fact beyond a position."""
+        self.ceiling = max(self.ceiling, self.first_id + SPREAD * (position + 1) - 1)
+        self.lost_id = max(self.lost_id, lost_id)
+
+    def _keep(self, entry: Entry) -> Entry:
         self.newest += 1
+        self.newest_id = entry.id
+        if entry.id > self.ceiling:
+            self.ceiling = entry.id
         self._entries.append(entry)
         self.size += entry.size
-        if news.type in ENCODED_AT_ONCE:
+        if entry.type in ENCODED_AT_ONCE:
             _ = entry.content
         while len(self._entries) > self.limit or self.size > self.limit_bytes:
-            self.size -= self._entries.popleft().size
+            forgotten = self._entries.popleft()
+            self.size -= forgotten.size
+            self.lost_id = forgotten.id
+        return entry
 
     def find(self, last_event_id: str) -> int | ResetReason:
-        """Return the position that a client names, or why it cannot be told what followed."""
+        """Return the place that a client names, or why it cannot be told what followed."""
         known = re.fullmatch(r"[0-9]{1,18}", last_event_id)
-        position = int(last_event_id) if known else -1
-        if not self.first_id - 1 <= position <= self.newest:
+        event_id = int(last_event_id) if known else -1
+        if not self.first_id - 1 <= event_id <= self.ceiling:
             return ResetReason.ANOTHER_SERVER
-        return position if self.reaches(position) else ResetReason.HISTORY_LOST
+        if event_id < self.lost_id:
+            return ResetReason.HISTORY_LOST
+        seen = bisect_right(self._entries, event_id, key=_id_of)
+        return self.oldest - 1 + seen
 
-    def reaches(self, position: int) -> bool:
-        """Tell whether everything after a position is still there."""
-        return position >= self.oldest - 1
+    def reaches(self, place: int) -> bool:
+        """Tell whether everything after a place is still there."""
+        return place >= self.oldest - 1
+
+
+def _id_of(entry: Entry) -> int:
+    return entry.id

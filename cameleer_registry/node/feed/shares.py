@@ -8,7 +8,7 @@ whichever comes first. Their counts are those after all of them, and exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from attrs import define, field
@@ -18,6 +18,7 @@ from ...core.commands import all_pending, outcomes, status_of
 from ...core.events import ExpiryReason
 from ...core.feed import Failure, FeedType
 from ...core.instant import Instant
+from ...core.ledger import CommandRecord
 from ...core.model import CommandType, DeliveryState, Outcome
 from ...core.views import time_of_day
 from . import news
@@ -65,6 +66,17 @@ class OpenCommand:
     # What waits to be told, by what happened.
     shares: dict[Kind, Share] = field(factory=dict)
 
+    @classmethod
+    def of(cls, record: CommandRecord) -> OpenCommand:
+        """Return what has to be known of a command that has been kept."""
+        return cls(
+            record.command_id,
+            record.order.type,
+            news.groups_of(record),
+            dict(record.counts),
+            record.failed,
+        )
+
 
 class Shares:
     """What waits to be told of the deliveries of each command."""
@@ -95,6 +107,38 @@ class Shares:
         for command in list(self._waiting.values()):
             self._tell_of(command)
 
+    def learn(self, records: Iterable[CommandRecord]) -> None:
+        """Take note of commands that are open, without telling of them."""
+        for record in records:
+            self._open[record.command_id] = OpenCommand.of(record)
+
+    def tell_again(
+        self, facts: Iterable[events.Event], find: Callable[[str], CommandRecord | None]
+    ) -> None:
+        """Tell of deliveries of which nobody knows whether it was told: with the counts of now."""
+        shares: dict[tuple[str, Kind], list[Share]] = {}
+        for fact in facts:
+            match fact:
+                case events.DeliveryAcknowledged(command_id=command_id, agent_id=agent_id):
+                    kind: Kind = (DeliveryState.ACKNOWLEDGED, None)
+                    agent_ids: Collection[str] = (agent_id,)
+                case events.DeliveriesExpired(command_id=command_id, reason=reason):
+                    kind, agent_ids = (DeliveryState.EXPIRED, reason), fact.agent_ids
+                case _:
+                    continue
+            of_kind = shares.setdefault((command_id, kind), [Share(*kind, fact.at)])
+            for agent_id in agent_ids:
+                if not of_kind[-1].room:
+                    of_kind.append(Share(*kind, fact.at))
+                of_kind[-1].agent_ids.append(agent_id)
+                of_kind[-1].at = fact.at
+            if isinstance(fact, events.DeliveryAcknowledged):
+                _note_failure(of_kind[-1], fact)
+        for (command_id, _), of_kind in shares.items():
+            if (record := find(command_id)) is not None:
+                for share in of_kind:
+                    self._tell(_news(OpenCommand.of(record), share))
+
     def _issued(self, fact: events.CommandIssued) -> None:
         self._open[fact.command_id] = OpenCommand(
             fact.command_id,
@@ -109,11 +153,7 @@ class Shares:
             return
         share = self._share(command, DeliveryState.ACKNOWLEDGED, None, fact.at)
         self._settle(command, share, (fact.agent_id,))
-        if fact.result.status is Outcome.FAILURE:
-            command.failed_count += 1
-            message = fact.result.message
-            cut = None if message is None else message[:LONGEST_MESSAGE]
-            share.failures.append(Failure(agent_id=fact.agent_id, message=cut))
+        command.failed_count += _note_failure(share, fact)
 
     def _expired(self, fact: events.DeliveriesExpired) -> None:
         command, told = self._open.get(fact.command_id), 0
@@ -154,6 +194,16 @@ class Shares:
         shares, command.shares = command.shares, {}
         for share in shares.values():
             self._tell(_news(command, share))
+
+
+def _note_failure(share: Share, fact: events.DeliveryAcknowledged) -> bool:
+    """Note that an agent has failed, if it has; tell whether so."""
+    if fact.result.status is not Outcome.FAILURE:
+        return False
+    message = fact.result.message
+    cut = None if message is None else message[:LONGEST_MESSAGE]
+    share.failures.append(Failure(agent_id=fact.agent_id, message=cut))
+    return True
 
 
 def _news(command: OpenCommand, share: Share) -> News:

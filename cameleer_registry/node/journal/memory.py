@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from ...core.events import Event
+from ...core.registry import Registry
+from ..clock import Clock
+from ..feed.feed import Feed
 
 
 class MemoryJournal:
@@ -13,9 +16,25 @@ class MemoryJournal:
 
     __slots__ = ()
 
-    durable = awaited = readable = 0
+    durable = awaited = readable = position = 0
+    keeps = False
 
-    def start(self, on_progress: Callable[[], None]) -> None:
+    @property
+    def trouble(self) -> None:
+        """None: there is nothing that could fail."""
+
+    @property
+    def failed(self) -> bool:
+        """False, likewise."""
+        return False
+
+    def open(self, registry: Registry, clock: Clock) -> None:
+        """Find nothing."""
+
+    def keeper(self, registry: Registry, feed: Feed, *, heartbeat_interval: float) -> None:
+        """Need nobody."""
+
+    def start(self, on_progress: Callable[[], None], on_failure: Callable[[str], None]) -> None:
         """Do nothing."""
 
     def append(self, facts: Sequence[Event]) -> int:
@@ -32,6 +51,9 @@ class MemoryJournal:
         """Allow every change."""
 
     async def flush(self) -> None:
+        """Do nothing."""
+
+    def abandon(self) -> None:
         """Do nothing."""
 
     async def close(self) -> None:

@@ -11,6 +11,53 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ...core.events import Event
+from ...core.instant import Instant
+from ...core.registry import Registry
+from ..clock import Clock
+from ..feed.feed import Feed
+from ..feed.past import Past
+
+
+class Opened(Protocol):
+    """What was found when a journal was opened."""
+
+    @property
+    def registry_id(self) -> str:
+        """By which a registry is told from others, over all restarts."""
+
+    @property
+    def last_alive(self) -> Instant | None:
+        """The last moment of which anything is known; None in a new registry."""
+
+    @property
+    def now(self) -> Instant:
+        """The moment of opening, on the clock that goes on."""
+
+    @property
+    def agents(self) -> int:
+        """How many agents there are."""
+
+    @property
+    def commands(self) -> int:
+        """How many commands there are."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether the process before has ended as it should."""
+
+    @property
+    def past(self) -> Past:
+        """What is left of the feed."""
+
+
+class Keeper(Protocol):
+    """Keeps what is not kept fact by fact."""
+
+    async def run(self) -> None:
+        """Do so whenever there is something to do. Never ends."""
+
+    async def finish(self) -> None:
+        """Do so for the last time, when nothing happens any more."""
 
 
 class Journal(Protocol):
@@ -28,11 +75,35 @@ class Journal(Protocol):
     readable: int
     """Position of the newest fact that nobody may read before it is durable."""
 
-    def start(self, on_progress: Callable[[], None]) -> None:
+    position: int
+    """Position of the newest fact."""
+
+    keeps: bool
+    """Whether it keeps anything: if not, positions stay 0."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no change should be made at present, in a few words; None while all is well."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing can be kept any more, and what was kept cannot be known."""
+
+    def open(self, registry: Registry, clock: Clock) -> Opened | None:
+        """Make a registry, which is empty, of what was kept, and have the clock go on.
+
+        Returns None where nothing is kept. Raises CannotOpenDatabase.
+        """
+
+    def keeper(self, registry: Registry, feed: Feed, *, heartbeat_interval: float) -> Keeper | None:
+        """Return who keeps what is not kept fact by fact; None where nothing is kept."""
+
+    def start(self, on_progress: Callable[[], None], on_failure: Callable[[str], None]) -> None:
         """Begin to make facts durable.
 
         ``on_progress`` is called on the running loop whenever ``durable`` has grown, before
-        whoever waits for that goes on.
+        whoever waits for that goes on. ``on_failure`` is told why, when nothing can be kept any
+        more and what has been kept cannot be known.
         """
 
     def append(self, facts: Sequence[Event]) -> int:
@@ -54,6 +125,9 @@ class Journal(Protocol):
 
     async def flush(self) -> None:
         """Wait until all facts are durable, or cannot become so."""
+
+    def abandon(self) -> None:
+        """Let others have what was opened, before anything was kept."""
 
     async def close(self) -> None:
         """Make all facts durable, and keep no more."""

@@ -6,16 +6,17 @@ pays for the rest (:mod:`~cameleer_registry.node.telling.metrics`).
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from typing import Any, Final
 
 from ...core import events
 from ...core.events import CloseReason, Event, ExpiryReason
 from ...core.instant import NANOSECONDS
+from ...core.ledger import CommandRecord
 from ...core.model import CommandStatus, CommandType, Outcome
+from .histogram import Histogram
 
 ACK_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
 """Milliseconds, for agents that answer at once, up to the 60 s after which a command expires by
@@ -39,23 +40,6 @@ CREDENTIAL_CODES: Final = (
 
 UNKNOWN: Final = "unknown"
 """The type of a command that finished longer ago."""
-
-
-class Histogram:
-    """How often a value lay within which bounds, and the sum of all. A bound belongs to it."""
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        # Not cumulative; the last one is of what lies beyond the last bound.
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def observe(self, value: float) -> None:
-        """Count a value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
 
 
 class Meters:
@@ -108,6 +92,11 @@ class Meters:
     def refused(self, code: str) -> None:
         """Count a request that was refused."""
         self.refusals[code] += 1
+
+    def learn(self, records: Iterable[CommandRecord]) -> None:
+        """Take note of commands that are open, without counting them."""
+        for record in records:
+            self._open[record.command_id] = record.order.type, record.created.steady
 
     def _registered(self, fact: events.AgentRegistered) -> None:
         self.registrations["resumed" if fact.resumed else "new"] += 1

@@ -24,7 +24,7 @@ from ...core.events import CloseReason
 from ...core.instant import NANOSECONDS
 from ...version import __version__
 from ..node import Node
-from .meters import Histogram
+from .histogram import Histogram
 
 OTHER_GROUPS: Final = "_other"
 """Stands for the groups that are not named. None is called that: they begin otherwise."""

@@ -98,6 +98,7 @@ REGISTERED: Final = "agent registered"
 REVIVED: Final = "agent is LIVE again"
 STALE: Final = "agent went STALE"
 DEAD: Final = "agent went DEAD"
+REMOVED: Final = "agent removed"
 LATE: Final = "late acknowledgement"
 
 _LEVELS: Final = {
@@ -105,6 +106,7 @@ _LEVELS: Final = {
     REVIVED: logging.INFO,
     STALE: logging.WARNING,
     DEAD: logging.WARNING,
+    REMOVED: logging.INFO,
     LATE: logging.WARNING,
     ACKNOWLEDGED: logging.WARNING,
 }
@@ -140,12 +142,9 @@ _ALIKE: Final[Mapping[type[Event], tuple[str, Callable[[str, Any], None]]]] = {
     events.AgentRevived: (REVIVED, _revived),
     events.AgentWentStale: (STALE, _of_agent),
     events.AgentWentDead: (DEAD, _of_agent),
+    events.AgentRemoved: (REMOVED, _of_agent),
     events.LateAckReceived: (LATE, _late),
 }
-
-
-def _removed(fact: events.AgentRemoved) -> None:
-    log.info("agent removed", agent_id=fact.agent_id)
 
 
 def _stream_opened(fact: events.StreamOpened) -> None:
@@ -167,17 +166,18 @@ def _conflict(fact: events.StreamConflict) -> None:
 
 
 def _issued(fact: events.CommandIssued) -> None:
-    by: dict[str, Any] = {} if fact.by is None else {"issued_by": fact.by}
+    named: dict[str, Any] = attrs.asdict(fact.target)  # the agent or the group, if it is for one
+    if fact.by is not None:
+        named["issued_by"] = fact.by
     log.info(
         "command issued",
         command_id=fact.command_id,
         command_type=str(fact.order.type),
         target_level=str(fact.target.level),
-        **attrs.asdict(fact.target),  # the agent or the group that it names
+        **named,
         targets=len(fact.agent_ids),
         connected=fact.connected_count,
         skipped=len(fact.skipped),
-        **by,
     )
 
 
@@ -248,7 +248,6 @@ def _key_set(fact: facts.KeySetPublished) -> None:
 
 
 _BY_ONE: Final[Mapping[type[Event], Callable[[Any], None]]] = {
-    events.AgentRemoved: _removed,
     events.StreamOpened: _stream_opened,
     events.StreamClosed: _stream_closed,
     events.StreamConflict: _conflict,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ...core.model import Agent, GroupSummary, Registration, Welcome
+from ...core.model import Agent, GroupSummary, Registration, Removed, Welcome
 from ...errors import (
     AgentIdInUse,
     AgentNotRegistered,
@@ -75,6 +75,23 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 shape=list[Agent],
                 example=[examples.AGENT],
                 headers=("Link",),
+            ),
+        ),
+    ),
+    "DELETE /api/v1/agents": Operation(
+        operation_id="removeAgents",
+        tag="Agents",
+        summary="Forget many agents",
+        description="All that are STALE or DEAD, or those of a group. Each is judged in the moment "
+        "in which it is forgotten, as if it were deleted alone. `status` has to be given, and no "
+        "other parameter than these two.",
+        parameters=(parameters.LAPSED_STATUSES, parameters.GROUPS_TO_FORGET),
+        answers=(
+            Answer(
+                status=200,
+                description="How many were forgotten.",
+                shape=Removed,
+                example=Removed(removed=12),
             ),
         ),
     ),

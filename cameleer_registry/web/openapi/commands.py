@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ...core.model import Ack, AgentDelivery, Command, Delivery, Order
+from ...core.model import Ack, AgentDelivery, Command, Delivery, ListedCommand, Order
 from ...errors import (
     AgentNotRegistered,
     CommandExpired,
@@ -123,6 +123,31 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ),
         ),
         problems=(AgentNotRegistered, CommandNotFound, CommandExpired),
+    ),
+    "GET /api/v1/commands": Operation(
+        operation_id="listCommands",
+        tag="Commands",
+        summary="List commands",
+        description="Those that are remembered, newest first. A payload that takes more than 4 KiB "
+        "is left out: `payloadTruncated` is true, and `GET` of the command shows it. Without "
+        "`limit` they are written in slices, each of which is exact when it is written.",
+        parameters=(
+            parameters.COMMAND_STATUSES,
+            parameters.COMMAND_TYPES,
+            parameters.COMMAND_TARGETS,
+            parameters.COMMAND_GROUPS,
+            parameters.LIMIT,
+            parameters.BEFORE,
+        ),
+        answers=(
+            Answer(
+                status=200,
+                description="The commands, or a page of them.",
+                shape=list[ListedCommand],
+                example=[examples.LISTED],
+                headers=("Link",),
+            ),
+        ),
     ),
     "GET /api/v1/commands/{commandId}": Operation(
         operation_id="showCommand",

@@ -153,17 +153,22 @@ class _Document:
         return [self._parameter(parameter) for parameter in taken]
 
     def _parameter(self, parameter: Parameter) -> dict[str, Any]:
-        required = parameter.where == "path"
+        required = parameter.required or parameter.where == "path"
         if parameter is VERSION:
             required = self._settings.require_protocol_version
-        described = {
+        described: dict[str, Any] = {
             "name": parameter.name,
             "in": parameter.where,
             "description": parameter.description,
             "required": required,
             "schema": self._schemas.of(parameter.shape, sent=True),
-            "example": parameter.example,
         }
+        if required:
+            described["example"] = parameter.example
+        else:
+            # Pages fill an example of a parameter in, and whoever wants to see all agents would be
+            # shown those of a group that does not exist. One of its schema they only show.
+            described["schema"] = {**described["schema"], "examples": [parameter.example]}
         if parameter.where == "query":
             return described
         self._parameters.setdefault(parameter.name, described)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+import attrs
 from attrs import asdict, evolve
 
 from ... import wire
@@ -24,6 +25,7 @@ from ...core.model import (
     Delivery,
     DeliveryState,
     GroupSummary,
+    ListedCommand,
     Order,
     Registration,
     Target,
@@ -268,6 +270,7 @@ def command(target: Target, *, targets: int = 2) -> Command:
 TO_AGENT: Final = command(Target.agent(_AGENT), targets=1)
 TO_GROUP: Final = command(Target.of_group(_GROUP))
 TO_ALL: Final = command(Target.all())
+LISTED: Final = ListedCommand(**attrs.asdict(TO_GROUP, recurse=False))
 
 PROBLEMS: Final[tuple[RegistryError, ...]] = (
     MalformedJson("unexpected end of data: line 1 column 2 (char 1)"),
@@ -287,7 +290,7 @@ PROBLEMS: Final[tuple[RegistryError, ...]] = (
     AgentNotRegistered(_AGENT),
     GroupNotFound(_GROUP),
     CommandNotFound(_COMMAND),
-    MethodNotAllowed("/api/v1/agents takes GET, HEAD, not PUT"),
+    MethodNotAllowed("/api/v1/agents takes DELETE, GET, HEAD, not PUT"),
     RequestTimeout("the body did not arrive within 30 seconds"),
     AgentIdInUse(_AGENT),
     AuthOff(),

@@ -18,8 +18,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Follow what happens",
         description="Held open until either side goes. It begins like an agent's stream. With "
         "the id of the event that was seen last it goes on behind that one, or begins with "
-        "`reset` where it cannot; without one it begins with its `position`. A page cannot show it "
-        "as it comes: use `curl -N`.",
+        "`reset` where it cannot; without one it begins with its `position`. `curl -N` shows "
+        "it as it comes, and so does the page at `/docs`.",
         parameters=(
             parameters.EVENT_TYPES,
             parameters.EVENT_GROUPS,

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from ...core import rules
 from ...core.feed import FeedType
-from ...core.model import AgentStatus, DeliveryState
+from ...core.model import AgentStatus, CommandStatus, CommandType, DeliveryState
+from ...core.selection import LAPSED
+from ...instance import HEADER as INSTANCE_HEADER
 from ...security.keys import Use
 from ..answers import SUPPORTED_VERSIONS, VERSION_HEADER
 from ..idempotency import HEADER as IDEMPOTENCY_HEADER
@@ -83,6 +85,47 @@ def _any_of(name: str, shape: Any, description: str, example: str) -> Parameter:
 AGENT_STATUSES: Final = _any_of(
     "status", AgentStatus, "Only agents of these statuses, in any case.", "LIVE"
 )
+LAPSED_STATUSES: Final = Parameter(
+    name="status",
+    where="query",
+    shape={
+        "type": "array",
+        "items": {"type": "string", "enum": [str(status) for status in sorted(LAPSED)]},
+        "minItems": 1,
+    },
+    description="Agents of these statuses, in any case. Repeated, comma-separated, or both.",
+    example=["DEAD"],
+    required=True,
+)
+GROUPS_TO_FORGET: Final = _any_of(
+    "group", rules.GroupName, "Only agents of these groups.", "order-service-prod"
+)
+COMMAND_STATUSES: Final = _any_of(
+    "status", CommandStatus, "Only commands of these statuses, in any case.", "PENDING"
+)
+COMMAND_TYPES: Final = _any_of(
+    "type", CommandType, "Only commands of these types, in any case.", "config-update"
+)
+COMMAND_TARGETS: Final = _any_of(
+    "agentId",
+    rules.AgentId,
+    "Only commands that were issued for one of these agents, whatever has become of it.",
+    "order-service-1",
+)
+COMMAND_GROUPS: Final = _any_of(
+    "group",
+    rules.GroupName,
+    "Only commands that were meant for one of these groups, or for an agent that was in one of "
+    "them when the command was issued.",
+    "order-service-prod",
+)
+BEFORE: Final = Parameter(
+    name="before",
+    where="query",
+    shape=COMMAND_ID,
+    description="Only commands that were issued before this one, which may be forgotten by now.",
+    example="01a2090e-3fdd-751c-a875-3287a4af1059",
+)
 DELIVERY_STATES: Final = _any_of(
     "status", DeliveryState, "Only deliveries in these states, in any case.", "PENDING"
 )
@@ -154,13 +197,18 @@ LAST_EVENT_ID: Final = Parameter(
 
 # In the heads of responses
 
-OF_EVERY_RESPONSE: Final = (VERSION_HEADER, "Cache-Control")
+OF_EVERY_RESPONSE: Final = (VERSION_HEADER, INSTANCE_HEADER, "Cache-Control")
 
 HEADERS: Final[Mapping[str, Header]] = {
     VERSION_HEADER: Header(
         description="The version of the protocol that the server speaks.",
         schema={"type": "string", "const": SUPPORTED_VERSIONS[-1]},
         example=SUPPORTED_VERSIONS[-1],
+    ),
+    INSTANCE_HEADER: Header(
+        description="The process that answered, drawn at random when it was started.",
+        schema={"type": "string", "pattern": "^[0-9a-f]{8}$"},
+        example="5f0c1a9e",
     ),
     "Cache-Control": Header(
         description="Answers are of the moment; those of streams are not to be transformed.",

@@ -75,6 +75,8 @@ _NAMES_OF_ANSWERS: Final[Mapping[Any, str]] = {model.Ack: "Result"}
 
 _ROLE: Final = re.compile(r":\w+:`~?(?:\w+\.)*(\w+)`")
 _LITERAL: Final = re.compile(r"``(.+?)``")
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")
+"""Of a field in Python; an underscore that stands alone is one."""
 
 
 @frozen
@@ -158,7 +160,8 @@ class Schemas:
             if absent:
                 schema = schema["anyOf"][0]
             properties[name] = _described(schema, texts.get(attribute.name, ""))
-            if attribute.default is attrs.NOTHING or not (sent or absent):
+            optional = sent and attribute.default is not attrs.NOTHING
+            if not optional and "sparse" not in attribute.metadata:
                 required.append(name)
         schema = {"type": "object", "properties": properties}
         if required:
@@ -224,8 +227,9 @@ class Schemas:
         # Typed as text in answers, which were checked on their way in.
         identifiers = {"agent_id": rules.AgentId, "group": rules.GroupName}
         shape = identifiers.get(attribute.name, attribute.type)
-        nullable = shape is not attribute.type and NoneType in get_args(attribute.type)
-        return self.of(shape | None if nullable else shape, sent=sent)
+        if shape is not attribute.type and NoneType in get_args(attribute.type):
+            return {"anyOf": [self.of(shape, sent=sent), {"type": "null"}]}
+        return self.of(shape, sent=sent)
 
 
 def _described(schema: Schema, text: str) -> Schema:
@@ -260,4 +264,8 @@ def _texts_under(owner: type | ModuleType) -> dict[str, str]:
 def _markdown(text: str) -> str:
     """Turn the reStructuredText of docstrings into the Markdown of OpenAPI."""
     text = _ROLE.sub(r"`\1`", " ".join(text.split()))
-    return _LITERAL.sub(lambda found: f"`{wire.camel_case(found[1])}`", text)
+    return _LITERAL.sub(lambda found: f"`{_NAME.sub(_on_the_wire, found[1])}`", text)
+
+
+def _on_the_wire(name: re.Match[str]) -> str:
+    return wire.camel_case(name[0])

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
+from ...version import __version__
 from ..health import NotReady, Ready, Up
 from ..metrics import FORMATS
+from ..server import Server
 from .terms import Answer, Operation
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
+    "GET /api/v1/server": Operation(
+        operation_id="showServer",
+        tag="Server",
+        summary="Show which server this is",
+        description="Two processes behind one address are two registries: by their `instance` they "
+        "can be told apart.",
+        answers=(
+            Answer(
+                status=200,
+                description="The server that answers.",
+                shape=Server,
+                example=Server(
+                    name="Production",
+                    color="red",
+                    version=__version__,
+                    instance="5f0c1a9e",
+                    started_at=datetime(2026, 11, 23, 8, 15, 30, 123_000, UTC),
+                    uptime_ms=4_512_345,
+                ),
+            ),
+        ),
+    ),
     "GET /api/v1/openapi.json": Operation(
         operation_id="showDocument",
         tag="Server",

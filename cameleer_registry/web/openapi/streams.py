@@ -18,7 +18,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Open an agent's event stream",
         description="Held open until a newer stream of the agent comes, the agent is deleted, "
         "or either side goes. It begins with `retry:` and a comment; `:` and a line end come "
-        "as keepalives. A page cannot show it as it comes: use `curl -N`.",
+        "as keepalives. `curl -N` shows it as it comes, and so does the page at `/docs`.",
         parameters=(parameters.LAST_EVENT_ID,),
         answers=(
             Answer(

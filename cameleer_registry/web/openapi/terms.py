@@ -24,6 +24,8 @@ class Parameter:
     shape: Shape
     description: str
     example: Any
+    required: bool = False
+    """What is in a path always is."""
 
 
 @frozen(kw_only=True)

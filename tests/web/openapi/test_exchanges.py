@@ -141,7 +141,7 @@ async def exchange(
 ) -> AsyncIterator[Exchange]:
     async with serving(settings) as served:
         await served.register("a")
-        command_id = (await served.issue("/agents/a")).json()["commandId"]
+        command_id = (await served.issue("/agents/a", "replay")).json()["commandId"]
         yield Exchange(served, method, path, command_id)
 
 
@@ -384,16 +384,18 @@ FEED: Final = "/api/v1/events"
 async def test_every_answer_is_given(method: str, path: str, status: str) -> None:
     """Where everything is right: nothing is missing, and nothing besides."""
     async with (closed_exchange if is_of_auth(path) else exchange)(method, path) as asked:
-        body = None
+        body, query = None, ""
         match path, status:
             case "/api/v1/auth/session", _ if method == "POST":
                 assert isinstance(asked.served, Closed)
                 body = {"token": asked.served.tokens["viewer"]}
+            case "/api/v1/agents", _ if method == "DELETE":
+                query = "?status=DEAD"
             case "/api/v1/agents/register", "200":
                 body = {"agentId": "a", "group": "g"}
             case "/readyz", "503":
                 await asked.served.node.shut_down()
-        answer = await asked.ask(body=body)
+        answer = await asked.ask(query, body=body)
     assert int(status) == answer.status
     CONTRACT.check(method, path, answer)
 
@@ -403,6 +405,7 @@ async def test_every_answer_is_given(method: str, path: str, status: str) -> Non
     [
         ("/api/v1/agents", "?status=Live,dead&status=STALE&group=g&limit=1&after=0"),
         ("/api/v1/agents/{agentId}/commands", "?status=pending,EXPIRED"),
+        ("/api/v1/commands", "?status=PENDING&type=Replay,replay&agentId=a&group=g&limit=1"),
         ("/api/v1/commands/{commandId}", "?wait=1e-05"),
         ("/api/v1/commands/{commandId}/deliveries", "?status=pending"),
     ],
@@ -411,6 +414,7 @@ async def test_answers_to_queries(path: str, query: str) -> None:
     """A page that is not the last one has a link."""
     async with exchange("GET", path) as asked:
         await asked.served.register("b")
+        await asked.served.issue("/agents/a", "replay")
         answer = await asked.ask(query)
     assert 200 == answer.status
     CONTRACT.check("GET", path, answer)

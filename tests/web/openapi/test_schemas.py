@@ -87,7 +87,7 @@ class Lamp:
     """A source of light. It is on the ceiling."""
 
     main_colour: Colour | None
-    """As in ``main_colour``, of :class:`~somewhere.Colour`."""
+    """As in ``main_colour``, of :class:`~somewhere.Colour`; ``. _ :`` is none."""
     kind: Literal["bulb"] = "bulb"
     counts: Mapping[Colour, int]
     labels: Mapping[str, str]
@@ -103,7 +103,7 @@ def test_what_is_answered() -> None:
             "type": "object",
             "properties": {
                 "mainColour": {
-                    "description": "As in `mainColour`, of `Colour`.",
+                    "description": "As in `mainColour`, of `Colour`; `. _ :` is none.",
                     "anyOf": [{"$ref": "#/components/schemas/Colour"}, {"type": "null"}],
                 },
                 "kind": {"type": "string", "enum": ["bulb"]},

@@ -1,0 +1,128 @@
+"""Writing log lines without waiting for whoever reads them.
+
+Standard error may be a pipe: of a log driver, a pager, a terminal that is held by Ctrl-S. When its
+reader stalls, whoever writes to it waits, and a server has one thread for everything. So the lines
+are handed to a thread that does nothing else. What it cannot write in time waits here, up to a
+bound; beyond that lines are dropped and counted, and the first line that follows says how many.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from typing import Final, TextIO
+
+ROOM: Final = 1024 * 1024
+"""Characters that may wait: some 8,000 lines, which is what a fleet of thousands causes when it
+comes back, with room to spare."""
+
+PATIENCE: Final = 0.5
+"""Seconds that :meth:`LogWriter.flush` may take: a server that ends has 5 in all, and its
+connections may take most of them."""
+
+
+class LogWriter(logging.Handler):
+    """A handler of ``logging`` whose records are written by a thread of its own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        # Lines that wait, and their length in characters.
+        self._lines: deque[str] = deque()
+        self._length = 0
+        # Lines that were dropped since the last that was taken.
+        self._dropped = 0
+        # Whether the thread is in the middle of writing what it has taken.
+        self._writing = False
+        # Guards all of these, and is never held while anything is written.
+        self._changed = threading.Condition(threading.Lock())
+        # None until there is something to write.
+        self._thread: threading.Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record; it is written soon, or dropped and counted."""
+        try:
+            line = self.format(record) + "\n"
+        except Exception as error:  # logging would write a traceback, and wait
+            line = f"a log line cannot be written: {record.msg!r}: {error!r}\n"
+        with self._changed:
+            if self._length and self._length + len(line) > ROOM:
+                self._dropped += 1
+                return
+            if self._dropped:
+                self._put(self._lost())
+            self._put(line)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Wait until everything is written that was taken, ``PATIENCE`` seconds at most."""
+        until = time.monotonic() + PATIENCE
+        with self._changed:
+            while self._lines or self._writing or self._dropped:
+                if self._thread is None or (rest := until - time.monotonic()) <= 0:
+                    return
+                self._changed.wait(rest)
+
+    def _put(self, line: str) -> None:
+        self._lines.append(line)
+        self._length += len(line)
+
+    def _lost(self) -> str:
+        """Return the line that says how many were dropped, and forget them."""
+        dropped, self._dropped = self._dropped, 0
+        record = logging.makeLogRecord(
+            {
+                "name": __name__,
+                "levelno": logging.WARNING,
+                "levelname": "WARNING",
+                "msg": "log lines were dropped, because nobody read them in time",
+                "lines": dropped,
+            }
+        )
+        return self.format(record) + "\n"
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+                while not self._lines:
+                    if self._dropped:
+                        self._put(self._lost())
+                    else:
+                        self._changed.wait()
+                text = "".join(self._lines)
+                self._lines.clear()
+                # Until it is written it takes room, too.
+                self._writing = True
+            self._write(text)
+            with self._changed:
+                self._length -= len(text)
+
+    def _write(self, text: str) -> None:
+        """Write a text, however long that takes; nobody is told when it fails."""
+        try:
+            fd = self._stream.fileno()
+        except (OSError, AttributeError, ValueError):  # no file of the system's, or closed
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(text)
+                self._stream.flush()
+            return
+        left = memoryview(text.encode(self._stream.encoding or "utf-8", "backslashreplace"))
+        while left:
+            try:
+                left = left[os.write(fd, left) :]
+            except BlockingIOError:  # whoever shares the pipe has made it so
+                poll = select.poll()
+                poll.register(fd, select.POLLOUT)
+                poll.poll()
+            except OSError:  # the reader is gone, or the disk is full
+                return

@@ -1,0 +1,48 @@
+"""Group commit: facts gather while a commit is under way, and go out together with the next."""
+
+from __future__ import annotations
+
+import asyncio
+
+from attrs import define, field
+
+
+@define(eq=False)
+class Batch:
+    """Facts that are committed together."""
+
+    # Positions: of the fact before the first, and of the last.
+    after: int
+    end: int
+    # Each as text.
+    facts: list[bytes] = field(factory=list)
+    size: int = 0
+    # Done when they are durable. None while nobody waits for that.
+    _durable: asyncio.Future[None] | None = field(default=None, init=False)
+
+    def add(self, fact: bytes) -> None:
+        """Put a fact at the end."""
+        self.end += 1
+        self.facts.append(fact)
+        self.size += len(fact)
+
+    def text(self) -> str:
+        """Return all of them as one JSON array."""
+        return (b"[" + b",".join(self.facts) + b"]").decode()
+
+    def durable(self) -> asyncio.Future[None]:
+        """Return what is done when they are durable."""
+        if self._durable is None or self._durable.done():
+            self._durable = asyncio.get_running_loop().create_future()
+        return self._durable
+
+    def settle(self) -> None:
+        """Tell those who wait that they are durable."""
+        if self._durable is not None and not self._durable.done():
+            self._durable.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Tell those who wait that it cannot be known when they will be."""
+        if self._durable is not None and not self._durable.done():
+            self._durable.set_exception(error)
+            self._durable.exception()  # who waited may have gone

@@ -1,0 +1,257 @@
+"""The file: found, locked, looked at, opened, and made where there is none.
+
+One process has it, by a lock of its own: two that write one SQLite file in WAL mode would not
+notice each other. The database file is never opened a second time by this process, since closing
+that would drop the locks of the first (sqlite.org/howtocorrupt.html, section 2.2). What can be told
+without SQLite is told from the first bytes, so that a file that is none of ours is not touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import struct
+import time
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from attrs import define
+
+from ....errors import CannotOpenDatabase, reason_of
+from ....logs import get_logger
+from . import errors, filesystems, schema
+
+log = get_logger(__name__)
+
+MAGIC: Final = b"SQLite format 3\x00"
+HEADER: Final = 100
+BUSY_SECONDS: Final = 1.0
+"""How long SQLite waits for another process that has locked the file."""
+
+WAL_LIMIT: Final = 64 * 2**20
+"""Bytes to which the write-ahead log is cut when it has been written back."""
+
+_ADVICE: Final = "name another file with --database, or --database memory to keep nothing"
+
+_PRAGMAS: Final = (
+    ("journal_mode", "wal", "wal"),
+    ("synchronous", "full", 2),
+    # SQLite's own checkpoints swallow a failed fsync of the main file.
+    ("wal_autocheckpoint", "0", 0),
+    ("journal_size_limit", str(WAL_LIMIT), WAL_LIMIT),
+    ("temp_store", "memory", 2),
+    ("mmap_size", "0", 0),
+    ("fullfsync", "on", 1),
+    ("checkpoint_fullfsync", "on", 1),
+    ("foreign_keys", "off", 0),
+)
+"""What is set, and what has to be read back."""
+
+
+@define(eq=False)
+class File:
+    """An open database file."""
+
+    path: Path
+    connection: sqlite3.Connection
+    is_new: bool
+    # What lives as long as the lock on it.
+    lock: int
+    # Identities of the main file, by which it is noticed if it is replaced.
+    inode: tuple[int, int]
+
+    def close(self) -> None:
+        """Close the file, and let others have it."""
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.close()
+        os.close(self.lock)
+
+    def abandon(self) -> None:
+        """Let others have the file without closing the connection, which would write to it."""
+        _abandoned.append(self.connection)
+        os.close(self.lock)
+
+
+_abandoned: list[sqlite3.Connection] = []
+"""Connections to files in which something is wrong: to close one would write to it."""
+
+
+def open_file(path: Path) -> File:
+    """Open a database file, and make it where there is none.
+
+    A directory that is made for it is 0700, and the file 0600; what exists stays as it is. Raises
+    CannotOpenDatabase with one line that says why.
+    """
+    path = Path(os.path.abspath(path))
+    _make_directory(path)
+    lock = _lock(path)
+    try:
+        is_new = _look_at(path)
+        kind = filesystems.kind_of(path.parent)
+        if is_new:
+            _create(path)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+    except OSError as error:
+        os.close(lock)
+        raise CannotOpenDatabase(f"cannot write {path}: {reason_of(error)}; {_ADVICE}") from None
+    except sqlite3.Error as error:
+        os.close(lock)
+        raise CannotOpenDatabase(f"cannot open {path}: {errors.reason(error)}; {_ADVICE}") from None
+    except BaseException:
+        os.close(lock)
+        raise
+    stat = os.stat(path)
+    file = File(path, connection, is_new, lock, (stat.st_dev, stat.st_ino))
+    try:
+        if kind in filesystems.REMOTE:
+            log.warning(
+                "the database is on a network file system, where nobody else may read it meanwhile",
+                database=str(path),
+                file_system=kind,
+            )
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        elif kind in filesystems.FLEETING:
+            log.warning(
+                "the database goes with this container or with the next start of the host",
+                database=str(path),
+                file_system=kind,
+            )
+        _configure(connection)
+        if is_new:
+            _fill(connection)
+            _sync_directory(path.parent)
+        else:
+            _upgrade(connection, path)
+    except sqlite3.Error as error:
+        file.abandon()
+        if errors.is_passing(error):
+            raise CannotOpenDatabase(
+                f"cannot write {path}: {errors.reason(error)}; {_ADVICE}"
+            ) from None
+        raise errors.unreadable(path, error) from None
+    except BaseException:
+        file.abandon()
+        raise
+    return file
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        missing = [each for each in path.parents if not each.exists()]
+        for directory in reversed(missing):
+            directory.mkdir(mode=0o700)
+        if path.is_dir():
+            raise CannotOpenDatabase(f"{path} is a directory; {_ADVICE}")
+    except OSError as error:
+        raise CannotOpenDatabase(f"cannot write {path}: {reason_of(error)}; {_ADVICE}") from None
+
+
+def _lock(path: Path) -> int:
+    """Lock the file for this process, whose number stands in the lock for whoever comes next."""
+    name = path.with_name(path.name + ".lock")
+    try:
+        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotOpenDatabase(f"cannot write {path}: {reason_of(error)}; {_ADVICE}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise CannotOpenDatabase(
+            f"{path} is in use by process {holder or '(unknown)'}; "
+            "give this one a --database of its own"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _look_at(path: Path) -> bool:
+    """Tell whether there is no file yet; raises CannotOpenDatabase for one that is none of ours."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return True
+    wal = path.with_name(path.name + "-wal")
+    if not header:
+        if wal.exists() and wal.stat().st_size:
+            raise CannotOpenDatabase(f"{path} is empty, but its write-ahead log is not")
+        return True
+    if not header.startswith(MAGIC) or len(header) < HEADER:
+        raise CannotOpenDatabase(f"{path} is no database of SQLite; it is left as it is")
+    version, application = struct.unpack_from(">I4xI", header, 60)
+    if application != schema.APPLICATION_ID:
+        if application == 0 and version == 0 and wal.exists():
+            return False  # it was being made when the process ended; the write-ahead log has it
+        raise CannotOpenDatabase(f"{path} is a database of something else; it is left as it is")
+    if version > schema.FORMAT:
+        raise CannotOpenDatabase(
+            f"{path} was written by a newer version of cameleer-registry (format {version}; this "
+            f"one knows {schema.FORMAT}); it is left as it is"
+        )
+    page = struct.unpack_from(">H", header, 16)[0]
+    if size % (65536 if page == 1 else page):
+        raise CannotOpenDatabase(f"{path} is cut off in the middle of a page; it is left as it is")
+    return False
+
+
+def _create(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    for name, value, expected in _PRAGMAS:
+        connection.execute(f"PRAGMA {name} = {value}")
+        found = connection.execute(f"PRAGMA {name}").fetchone()
+        if found is not None and found[0] != expected:
+            raise CannotOpenDatabase(f"SQLite does not take {name} = {value} here: {found[0]!r}")
+
+
+def _fill(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {schema.FORMAT}")
+    for statement in schema.CREATE:
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO state (id, registry, first_event, alive) VALUES (1, ?, ?, '')",
+        (str(uuid4()), time.time_ns() // 1000),
+    )
+    connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring an older file up to date, after a copy of it has been put beside it."""
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    if application != schema.APPLICATION_ID:
+        raise CannotOpenDatabase(f"{path} is a database of something else; it is left as it is")
+    if version == schema.FORMAT:
+        return
+    copy = path.with_name(f"{path.name}.v{version}.bak")
+    if not copy.exists():
+        connection.execute("VACUUM INTO ?", (str(copy),))
+        copy.chmod(0o600)
+    connection.execute("BEGIN IMMEDIATE")
+    for each in range(version, schema.FORMAT):
+        for statement in schema.UPGRADES[each]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {schema.FORMAT}")
+    connection.execute("COMMIT")
+    log.info("the database is upgraded", database=str(path), before=version, copy=str(copy))
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,272 @@
+"""Keeping the log short: rows of what things have come to, and what is not kept fact by fact."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+
+from ....core.kept import COMMAND, FORGOTTEN_SILENTLY, TARGETS, Entity, Row
+from ....core.registry import Registry
+from ....errors import StorageUnavailable
+from .writer import statement
+
+if TYPE_CHECKING:
+    from .journal import SqliteJournal
+
+TICK: Final = 0.1
+"""Seconds between two looks at what there is to do."""
+
+ROWS: Final = 100
+"""Rows made at a time: a millisecond of the disk's, and less of the loop's."""
+
+BEHIND: Final = 1000
+"""Things that something has happened to, from which on rows are made without a break."""
+
+ALIVE: Final = 5.0
+"""Seconds without a commit after which the moment is noted: from there the clock goes on."""
+
+CHUNK: Final = 1000
+"""Agents whose last heartbeats are written together."""
+
+TOLD_AGAIN: Final = 20_000
+"""Facts that stay in the log for the feed, which tells them again after a restart."""
+
+UPSERT: Final = """
+    INSERT INTO rows (kind, key, part, seq, body)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
+    FROM json_each(?) WHERE true
+    ON CONFLICT (kind, key, part) DO UPDATE SET seq = excluded.seq, body = excluded.body
+"""
+DELETE: Final = """
+    DELETE FROM rows WHERE (kind, key, part) IN
+    (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))
+"""
+DELETE_PARTS: Final = """
+    DELETE FROM rows WHERE kind = 'delivery' AND key IN (SELECT value FROM json_each(?))
+"""
+HEARD: Final = """
+    INSERT INTO heard (chunk, ids, moments) VALUES (?, ?, ?)
+    ON CONFLICT (chunk) DO UPDATE SET ids = excluded.ids, moments = excluded.moments
+"""
+FEED: Final = """
+    INSERT OR REPLACE INTO feed (id, after, type, groups, at, data)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+    FROM json_each(?) WHERE true
+"""
+
+
+class FeedToKeep(Protocol):
+    """What is asked of the feed, so that it goes on after a restart."""
+
+    def take_unkept(self) -> tuple[list[list[Any]], int, int]:
+        """Return events that are to be kept, the position up to which all are told, and the oldest
+        id that is still in the ring.
+        """
+
+
+class Folding:
+    """Makes rows of what things have come to, behind the log."""
+
+    def __init__(
+        self,
+        journal: SqliteJournal,
+        registry: Registry,
+        feed: FeedToKeep,
+        heartbeat_interval: float,
+        written: Iterable[Entity] = (),
+    ) -> None:
+        self._journal = journal
+        self._registry = registry
+        self._feed = feed
+        self._heartbeat_interval = heartbeat_interval
+        # Rows of what the registry forgets without a fact, by table.
+        self._written: dict[str, set[Entity]] = {table: set() for table in FORGOTTEN_SILENTLY}
+        for entity in written:
+            self._written[entity.table].add(entity)
+        # The position up to which the feed was kept the last time.
+        self._fed = -1
+        # Lists of targets that no command refers to: up to which fact there may be one that does.
+        self._unused: dict[int, int] = {}
+        # The steady time at which each chunk of heartbeats was written.
+        self._heard: dict[int, int] = {}
+        self._next_chunk = 0
+        self._chunks_due = 0.0
+
+    async def run(self) -> None:
+        """Do all of that whenever there is something to do. Never ends."""
+        journal, loop = self._journal, asyncio.get_running_loop()
+        second = loop.time()
+        while True:
+            await asyncio.sleep(TICK)
+            if journal.condition.failure is not None:
+                await asyncio.sleep(3600)
+                continue
+            try:
+                if loop.time() >= second:
+                    second = loop.time() + 1
+                    journal.look()
+                    await self.keep_feed()
+                    await self._trim()
+                    if journal.since_written() > ALIVE:
+                        await self._note_alive()
+                if journal.trouble is None:
+                    await self._keep_heard()
+                    await self.fold()
+            except StorageUnavailable:
+                continue  # it has failed, and everybody knows by now
+
+    async def finish(self) -> None:
+        """Write what a clean end leaves behind: when agents were heard, and the feed."""
+        journal = self._journal
+        if journal.trouble is not None:
+            return
+        await self.keep_feed()
+        for chunk in range(self._chunks()):
+            await self._write_chunk(chunk, always=True)
+
+    # Rows
+
+    async def fold(self) -> None:
+        """Make rows of what was touched first; all of it where much has gathered."""
+        journal = self._journal
+        while len(journal.touched):
+            await self._fold_some()
+            if len(journal.touched) < BEHIND or journal.trouble is not None:
+                return
+
+    async def _fold_some(self) -> None:
+        journal = self._journal
+        assert journal.rows is not None
+        journal.hand_over()
+        position = journal.position
+        entities = journal.touched.take(ROWS)
+        rows = [journal.rows.row(entity) for entity in entities]
+        lists = journal.rows.new_lists()
+        there = [row for row in (*lists, *rows) if row.value is not None]
+        gone = [row.entity for row in rows if row.value is None]
+        if there:
+            text = _text([*_key(row), position, orjson.dumps(row.value).decode()] for row in there)
+            await journal.insist(statement(UPSERT, text), size=2 * len(text))
+        if gone:
+            await journal.insist(statement(DELETE, _text(map(_key_of, gone))))
+            if commands := [entity.key for entity in gone if entity.table == COMMAND]:
+                await journal.insist(statement(DELETE_PARTS, orjson.dumps(commands).decode()))
+        self._note_written(there, gone)
+
+    def _note_written(self, there: Sequence[Row], gone: Sequence[Entity]) -> None:
+        for row in there:
+            if (written := self._written.get(row.entity.table)) is not None:
+                written.add(row.entity)
+        for entity in gone:
+            if (written := self._written.get(entity.table)) is not None:
+                written.discard(entity)
+
+    def _touch_forgotten(self) -> None:
+        """Have rows made anew of what the registry may have forgotten without a fact."""
+        assert self._journal.rows is not None
+        for written in self._written.values():
+            if len(written) > 1000:
+                for entity in written:
+                    if self._journal.rows.row(entity).value is None:
+                        self._journal.touched.add(entity, self._journal.position)
+
+    async def _trim(self) -> None:
+        """Drop the facts that are in rows, and that the feed does not need either."""
+        journal = self._journal
+        if journal.trouble is not None:
+            return
+        self._touch_forgotten()
+        folded = min(journal.touched.folded(journal.position), journal.durable)
+        await self._drop_lists(folded)
+        until = min(folded, journal.newest_but(TOLD_AGAIN))
+        if until > 0:
+            await journal.insist(statement("DELETE FROM log WHERE seq <= ?", until))
+
+    async def _drop_lists(self, folded: int) -> None:
+        """Forget lists of targets that neither a command nor a fact in the log refers to."""
+        journal = self._journal
+        assert journal.rows is not None
+        in_use = journal.rows.lists_in_use()
+        for number in journal.rows.lists():
+            if number in in_use:
+                self._unused.pop(number, None)
+            else:
+                self._unused.setdefault(number, journal.position)
+        gone = [number for number, since in self._unused.items() if since <= folded - TOLD_AGAIN]
+        if gone:
+            journal.rows.forget_lists(gone)
+            for number in gone:
+                del self._unused[number]
+            keys = _text(_key_of(Entity(TARGETS, str(number))) for number in gone)
+            await journal.insist(statement(DELETE, keys))
+
+    # What is not kept fact by fact
+
+    async def _note_alive(self) -> None:
+        await self._journal.insist(statement("UPDATE state SET alive = ?", self._journal.alive()))
+
+    async def keep_feed(self) -> None:
+        """Keep the events of the feed that cannot be made of facts again."""
+        rows, fed, oldest = self._feed.take_unkept()
+        journal = self._journal
+        if not rows and fed <= self._fed:
+            return
+        self._fed = fed
+        journal.hand_over()
+
+        def job(connection: sqlite3.Connection) -> list[Any]:
+            connection.execute("BEGIN IMMEDIATE")
+            if rows:
+                connection.execute(FEED, (_text(rows),))
+            connection.execute("DELETE FROM feed WHERE id < ?", (oldest,))
+            connection.execute("UPDATE state SET fed = ?", (fed,))
+            connection.execute("COMMIT")
+            return []
+
+        await journal.insist(job, size=sum(len(row[5]) for row in rows))
+
+    async def _keep_heard(self) -> None:
+        """Write when agents were heard, one chunk after the other, all in a heartbeat interval."""
+        chunks = self._chunks()
+        self._chunks_due = min(
+            float(chunks), self._chunks_due + chunks * TICK / self._heartbeat_interval
+        )
+        while self._chunks_due >= 1:
+            self._chunks_due -= 1
+            if self._next_chunk >= chunks:
+                self._next_chunk = 0
+            await self._write_chunk(self._next_chunk)
+            self._next_chunk += 1
+
+    def _chunks(self) -> int:
+        return -(-len(self._registry) // CHUNK)
+
+    async def _write_chunk(self, chunk: int, *, always: bool = False) -> None:
+        records = self._registry.records(chunk * CHUNK, CHUNK)
+        since = self._heard.get(chunk, -1)
+        if not always and all(record.heard.steady <= since for record in records):
+            return
+        self._heard[chunk] = max((record.heard.steady for record in records), default=0)
+        ids = orjson.dumps([record.agent_id for record in records]).decode()
+        moments = array("q", (record.heard.wall for record in records))
+        moments.extend(record.heard.steady for record in records)
+        moments.extend(record.heard.lease for record in records)
+        raw = moments.tobytes()
+        await self._journal.insist(statement(HEARD, chunk, ids, raw), size=len(ids) + len(raw))
+
+
+def _key_of(entity: Entity) -> list[str]:
+    return [entity.table, entity.key, entity.part]
+
+
+def _key(row: Row) -> list[str]:
+    return _key_of(row.entity)
+
+
+def _text(values: Any) -> str:
+    return orjson.dumps(list(values)).decode()

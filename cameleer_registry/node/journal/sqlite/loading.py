@@ -1,0 +1,218 @@
+"""From the file to a registry: rows, then the facts behind them, then when agents were heard."""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import orjson
+from attrs import define
+
+from .... import interning
+from ....core import encoding, kept
+from ....core.encoding import Decoder, TargetLists, UnknownFact
+from ....core.events import Event
+from ....core.instant import Instant
+from ....core.kept import Entity, Loader, Touched
+from ....core.model import Registration
+from ....core.registry import Registry
+from ....errors import CannotOpenDatabase
+from ....system import boot_id
+from ...clock import Clock
+from ...feed.past import KeptEvent, Past
+from . import errors
+from .file import File
+
+AFTER_A_CRASH: Final = 1_000_000
+"""Positions that are left out after a process that did not end as it should: events of the feed
+may have been told of facts that were not durable, and no other event may get their ids."""
+
+TOLD_AGAIN: Final = frozenset(
+    {
+        "agent-registered",
+        "agent-revived",
+        "agent-went-stale",
+        "agent-went-dead",
+        "agent-removed",
+        "stream-opened",
+        "stream-closed",
+        "stream-conflict",
+        "command-issued",
+    }
+)
+"""Facts of which the feed tells one by one, so that its events can be made of them again."""
+
+
+@define(kw_only=True)
+class Loaded:
+    """What was found in the file."""
+
+    path: Path
+    registry_id: str
+    first_event: int
+    # None for a file that is new.
+    last_alive: Instant | None
+    now: Instant
+    position: int
+    """That of the newest fact; more after a crash, since more may have been told."""
+    last_position: int
+    """That of the newest fact."""
+    clean: bool
+    """Whether the process before has ended as it should."""
+    agents: int
+    commands: int
+    past: Past
+    lists: TargetLists
+    touched: Touched
+    """What has happened to something since its row was made."""
+    written: list[Entity]
+    """Rows of what the registry forgets without a fact."""
+
+
+def alive(clock: Clock, now: Instant) -> str:
+    """Return the text of a moment, from which a clock can go on."""
+    return orjson.dumps([now.wall, now.steady, now.lease, clock.system, boot_id()]).decode()
+
+
+def load(file: File, registry: Registry, clock: Clock) -> Loaded:
+    """Make a registry, which is empty, of what is in a file, and have the clock go on.
+
+    Raises CannotOpenDatabase where the file cannot be read.
+    """
+    try:
+        with attrs.validators.disabled():
+            return _load(file, registry, clock)
+    except sqlite3.Error as error:
+        raise errors.unreadable(file.path, error) from None
+    except (UnknownFact, KeyError, IndexError, TypeError, ValueError) as error:
+        raise CannotOpenDatabase(
+            f"{file.path} holds what this version does not understand: {error}; it is left as it is"
+        ) from error
+
+
+def _load(file: File, registry: Registry, clock: Clock) -> Loaded:
+    ask = file.connection.execute
+    registry_id, first_event, last, closed, fed = ask(
+        "SELECT registry, first_event, alive, closed, fed FROM state"
+    ).fetchone()
+    decoder = Decoder(registry.targets_of, to_registration=_to_registration)
+    loader = Loader(registry, decoder.lists, _to_registration)
+    written: list[Entity] = []
+    position = _take_rows(ask, loader, written)
+    loader.index(issued=0)
+    decoder.lists.take_new()
+    facts: list[tuple[int, Event]] = []
+    touched = Touched()
+    begins: int | None = None
+    for seq, last_of_row, text in ask("SELECT seq, alive, facts FROM log ORDER BY seq"):
+        values = orjson.loads(text)
+        last = _later(last, last_of_row)
+        begins = seq - len(values) if begins is None else begins
+        for number, value in enumerate(values, start=seq - len(values) + 1):
+            fact = decoder.decode(value)
+            loader.fact(number, fact)
+            touched.note(fact, number)
+            if number > fed or value[0] in TOLD_AGAIN:
+                facts.append((number, fact))
+        position = max(position, seq)
+    loader.finish()
+    for list_number in decoder.lists.take_new():
+        touched.add(Entity(kept.TARGETS, str(list_number)), begins or 0)
+    before, system = _moment(last)
+    now = clock.now() if before is None else clock.resume(before, system)
+    _take_heard(ask, registry)
+    rows = [
+        KeptEvent(id=row[0], after=row[1], type=row[2], groups=row[3], at=row[4], data=row[5])
+        for row in ask("SELECT id, after, type, groups, at, data FROM feed ORDER BY id")
+    ]
+    clean = bool(closed) or before is None
+    last_position, position = position, position if clean else position + AFTER_A_CRASH
+    return Loaded(
+        path=file.path,
+        registry_id=registry_id,
+        first_event=first_event,
+        last_alive=before,
+        now=now,
+        position=position,
+        last_position=last_position,
+        clean=clean,
+        agents=len(registry),
+        commands=registry.count_commands(),
+        past=Past(
+            first_id=first_event,
+            position=position,
+            complete_after=position if begins is None else begins,
+            fed=fed,
+            facts=facts,
+            rows=rows,
+        ),
+        lists=decoder.lists,
+        touched=touched,
+        written=written,
+    )
+
+
+def _take_rows(ask: Any, loader: Loader, written: list[Entity]) -> int:
+    """Give all rows to the loader; return the position up to which the newest is true."""
+    newest = 0
+    for kind in (kept.TARGETS, kept.COMMAND, kept.DELIVERY, kept.AGENT, kept.KEY, kept.GROUP):
+        newest = max(newest, _take_kind(ask, loader, kind, written))
+    return max(newest, _take_kind(ask, loader, kept.DELETED, written))
+
+
+def _take_kind(ask: Any, loader: Loader, kind: str, written: list[Entity]) -> int:
+    newest = 0
+    rows = ask("SELECT key, part, seq, body FROM rows WHERE kind = ? ORDER BY key, part", (kind,))
+    for key, part, seq, body in rows:
+        entity = Entity(kind, key, part)
+        loader.take(entity, seq, orjson.loads(body))
+        if kind in kept.FORGOTTEN_SILENTLY:
+            written.append(entity)
+        newest = max(newest, seq)
+    return newest
+
+
+def _take_heard(ask: Any, registry: Registry) -> None:
+    for ids, moments in ask("SELECT ids, moments FROM heard"):
+        times = array("q")
+        times.frombytes(moments)
+        agent_ids = orjson.loads(ids)
+        count = len(agent_ids)
+        for agent_id, wall, steady, lease in zip(
+            agent_ids, times[:count], times[count : 2 * count], times[2 * count :], strict=True
+        ):
+            registry.heard_at(agent_id, Instant(wall, steady, lease))
+
+
+def _moment(text: str) -> tuple[Instant | None, int | None]:
+    """Return a moment, and the system's steady time then, if that goes on since."""
+    if not text:
+        return None, None
+    wall, steady, lease, system, boot = orjson.loads(text)
+    return Instant(wall, steady, lease), system if boot == boot_id() else None
+
+
+def _later(one: str, other: str) -> str:
+    if not one or not other:
+        return one or other
+    return max(one, other, key=lambda text: orjson.loads(text)[1])
+
+
+def _to_registration(values: Sequence[Any]) -> Registration:
+    """Return a registration in which what many agents declare alike is kept once."""
+    agent_id, group, name, version, route_ids, capabilities, instance_id = values
+    return encoding.to_registration(
+        (
+            agent_id,
+            interning.text(group),
+            name,
+            interning.text(version),
+            interning.labels(route_ids),
+            interning.json_object(capabilities),
+            instance_id,
+        )
+    )

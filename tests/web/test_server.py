@@ -1,0 +1,78 @@
+"""Which server it is that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+
+import pytest
+
+from cameleer_registry import Settings, __version__, create_app
+from cameleer_registry.instance import instance
+from cameleer_registry.web.server import describe
+
+from ..support import Served, connected, serving, virtual_clock
+
+
+async def test_a_server_says_which_it_is(served: Served) -> None:
+    """By its release and its process; it has no name unless it is given one."""
+    told = (await served.request("GET", "/server")).json()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told.pop("startedAt"))
+    assert told.pop("uptimeMs") >= 0
+    expected = {"name": None, "color": None, "version": __version__, "instance": instance()}
+    assert expected == told
+
+
+async def test_a_server_has_a_name_and_a_colour() -> None:
+    """As they are set."""
+    async with serving(Settings(name="Production", name_color="#F00")) as served:
+        told = (await served.request("GET", "/server")).json()
+    assert ("Production", "#f00") == (told["name"], told["color"])
+
+
+@pytest.mark.looptime(start=1000)
+async def test_a_server_says_for_how_long_it_has_been_up() -> None:
+    """In milliseconds, from when it was made."""
+    app = create_app(clock=virtual_clock())
+    first = describe(app)
+    await asyncio.sleep(90.5)
+    later = describe(app)
+    assert (0, 90_500) == (first.uptime_ms, later.uptime_ms)
+    assert first.started_at == later.started_at
+
+
+async def test_every_answer_says_which_process_it_is_from(served: Served) -> None:
+    """Whichever way it was written: answers, refusals, pages, streams, and what is no HTTP."""
+    await served.register("a")
+    answers = [
+        await served.request("POST", "/agents/a/heartbeat"),
+        await served.request("POST", "/agents/nobody/heartbeat"),
+        await served.request("GET", "/agents"),
+        await served.request("GET", "/nothing"),
+        await served.request("GET", "//healthz"),
+        await served.request("GET", "//docs"),
+    ]
+    assert [instance()] * len(answers) == [a.headers["x-cameleer-instance"] for a in answers]
+    async with connected(served) as connection:
+        connection.writer.write(b"GARBAGE\r\n\r\n")
+        assert instance() == (await connection.answer()).headers["x-cameleer-instance"]
+    for path in ("/agents/a/events", "/events"):
+        async with connected(served) as connection:
+            connection.writer.write(
+                f"GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            )
+            head = await connection.head()
+            assert instance() == head.headers["x-cameleer-instance"]
+
+
+def test_a_process_that_was_forked_is_another_one() -> None:
+    """Though it has imported nothing anew: two workers of one server are told apart."""
+    program = (
+        "import os, sys; from cameleer_registry.instance import instance;"
+        "child = os.fork(); child and os.wait(); print(instance(), flush=True)"
+    )
+    told = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert 2 == len(set(told))
+    assert all(re.fullmatch("[0-9a-f]{8}", each) for each in told)
