@@ -27,9 +27,11 @@ READY: Final = b" listening on http://"
 STOPPING_SECONDS: Final = 10.0
 
 ENVIRONMENT: Final = {
-    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+    "CAMELEER_DATABASE": "memory",
 }
-"""Of servers: their modules are compiled once, as those of a package are that pip has installed."""
+"""Of servers: their modules are compiled once, as those of a package are that pip has installed.
+They keep nothing unless a measure says where."""
 
 NCHAN_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 

@@ -51,6 +51,10 @@ class Body:
         self._raw = raw
         self._slow = slow
 
+    @property
+    def total_bytes(self) -> int:
+        return len(self._raw)
+
     def is_eof(self) -> bool:
         return not self._slow
 
