@@ -99,7 +99,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/keys", keys.show_keys, READ),
     ("POST", f"{API}/keys/{_USE}/rotate", keys.rotate, DONE.needing(_MAY.KEYS)),
     ("DELETE", f"{API}/keys/{_KEY}", keys.revoke, DONE.needing(_MAY.KEYS)),
-    ("GET", f"{API}/server", server.show_server, READ),
+    ("GET", f"{API}/server", server.show_server, READ.needing(_MAY.READ)),
     ("GET", f"{API}/openapi.json", documentation.show_document, STATIC),
 )
 """Method, address, handler, and what stands before it. What can be asked with GET can be asked with
