@@ -10,6 +10,7 @@ from cameleer_registry.core.registry import Registry
 from cameleer_registry.node.clock import Clock
 from cameleer_registry.node.feed.feed import Feed
 from cameleer_registry.node.journal.kinds import AWAITED, NEVER_KEPT, READ
+from cameleer_registry.security.store import Credentials
 
 
 class HeldJournal:
@@ -31,7 +32,12 @@ class HeldJournal:
     trouble: str | None = None
     failed = False
 
-    def open(self, registry: Registry, clock: Clock) -> None:
+    def open(
+        self, registry: Registry, clock: Clock, credentials: Credentials | None = None
+    ) -> None:
+        pass
+
+    def abandon(self) -> None:
         pass
 
     def keeper(self, registry: Registry, feed: Feed, *, heartbeat_interval: float) -> None:

@@ -111,6 +111,8 @@ class Touched:
         self._since: dict[Entity, int] = {}
         # How many of them are parts of each command: its deliveries, and its key.
         self._parts: Counter[str] = Counter()
+        # What else says what a fact was about, for kinds that are not known here.
+        self.others: Callable[[Event], Iterable[Entity]] = lambda _: ()
 
     def __len__(self) -> int:
         return len(self._since)
@@ -118,6 +120,8 @@ class Touched:
     def note(self, fact: Event, seq: int) -> None:
         """Note what a fact, which is the ``seq``-th, was about."""
         for entity in touched(fact):
+            self.add(entity, seq)
+        for entity in self.others(fact):
             self.add(entity, seq)
 
     def add(self, entity: Entity, seq: int) -> None:
@@ -169,6 +173,10 @@ class RowMaker:
             DELETED: self._deleted,
             TARGETS: self._list,
         }
+
+    def extend(self, table: str, maker: Callable[[Entity], Value]) -> None:
+        """Make rows of another table, too."""
+        self._makers[table] = maker
 
     def row(self, entity: Entity) -> Row:
         """Return the row of something, as it is by now."""

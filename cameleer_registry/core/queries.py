@@ -173,6 +173,11 @@ class Queries:
         """Return handles on all commands that have not been told to have finished."""
         return self._ledger.open_commands()
 
+    def newest_line(self) -> str | None:
+        """Return the signed line of the newest command that has one; None if none has."""
+        lines = (record.line for record in self._ledger.newest_first(before=None, down_to=0))
+        return next((line for line in lines if line is not None), None)
+
     def count_commands(self) -> int:
         """Return how many commands are known."""
         return len(self._ledger.commands)

@@ -188,7 +188,7 @@ class Node:
     def start(self) -> None:
         """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
         self.shutting_down = False
-        self.opened = self.journal.open(self.registry, self.clock)
+        self.opened = self.journal.open(self.registry, self.clock, self.authority.credentials)
         began = self._begin_authority()
         self.journal.start(self._effects.proceed, self._storage_failed)
         if self.opened is not None:
@@ -224,6 +224,8 @@ class Node:
             raise
         if self.authority.ring is not None:
             self.signer.use(self.authority.ring)
+            if (line := self.registry.newest_line()) is not None:
+                self.signer.goes_on_after(line)
         return facts
 
     def _resume(self, opened: Opened) -> None:
@@ -406,15 +408,14 @@ class Node:
             before = stream.principal
             if before is not None and before.role is Role.AGENT:
                 self.standing.opened(stream, given)
-        self._effects.note(
-            CredentialIssued(
-                at=self.clock.now(),
-                agent_id=agent_id,
-                group=group,
-                token_id=given.token_id,
-                by=asked.issuer,
-            )
+        issued = CredentialIssued(
+            at=self.clock.now(),
+            agent_id=agent_id,
+            group=group,
+            token_id=given.token_id,
+            by=asked.issuer,
         )
+        self.carry_out((issued,))
 
     def _is_another_process(self, registration: Registration) -> bool:
         """Tell whether an agent registers while another process holds the stream of its id.
@@ -427,11 +428,10 @@ class Node:
     def _tell_conflict(
         self, agent_id: str, group: str, asked: Principal, now: Instant, *, refused: bool
     ) -> None:
-        self._effects.note(
-            CredentialConflict(
-                at=now, agent_id=agent_id, group=group, refused=refused, by=asked.issuer
-            )
+        conflict = CredentialConflict(
+            at=now, agent_id=agent_id, group=group, refused=refused, by=asked.issuer
         )
+        self.carry_out((conflict,))
 
     async def revoke_agent(self, agent_id: str, *, by: str | None = None) -> None:
         """Have every credential of an agent be void, and its stream end; it need not be known."""

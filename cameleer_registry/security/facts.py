@@ -106,7 +106,7 @@ class KeySetPublished(Event):
 
 @frozen(kw_only=True)
 class CredentialIssued(MemberEvent):
-    """An agent was given a token. Nothing is kept of that: a token says all about itself."""
+    """An agent was given a token, which says all about itself."""
 
     token_id: str
     by: str | None = None
@@ -114,10 +114,7 @@ class CredentialIssued(MemberEvent):
 
 @frozen(kw_only=True)
 class CredentialConflict(MemberEvent):
-    """Somebody wanted to enrol under the id of an agent that is LIVE in another process.
-
-    Nothing is kept of that either.
-    """
+    """Somebody wanted to enrol under the id of an agent that another process seems to be."""
 
     refused: bool
     """Whether that was refused; otherwise the agent was taken over."""
@@ -138,4 +135,4 @@ KEPT: Final[tuple[type[Event], ...]] = (
 """Every kind of fact that a store of credentials is made of."""
 
 PASSING: Final[tuple[type[Event], ...]] = (CredentialIssued, CredentialConflict)
-"""Those that are only told."""
+"""Those that are only told: nothing comes of them."""

@@ -13,9 +13,8 @@ from ...core import events
 from ...core.events import Event
 from ...security import facts
 
-NEVER_KEPT: Final[frozenset[type[Event]]] = frozenset({events.HeartbeatReceived, *facts.PASSING})
-"""Heartbeats: too many, and each outdated by the next; what they come to is noted in bulk. And what
-is told of agents' tokens, of which nothing has to be known."""
+NEVER_KEPT: Final[frozenset[type[Event]]] = frozenset({events.HeartbeatReceived})
+"""Too many, and each outdated by the next: what they come to is noted in bulk."""
 
 AWAITED: Final[frozenset[type[Event]]] = frozenset(
     {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ...core.events import Event
 from ...core.registry import Registry
+from ...security.store import Credentials
 from ..clock import Clock
 from ..feed.feed import Feed
 
@@ -28,7 +29,9 @@ class MemoryJournal:
         """False, likewise."""
         return False
 
-    def open(self, registry: Registry, clock: Clock) -> None:
+    def open(
+        self, registry: Registry, clock: Clock, credentials: Credentials | None = None
+    ) -> None:
         """Find nothing."""
 
     def keeper(self, registry: Registry, feed: Feed, *, heartbeat_interval: float) -> None:

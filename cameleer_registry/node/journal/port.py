@@ -13,6 +13,7 @@ from typing import Protocol
 from ...core.events import Event
 from ...core.instant import Instant
 from ...core.registry import Registry
+from ...security.store import Credentials
 from ..clock import Clock
 from ..feed.feed import Feed
 from ..feed.past import Past
@@ -89,8 +90,12 @@ class Journal(Protocol):
     def failed(self) -> bool:
         """Whether nothing can be kept any more, and what was kept cannot be known."""
 
-    def open(self, registry: Registry, clock: Clock) -> Opened | None:
+    def open(
+        self, registry: Registry, clock: Clock, credentials: Credentials | None = None
+    ) -> Opened | None:
         """Make a registry, which is empty, of what was kept, and have the clock go on.
+
+        The same is done with a store of credentials, if one is given.
 
         Returns None where nothing is kept. Raises CannotOpenDatabase.
         """
