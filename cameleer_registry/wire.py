@@ -457,6 +457,7 @@ def _make_converter(
         (rules.GroupName, rules.group_name),
         (rules.Label, rules.label),
         (rules.Note, rules.note),
+        (rules.Nonce, rules.nonce),
     ):
         # The models check it, too, and where that fails the detailed converter says why. What
         # thousands of agents have in common is kept once: their group, version and routes.

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "commands": "commands",
     "command": "commands",
     "simulate": "simulate",
+    "auth": "auth",
 }
 """Each command with its module, imported when it is asked for: a server needs no tables."""
 

@@ -170,6 +170,18 @@ class Welcome:
     config: AgentConfig
     credential: AgentCredential | None = field(default=None, metadata=ABSENT)
     """The agent's own token, if tokens are needed."""
+    challenge: str | None = field(default=None, metadata=ABSENT)
+    """What the agent has made up, if it has sent a ``challenge``: then the answer is a signed line,
+    and what follows stands in it, too."""
+    server_time: datetime | None = field(default=None, metadata=ABSENT)
+    registry: str | None = field(default=None, metadata=ABSENT)
+    """The id of the registry."""
+    keys_version: int | None = field(default=None, metadata=ABSENT)
+    """The version of its key set."""
+    signs: str | None = field(default=None, metadata=ABSENT)
+    key_id: str | None = field(default=None, metadata=ABSENT)
+    """The key that has signed it."""
+    signature: str | None = field(default=None, metadata=ABSENT)
 
 
 @frozen(kw_only=True)

@@ -235,6 +235,11 @@ class Queries:
             if not agent_ids:
                 return [], None
             selection = evolve(selection, agent_ids=agent_ids)
+        if within is not None and selection.groups:
+            groups = [name for name in selection.groups if within(name)]
+            if not groups:
+                return [], None
+            selection = evolve(selection, groups=groups)
         records = self._ledger.newest_first(before=before, down_to=down_to)
         for looked_at, record in enumerate(records, start=1):
             shown = self._shown(record, selection, now, within)

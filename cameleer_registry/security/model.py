@@ -10,7 +10,7 @@ from attrs.validators import optional
 
 from ..core import rules
 from ..core.model import ABSENT, AgentCredential
-from ..core.rules import Note, follows
+from ..core.rules import Nonce, Note, follows
 from .principals import Reclaim, Role, glob
 
 
@@ -38,13 +38,6 @@ def _each_glob(value: tuple[str, ...]) -> None:
 def _above_0(value: int) -> None:
     if value <= 0:
         raise ValueError(f"expected more than 0, got {value}")
-
-
-def nonce(value: str) -> None:
-    """Accept what a client made up, to see that an answer is new."""
-    length = len(rules.text(value))
-    if not 1 <= length <= rules.MAX_LABEL or not value.isascii() or not value.isprintable():
-        raise ValueError(f"expected 1 to {rules.MAX_LABEL} printable characters of ASCII")
 
 
 @frozen(kw_only=True)
@@ -76,7 +69,7 @@ class SessionRequest:
 class ChallengeRequest:
     """What an agent may ask for with its registration."""
 
-    challenge: str | None = field(default=None, validator=optional(follows(nonce)))
+    challenge: Nonce | None = field(default=None, validator=optional(follows(rules.nonce)))
 
 
 @frozen(kw_only=True)

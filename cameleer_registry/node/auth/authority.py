@@ -15,7 +15,7 @@ import uuid_utils
 from attrs import frozen
 
 from ...core.instant import NANOSECONDS, Instant
-from ...errors import AuthOff
+from ...errors import AuthOff, InvalidToken
 from ...security import tokens
 from ...security.attempts import Attempts
 from ...security.jwt import Credential, Issuer, Lifetimes
@@ -176,8 +176,8 @@ class Authority:
         self.attempts.check(source, now)
         try:
             principal = self.verifier.of_token(token, now=now)
-            # Tokens of agents are not kept, so that no session could stand on one.
-            self.credentials.token(principal.token_id)
+            if principal.role is Role.AGENT:  # it would outlive its renewal and its revocation
+                raise InvalidToken("an agent's token does not sign anybody in")
         except Exception:
             self.attempts.failed(source, now)
             raise

@@ -27,7 +27,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tag="Agents",
         summary="Register an agent, or resume it",
         description="Everything in the body replaces what was declared before. The agent is LIVE "
-        "from now on, and commands that are pending for it stay so.",
+        "from now on, and commands that are pending for it stay so. With a `challenge`, 1 to 256 "
+        "printable characters of ASCII that the agent has made up, the answer is a signed line, if "
+        "the registry has keys.",
         body=Registration,
         body_example=examples.REGISTRATION,
         answers=(
