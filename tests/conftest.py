@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cameleer_registry import Settings
+
 from .support import Served, serving
 
 STATE = "XDG_STATE_HOME"
@@ -51,4 +53,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 async def served() -> AsyncIterator[Served]:
     """A registry with default settings on a real socket."""
     async with serving() as served:
+        yield served
+
+
+@pytest.fixture
+async def keeping(tmp_path: Path) -> AsyncIterator[Served]:
+    """The same, that keeps what it answers in a file."""
+    async with serving(Settings(database=str(tmp_path / "registry.db"))) as served:
         yield served

@@ -74,6 +74,7 @@ from .feed.followers import EVERYTHING, Follower, Interest
 from .fingerprints import fingerprint
 from .journal.memory import MemoryJournal
 from .journal.port import Journal, Keeper, Opened
+from .resumption import Resumption
 from .streams import frames
 from .streams.agents import AgentStream, AgentStreams
 from .streams.outgoing import BATCH
@@ -161,6 +162,8 @@ class Node:
         self.on_storage_failure: Callable[[str], None] = lambda _: None
         # What was found when the journal was opened; None where nothing is kept, and before that.
         self.opened: Opened | None = None
+        # How it has gone on after an earlier process; None if there was none.
+        self.resumption: Resumption | None = None
         self._keeper: Keeper | None = None
         self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
         self.standing = Standing(
@@ -236,6 +239,14 @@ class Node:
         self.meters.learn(self.registry.open_commands())
         self.feed.restore(opened.past, self.registry)
         self._effects.position = self.journal.position
+        if opened.last_alive is not None:
+            self.resumption = Resumption(
+                self._effects,
+                _expected(self.registry),
+                agents=opened.agents,
+                since=opened.last_alive,
+                now=opened.now,
+            )
         self.carry_out(self.registry.all_closed(now=opened.now))
 
     def _storage_failed(self, reason: str) -> None:
@@ -310,11 +321,11 @@ class Node:
         """
         journal = self.journal
         if journal.durable < journal.readable and journal.trouble is None:
-            await self._kept()
+            await self.kept()
         elif journal.failed:
             await journal.when(journal.readable)
 
-    async def _kept(self) -> None:
+    async def kept(self) -> None:
         """Wait until all that has been done is durable; raises StorageUnavailable."""
         journal = self.journal
         if journal.durable < journal.readable:
@@ -380,7 +391,7 @@ class Node:
             )
         self.carry_out(facts)
         given = authority.credential(agent_id, registration.group, now=now)
-        await self.settled()
+        await self.kept()
         if given is not None:
             self._given(agent_id, registration.group, given[1], principal, renewed=own)
         return Enrolled(present is not None, None if given is None else given[0])
@@ -442,7 +453,7 @@ class Node:
         self.carry_out(
             self.authority.credentials.revoke_agent(agent_id, group=group, now=now, by=by)
         )
-        await self.settled()
+        await self.kept()
 
     async def publish(self, ring: KeyRing) -> None:
         """Sign with other keys from now on, and have everybody told."""
@@ -453,7 +464,7 @@ class Node:
         self.signer.use(ring)
         self.standing.revoked()
         self.carry_out(facts)
-        await self.settled()
+        await self.kept()
 
     def heartbeat(self, agent_id: str) -> None:
         """Renew an agent's lease; raises AgentNotRegistered. It waits for nothing."""
@@ -470,7 +481,7 @@ class Node:
         """
         self.journal.check()
         self.carry_out(self.registry.remove(agent_id, now=self.clock.now(), by=by))
-        await self._kept()
+        await self.kept()
 
     async def remove_lapsed(
         self, agents: LapsedAgents = DEAD_AGENTS, *, by: str | None = None
@@ -552,7 +563,7 @@ class Node:
         self.carry_out(
             self.registry.stream_opened(agent_id, stream.stream_id, now=self.clock.now())
         )
-        if self.shutting_down:
+        if self.shutting_down or self.journal.failed:
             self.close_stream(stream, CloseReason.SHUTDOWN)
         return stream
 
@@ -587,7 +598,7 @@ class Node:
             now=self.clock.now(),
         )
         self.standing.opened(follower, principal)
-        if self.shutting_down:
+        if self.shutting_down or self.journal.failed:
             follower.leave()
         return follower
 
@@ -662,7 +673,7 @@ class Node:
             log.info("command asked for again", command_id=record.command_id)
             self.meters.commands_repeated[record.order.type] += 1
         self.carry_out(facts)
-        await self._kept()
+        await self.kept()
         await self._push.written(record.command_id)
         return views.command(record, self.clock.now())
 
@@ -772,6 +783,12 @@ class Node:
 def _own(key: str, by: Principal | None) -> str:
     """Return somebody's key as one that nobody else has; it is no key that anybody could send."""
     return key if by is None else f"{by.token_id}\n{key}"
+
+
+def _expected(registry: Registry) -> Iterator[str]:
+    """Return the agents of which the last that is known is that they were LIVE or STALE."""
+    records = registry.records(0, len(registry))
+    return (record.agent_id for record in records if record.status is not AgentStatus.DEAD)
 
 
 def limits_of(settings: Settings) -> Limits:

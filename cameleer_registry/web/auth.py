@@ -72,7 +72,7 @@ async def create_token(call: Call) -> Answer:
         name, _, message = str(error).partition(": ")
         raise InvalidRequest([Fault(f"$.{name.partition(',')[0]}", message)]) from None
     node.carry_out(made.facts)
-    await node.settled()
+    await node.kept()
     shown = _token(node.authority.credentials.token(made.token_id), now)
     return json(TokenMade(**shown, token=made.token.text), status=201)
 
@@ -97,7 +97,7 @@ async def revoke_token(call: Call) -> Answer:
     node.carry_out(
         node.authority.credentials.revoke_token(call.address["token_id"], now=now, by=by)
     )
-    await node.settled()
+    await node.kept()
     return Answer(status=204)
 
 
@@ -114,7 +114,7 @@ async def sign_in(call: Call) -> Answer:
     now = node.clock.now()
     secret, facts = node.authority.sign_in(asked.token, call.peer or "here", now=now)
     node.carry_out(facts)
-    await node.settled()
+    await node.kept()
     return Answer(status=204, headers={hdrs.SET_COOKIE: _cookie(call, secret, SESSION_SECONDS)})
 
 
@@ -125,11 +125,12 @@ async def sign_out(call: Call) -> Answer:
     node.authority.check_on()
     secret = session_in(call.headers.getall(hdrs.COOKIE, ()), call.prefix)
     session = None if secret is None else node.authority.session_of(secret)
+    node.journal.check()
     if session is not None:
         node.carry_out(
             node.authority.credentials.close_session(session.session_id, now=node.clock.now())
         )
-        await node.settled()
+        await node.kept()
     return Answer(status=204, headers={hdrs.SET_COOKIE: _cookie(call, "", 0)})
 
 

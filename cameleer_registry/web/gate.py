@@ -194,5 +194,5 @@ async def refused(
         try:
             await node.settled()
         except RegistryError as failure:
-            return problem(failure)
+            return problem(error if access.rests is Rests.BEGUN else failure)
     return problem(error)

@@ -22,7 +22,7 @@ from . import (
     server,
     streams,
 )
-from .access import DONE, PING, PROBE, READ, SIGN_IN, STATIC, Access, Rests
+from .access import DONE, PING, PROBE, READ, SIGN_IN, STATIC, STREAM, Access, Rests
 from .addresses import API
 from .expectations import leave_it, leave_those_elsewhere
 from .responding import Handler, responding
@@ -40,7 +40,7 @@ _USE: Final = r"{use:token|command}"
 
 _MAY: Final = Permission
 
-RENEWAL: Final = Access(rests=Rests.DONE, needs=Permission.ACT, renews=True)
+RENEWAL: Final = Access(rests=Rests.READ, needs=Permission.ACT, renews=True)
 
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/healthz", health.healthz, PROBE),
@@ -53,7 +53,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/agents/{_ID}", agents.show_agent, READ.needing(_MAY.READ)),
     ("DELETE", f"{API}/agents/{_ID}", agents.remove_agent, DONE.needing(_MAY.REMOVE)),
     ("POST", f"{API}/agents/{_ID}/heartbeat", agents.heartbeat, PING.needing(_MAY.ACT)),
-    ("GET", f"{API}/agents/{_ID}/events", streams.stream_events, READ.needing(_MAY.ACT)),
+    ("GET", f"{API}/agents/{_ID}/events", streams.stream_events, STREAM.needing(_MAY.ACT)),
     ("POST", f"{API}/agents/{_ID}/token", credentials.renew, RENEWAL),
     ("DELETE", f"{API}/agents/{_ID}/token", credentials.revoke, DONE.needing(_MAY.REVOKE)),
     (
@@ -81,7 +81,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         commands.acknowledge,
         DONE.needing(_MAY.ACT),
     ),
-    ("GET", f"{API}/events", feed.stream_feed, READ.needing(_MAY.READ)),
+    ("GET", f"{API}/events", feed.stream_feed, STREAM.needing(_MAY.READ)),
     ("GET", f"{API}/commands", commands.list_commands, READ.needing(_MAY.READ)),
     ("GET", f"{API}/commands/{_COMMAND}", commands.show_command, READ.needing(_MAY.READ)),
     (

@@ -105,7 +105,7 @@ DOING = {
         b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
     ),
     "idle": Doing(
-        b"POST /api/v1/agents/a1/heartbeat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+        b"POST /api/v1/agents/a1/heartbeat HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 0\r\n\r\n",
         answered=True,
     ),
     "wait": Doing(b"GET /api/v1/commands/{command}?wait=0.3 HTTP/1.1\r\nHost: localhost\r\n\r\n"),

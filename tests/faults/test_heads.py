@@ -87,7 +87,8 @@ REFUSED: Final = {
     "a bare CR in a header": post(b"X: y\rTransfer-Encoding: chunked", body=chunked(b"x")),
     "a bare LF at the end of the head": HEAD + b"Content-Length: 0\n\n" + SMUGGLED,
     "bare LFs everywhere": b"GET /healthz HTTP/1.1\nHost: x\n\n" + SMUGGLED,
-    "a line that begins with a space": b"GET /healthz HTTP/1.1\r\n Host: localhost\r\n\r\n" + SMUGGLED,
+    "a line that begins with a space": b"GET /healthz HTTP/1.1\r\n Host: localhost\r\n\r\n"
+    + SMUGGLED,
     "a header without a colon": post(b"XYZ"),
     "a header without a name": post(b": x"),
     "NUL in a header": post(b"X: a\0b"),

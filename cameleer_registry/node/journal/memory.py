@@ -29,6 +29,9 @@ class MemoryJournal:
         """False, likewise."""
         return False
 
+    def figures(self) -> None:
+        """Return nothing: there is nothing to count."""
+
     def open(
         self, registry: Registry, clock: Clock, credentials: Credentials | None = None
     ) -> None:

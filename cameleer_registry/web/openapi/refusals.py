@@ -26,6 +26,8 @@ from ...errors import (
     ProxiedWithoutAuth,
     RegistryError,
     RequestTimeout,
+    StorageSlow,
+    StorageUnavailable,
     TokenExpired,
     TooManyAttempts,
     TooManyFeeds,
@@ -36,6 +38,7 @@ from ...errors import (
 )
 from ...security.principals import OWN
 from ...wire import FAULTS_NAMED
+from ..access import Rests
 from ..gate import SAFE
 from ..problems import MEDIA_TYPE, details, type_of
 from . import examples
@@ -58,6 +61,8 @@ _HEADERS: Final[Mapping[Kind, str]] = {
     MethodNotAllowed: "Allow",
     AtCapacity: "Retry-After",
     TooManyFeeds: "Retry-After",
+    StorageUnavailable: "Retry-After",
+    StorageSlow: "Retry-After",
     TooManyAttempts: "Retry-After",
     **dict.fromkeys(
         (Unauthenticated, InvalidToken, TokenExpired, CredentialRevoked), "WWW-Authenticate"
@@ -84,6 +89,10 @@ def possible(method: str, path: str, operation: Operation) -> list[Kind]:
             kinds.add(GroupNotAllowed)
     if "{group}" in path:
         kinds.add(GroupNotFound)
+    if operation.access.rests is Rests.DONE:
+        kinds.update((StorageUnavailable, StorageSlow))
+    elif operation.access.rests is Rests.READ:
+        kinds.add(StorageUnavailable)  # what was read may be less than what was answered before
     if operation.access.versioned:
         kinds.add(UnsupportedProtocolVersion)
     if method not in SAFE:

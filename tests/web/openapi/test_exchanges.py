@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import pytest
 from attrs import frozen
 
-from cameleer_registry import NODE, DeliveryState, Settings
+from cameleer_registry import NODE, AgentStatus, DeliveryState, Settings
 from cameleer_registry.core.feed import FeedType
 from cameleer_registry.node.auth.authority import Authority
+from cameleer_registry.node.journal.sqlite import condition
+from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 from cameleer_registry.security.attempts import BURST
 from cameleer_registry.security.facts import CredentialConflict
 from cameleer_registry.security.keys import Use
@@ -127,9 +131,11 @@ class Exchange:
 
 @asynccontextmanager
 async def closed_exchange(
-    method: str, path: str, settings: Settings | None = None
+    method: str, path: str, settings: Settings | None = None, *, database: Path | None = None
 ) -> AsyncIterator[Exchange]:
     """Have a server that asks for credentials."""
+    if database is not None:
+        settings = attrs.evolve(settings or Settings(), database=str(database))
     async with closed(settings=settings or Settings()) as served:
         command = await served.ask("operator", "POST", "/agents/a/commands", {"type": "replay"})
         yield Exchange(served, method, path, command.json()["commandId"])
@@ -137,8 +143,10 @@ async def closed_exchange(
 
 @asynccontextmanager
 async def exchange(
-    method: str, path: str, settings: Settings | None = None
+    method: str, path: str, settings: Settings | None = None, *, database: Path | None = None
 ) -> AsyncIterator[Exchange]:
+    if database is not None:
+        settings = attrs.evolve(settings or Settings(), database=str(database))
     async with serving(settings) as served:
         await served.register("a")
         command_id = (await served.issue("/agents/a", "replay")).json()["commandId"]
@@ -284,6 +292,23 @@ async def reused(asked: Exchange) -> Answer:
     return await asked.ask(headers=key)
 
 
+async def nothing_can_be_kept(asked: Exchange) -> Answer:
+    """The storage has failed: changes are refused, and what is read could be taken back."""
+    journal = asked.served.node.journal
+    assert isinstance(journal, SqliteJournal)
+    journal.fail(OSError("Input/output error"))
+    return await asked.ask()
+
+
+async def more_waits_than_may(asked: Exchange) -> Answer:
+    """When somebody is DEAD, so that all of those can be forgotten."""
+    node, many = asked.served.node, asked.path == "/api/v1/agents"
+    await eventually(lambda: node.agents(statuses=[AgentStatus.DEAD]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(condition, "MOST_WAITING", -1)
+        return await asked.ask("?status=DEAD" if many else "")
+
+
 async def one_too_many(asked: Exchange) -> Answer:
     async with following(asked.served):
         return await asked.ask()
@@ -322,6 +347,8 @@ REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "too-many-attempts": too_many_attempts,
     "proxied-without-auth": proxied,
     "auth-off": lambda asked: asked.ask(),
+    "storage-unavailable": nothing_can_be_kept,
+    "storage-slow": more_waits_than_may,
     "unknown-host": lambda asked: asked.ask(headers={"Host": "evil.example"}),
 }
 
@@ -332,6 +359,7 @@ SETTINGS: Final[Mapping[str, Settings]] = {
     "too-many-pending": Settings(max_pending_per_agent=1),
     "at-capacity": Settings(max_agents=1),
     "too-many-feeds": Settings(max_feeds=1),
+    "storage-slow": Settings(heartbeat_interval=0.01, stale_after=0.01, dead_after=0.01),
     "unknown-host": Settings(allowed_hosts="registry.example"),  # type: ignore[arg-type]
 }
 
@@ -353,12 +381,14 @@ def documented(*, refusals: bool) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("method", "path", "code"), documented(refusals=True))
-async def test_every_refusal_is_given(method: str, path: str, code: str) -> None:
+async def test_every_refusal_is_given(tmp_path: Path, method: str, path: str, code: str) -> None:
     """With its status, its headers and its body."""
-    made = exchange(method, path, SETTINGS.get(code))
+    database = tmp_path / "registry.db" if code.startswith("storage-") else None
     without_keys = (path, code) == ("/api/v1/keys", "not-found")
     if code in CREDENTIALS or (code != "auth-off" and not without_keys and is_of_auth(path)):
-        made = closed_exchange(method, path, SETTINGS.get(code))
+        made = closed_exchange(method, path, SETTINGS.get(code), database=database)
+    else:
+        made = exchange(method, path, SETTINGS.get(code), database=database)
     async with made as asked:
         answer = await REFUSALS[code](asked)
     CONTRACT.check(method, path, answer)
