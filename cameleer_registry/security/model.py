@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 from attrs.validators import optional
 
 from ..core import rules
-from ..core.model import ABSENT, AgentCredential
+from ..core.model import ABSENT, AgentCredential, Registration
 from ..core.rules import Nonce, Note, follows
 from .principals import Reclaim, Role, glob
 
@@ -70,6 +70,19 @@ class ChallengeRequest:
     """What an agent may ask for with its registration."""
 
     challenge: Nonce | None = field(default=None, validator=optional(follows(rules.nonce)))
+
+
+@frozen(kw_only=True)
+class AgentRegistration(Registration):
+    """A registration whose answer is to be signed, with a nonce in it."""
+
+    challenge: Nonce | None = field(default=None, validator=optional(follows(rules.nonce)))
+
+    @classmethod
+    def of(cls, registration: Registration, challenge: str) -> AgentRegistration:
+        """Return a registration with a nonce."""
+        declared = {each.name: getattr(registration, each.name) for each in fields(Registration)}
+        return cls(**declared, challenge=Nonce(challenge))
 
 
 @frozen(kw_only=True)
