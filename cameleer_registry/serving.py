@@ -69,13 +69,13 @@ async def serve(settings: Settings) -> None:
     _heed_signals(loop, stopped)
     loop.set_exception_handler(AcceptFailures().handle)
     log.debug("limit of open files", now=raise_file_limit())
+    sockets = systemd.passed_sockets()
+    passed = bool(sockets)
+    sockets = sockets or listening.open_sockets(settings.host, settings.port)
     if settings.database is None:
         settings = attrs.evolve(settings, database=str(default_path()))
     if settings.database == MEMORY:
         log.info("nothing is kept: a restart forgets all agents and commands", database=MEMORY)
-    sockets = systemd.passed_sockets()
-    passed = bool(sockets)
-    sockets = sockets or listening.open_sockets(settings.host, settings.port)
     app = make_app(settings, alone=True)
     app[NODE].on_storage_failure = _end
     runner = _runner_of(loop)(

@@ -54,16 +54,16 @@ def agents_command(
 ) -> None:
     """List agents, in order of their ids."""
     if watching:
-        question = watch.Question(str(server), statuses, groups)
-        ask(server, lambda operator: watch.watch(operator, question, as_json=as_json))
+        watched = watch.Question(str(server), statuses, groups)
+        ask(server, lambda operator: watch.watch(operator, watched, as_json=as_json))
         return
     told = output.on_terminal() and not as_json
 
-    async def question(operator: Operator) -> tuple[list[Agent], Resumed | None]:
+    async def listed(operator: Operator) -> tuple[list[Agent], Resumed | None]:
         found = await operator.agents(statuses=statuses, groups=groups)
         return found, await _resumed(operator) if told else None
 
-    agents, resumed = ask(server, question)
+    agents, resumed = ask(server, listed)
     if as_json:
         output.json(agents)
         return

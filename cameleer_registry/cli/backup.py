@@ -49,7 +49,7 @@ def _database_options(command: F) -> F:
     "backup",
     epilog=examples(
         "backup /mnt/backups",
-        "backup --database /var/lib/cameleer-registry/registry.db today.db",
+        "backup --database /var/lib/registry.db today.db",
     ),
 )
 @click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))

@@ -9,8 +9,9 @@ import re
 import signal
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -222,7 +223,7 @@ def cut_off(path: Path) -> None:
     os.truncate(path, 5000)
 
 
-NONE_OF_OURS = {
+NONE_OF_OURS: Mapping[str, Callable[[Path], object]] = {
     "there is no database": lambda path: None,
     "is no database of SQLite": lambda path: path.write_text("hello"),
     "is a database of something else": foreign,
@@ -238,7 +239,7 @@ def test_what_is_none_of_ours_is_neither_copied_nor_restored(tmp_path: Path, rea
     path, target = tmp_path / "x.db", tmp_path / "target.db"
     NONE_OF_OURS[reason](path)
     before = names(tmp_path)
-    for copying in (lambda: back_up(path, target), lambda: restore(target, path)):
+    for copying in (partial(back_up, path, target), partial(restore, target, path)):
         with pytest.raises(CannotOpenDatabase, match=reason) as refused:
             copying()
         assert "x.db" in str(refused.value)
@@ -325,8 +326,8 @@ def test_what_is_left_half_done_is_removed(tmp_path: Path, monkeypatch: pytest.M
 
         monkeypatch.setattr(backup, "_sync", fail)
         for copying in (
-            lambda: back_up(path, tmp_path / "b.db"),
-            lambda: restore(tmp_path / "target.db", path),
+            partial(back_up, path, tmp_path / "b.db"),
+            partial(restore, tmp_path / "target.db", path),
         ):
             with pytest.raises(expected):
                 copying()
