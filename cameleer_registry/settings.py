@@ -20,6 +20,7 @@ import attrs
 from attrs import field, frozen
 
 from .errors import SettingsError
+from .security.principals import glob
 
 ENV_PREFIX: Final = "CAMELEER_"
 
@@ -205,6 +206,38 @@ def path_of_file(value: Any) -> str | None:
     if isinstance(value, str | Path) and "\0" not in str(value):
         return str(value)
     raise ValueError(f"expected the path of a file, got {value!r}")
+
+
+def client_id(value: Any) -> str:
+    """Read where a certificate names its agent."""
+    if value == "cn" or (
+        isinstance(value, str) and value.startswith("san-uri:") and value.count("{agentId}") == 1
+    ):
+        return str(value)
+    raise ValueError(f"expected cn, or san-uri: and an address with {{agentId}}, got {value!r}")
+
+
+def header_name(value: Any) -> str | None:
+    """Read the name of a header; none if it is empty."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
+        return value
+    raise ValueError(f"expected the name of a header, got {value!r}")
+
+
+class Globs(tuple[str, ...]):
+    """Globs over groups."""
+
+    __slots__ = ()
+
+
+def globs_of_groups(value: Any) -> Globs:
+    """Read globs: a list of them, or text with commas between them."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple) or not given:
+        raise ValueError(f"expected globs over groups, got {value!r}")
+    return Globs(glob(one.strip() if isinstance(one, str) else one) for one in given)
 
 
 class Networks(tuple[str, ...]):
@@ -439,6 +472,38 @@ class Settings:
         "How long an agent's token can be renewed, so that a host that slept for days comes back "
         "by itself; 30d at most. So long the agent of a stolen token has to be revoked.",
     )
+    tls_cert: str | None = _setting(
+        None,
+        path_of_file,
+        "File of the certificate, with those between it and its authority, in PEM: the port then "
+        "speaks TLS only. A renewed one is taken up within 10 s, and at SIGHUP.",
+    )
+    tls_key: str | None = _setting(None, path_of_file, "File of its private key, in PEM.")
+    tls_client_ca: str | None = _setting(
+        None,
+        path_of_file,
+        "File of the authorities of agents' certificates, in PEM. An agent that shows one may "
+        "enrol with it instead of a token, under the id that it names.",
+    )
+    tls_client_id: str = _setting(
+        "cn",
+        client_id,
+        "Where a certificate names its agent: cn, or san-uri: and an address with {agentId} in it, "
+        "such as san-uri:spiffe://example.org/agents/{agentId}.",
+    )
+    client_cert_header: str | None = _setting(
+        None,
+        header_name,
+        "Header in which a proxy that ends TLS passes on the certificate of a client that it has "
+        "verified, in PEM, escaped as in URLs, or as RFC 9440 has it. It is read from "
+        "trusted_proxies, and refused from all others.",
+    )
+    client_cert_groups: Globs = _setting(  # noqa: RUF009 - it is a tuple
+        Globs(("*",)),
+        globs_of_groups,
+        "Groups that agents may enrol into with a certificate, with commas between them; order-* "
+        "is every group whose name begins so.",
+    )
     trusted_proxies: Networks = _setting(  # noqa: RUF009 - it is a tuple
         Networks(),
         networks,
@@ -466,6 +531,12 @@ class Settings:
                 f"({self.heartbeat_interval:g} s): every agent would be STALE between two "
                 "heartbeats"
             )
+        if not faults and (self.tls_cert is None) != (self.tls_key is None):
+            faults.append("tls_cert and tls_key: one is of no use without the other")
+        if not faults and self.tls_client_ca is not None and self.tls_cert is None:
+            faults.append("tls_client_ca: of no use without tls_cert")
+        if not faults and self.client_cert_header is not None and not self.trusted_proxies:
+            faults.append("client_cert_header: of no use without trusted_proxies")
         if not faults and self.agent_token_renewal < self.agent_token_ttl:
             faults.append(
                 f"agent_token_renewal ({self.agent_token_renewal:g} s) is below agent_token_ttl "

@@ -63,6 +63,10 @@ class Call(Protocol):
         """The address that the client has connected to; None where that is a unix socket."""
 
     @property
+    def transport(self) -> asyncio.BaseTransport | None:
+        """The connection; None if it is gone."""
+
+    @property
     def peer(self) -> str | None:
         """The address that the connection has come from; None where that is a unix socket."""
 
@@ -128,6 +132,11 @@ class RequestCall:
     def local_address(self) -> str | None:
         """The address that the client has connected to; None where that is a unix socket."""
         return local_address_of(self.request.transport)
+
+    @property
+    def transport(self) -> asyncio.BaseTransport | None:
+        """The connection; None if it is gone."""
+        return self.request.transport
 
     @property
     def peer(self) -> str | None:

@@ -33,6 +33,7 @@ from ..settings import Settings
 from .access import Access, Rests
 from .answers import SUPPORTED_VERSIONS, VERSION_HEADER, Answer
 from .calls import Call
+from .certificates import Certificates
 from .hosts import Hosts
 from .identity import Identities, Peers, check_origin_is_told
 from .problems import problem
@@ -72,7 +73,13 @@ class Gate:
         authority = authority or Authority()
         self._authority = authority
         self.authenticate = authenticate
-        self._identities = Identities(authority, Peers(settings.trusted_proxies), guarded=alone)
+        certificates = Certificates(settings)
+        self._identities = Identities(
+            authority,
+            Peers(settings.trusted_proxies),
+            guarded=alone,
+            certificates=certificates if certificates.are_read else None,
+        )
         self._version_required = settings.require_protocol_version
         self._public_url = settings.public_url
         # None if a request may name any host.

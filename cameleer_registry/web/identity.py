@@ -33,6 +33,7 @@ from ..security.enrolment import check_membership
 from ..security.principals import Permission, Principal, Role
 from .access import Access
 from .calls import Call
+from .certificates import Certificates
 
 IN_URLS: Final = ("token", "access_token")
 """Parameters in which others take tokens (RFC 6750, section 2.3)."""
@@ -68,8 +69,17 @@ class Peers:
 class Identities:
     """Finds out who asks one application."""
 
-    def __init__(self, authority: Authority, peers: Peers, *, guarded: bool) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        peers: Peers,
+        *,
+        guarded: bool,
+        certificates: Certificates | None = None,
+    ) -> None:
         self._authority = authority
+        # None if none are read.
+        self._certificates = certificates
         self._peers = peers
         # Whether a proxy before an open server would open it to more than this machine.
         self._guarded = guarded
@@ -111,6 +121,10 @@ class Identities:
         if cookie is not None:
             return verifier.of_session(cookie, now=now)
         sent = call.headers.getall(_AUTHORIZATION, ())
+        if self._certificates is not None:
+            self._certificates.check_header(call, trusted=call.peer in self._peers)
+            if not sent and access.needs is Permission.REGISTER:
+                return self._certificates.of(call)
         if not sent:
             return None
         if len(sent) > 1:
