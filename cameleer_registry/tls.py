@@ -46,7 +46,11 @@ class Tls:
     @classmethod
     def of(cls, settings: Settings) -> Tls | None:
         """Return what settings ask for; None without TLS. Raises SettingsError."""
+        if (settings.tls_cert is None) != (settings.tls_key is None):
+            raise SettingsError("tls_cert and tls_key: one is of no use without the other")
         if settings.tls_cert is None or settings.tls_key is None:
+            if settings.tls_client_ca is not None:
+                raise SettingsError("tls_client_ca: of no use without tls_cert")
             return None
         ca = settings.tls_client_ca
         return cls(Path(settings.tls_cert), Path(settings.tls_key), Path(ca) if ca else None)

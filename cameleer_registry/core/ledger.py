@@ -36,7 +36,7 @@ from .targets import Targets
 MANY: Final = 100
 """Targets from which on a command is not entered in the inbox of each."""
 
-REMOVED_AT_LEAST: Final = 1000
+REMOVED_AT_LEAST: Final = 16
 """Deleted agents that may be remembered though that does not matter any more."""
 
 
@@ -448,10 +448,9 @@ class Ledger:
     def _forget_removed(self) -> None:
         """Forget who was deleted before the oldest command that is kept was issued.
 
-        To find that costs all commands, so it is done when twice as many have gathered as were
-        left the last time.
+        It is done when twice as many have gathered as were left the last time.
         """
-        oldest = min((record.number for record in self.commands.values()), default=self.issued)
+        oldest = self._by_number.peekitem(0)[0] if self._by_number else self.issued
         while self._removed and next(iter(self._removed.values())) < oldest:
             self._removed.popitem(last=False)
         self._most_removed = max(REMOVED_AT_LEAST, 2 * len(self._removed))

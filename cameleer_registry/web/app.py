@@ -91,7 +91,10 @@ def authority_of(settings: Settings, *, alone: bool) -> Authority:
         beside = Path(database).expanduser().absolute().with_name(KEYS)
     return Authority(
         beginning=Beginning(settings, alone=alone, keys_beside=beside),
-        lifetimes=Lifetimes(token=settings.agent_token_ttl, renewable=settings.agent_token_renewal),
+        lifetimes=Lifetimes(
+            token=settings.agent_token_ttl,
+            renewable=max(settings.agent_token_ttl, settings.agent_token_renewal),
+        ),
     )
 
 
