@@ -96,7 +96,7 @@ class Tls:
 def spare_buffers() -> None:
     """Have connections under TLS take less memory, in a process that is the server's own."""
     if isinstance(getattr(sslproto.SSLProtocol, "max_size", None), int):
-        sslproto.SSLProtocol.max_size = BUFFER  # type: ignore[misc]
+        sslproto.SSLProtocol.max_size = BUFFER
 
 
 def _context(cert: Path, key: Path) -> ssl.SSLContext:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cameleer_registry import Settings
 from cameleer_registry.errors import SettingsError
+from cameleer_registry.settings import Networks
 from cameleer_registry.tls import BUFFER, Tls
 from cameleer_registry.web.certificates import Certificates
 
@@ -161,7 +162,7 @@ BEHIND: dict[str, Any] = {
 
 async def test_an_agent_enrols_with_what_a_trusted_proxy_passes_on() -> None:
     """Under the id that its certificate names, into the groups that are for certificates."""
-    settings = Settings(trusted_proxies=["127.0.0.1"], **BEHIND)
+    settings = Settings(**BEHIND, trusted_proxies=Networks(["127.0.0.1"]))
     async with closed(settings=settings, agents={}) as served:
         headers = passed_on(CA.issue_cert("x", common_name="n"))
         for body, code in {
@@ -199,7 +200,7 @@ async def test_an_agent_enrols_with_what_a_trusted_proxy_passes_on() -> None:
 
 async def test_the_header_of_anybody_else_is_refused() -> None:
     """At every address, also beside a token."""
-    settings = Settings(trusted_proxies=["10.0.0.1"], **BEHIND)
+    settings = Settings(**BEHIND, trusted_proxies=Networks(["10.0.0.1"]))
     async with closed(settings=settings, agents={}) as served:
         headers = passed_on(CA.issue_cert("x", common_name="n"))
         for kind, method, path in ((None, "POST", "/agents/register"), ("admin", "GET", "/agents")):

@@ -27,8 +27,9 @@ from ..settings import duration
 from . import exits
 from .asking import ask, json_option, server_options
 from .help import examples
+from .layout import Column
 from .offline import Stopped, stopped
-from .output import Cell, Column, remark, table
+from .output import Cell, remark, table
 from .output import json as print_json
 from .server import Server
 

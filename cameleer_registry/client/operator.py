@@ -140,18 +140,18 @@ class Operator:
 
     async def keys(self) -> bytes:
         """Return the key set, a signed line; raises NotFound if there are no keys."""
-        raw, _ = await self._connection.send("GET", "keys")
-        return raw
+        answer = await self._connection.send("GET", "keys")
+        return answer.raw
 
     async def rotate_key(self, use: str) -> bytes:
         """Announce a key for "token" or "command", or have it sign; return the set."""
-        raw, _ = await self._connection.send("POST", "keys", use, "rotate")
-        return raw
+        answer = await self._connection.send("POST", "keys", use, "rotate")
+        return answer.raw
 
     async def revoke_key(self, key_id: str) -> bytes:
         """Take all that a key has signed for void; return the set."""
-        raw, _ = await self._connection.send("DELETE", "keys", key_id)
-        return raw
+        answer = await self._connection.send("DELETE", "keys", key_id)
+        return answer.raw
 
     # Agents
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -167,7 +167,7 @@ def _shown(principal: Principal) -> PrincipalShown:
     )
 
 
-def _token(record: TokenRecord, now: Instant) -> dict[str, object]:
+def _token(record: TokenRecord, now: Instant) -> dict[str, Any]:
     made = record.made
     expired = made.expires is not None and now.steady >= made.expires.steady
     status = TokenStatus.EXPIRED if expired else TokenStatus.ACTIVE

@@ -27,7 +27,7 @@ from .app_keys import NODE
 
 T = TypeVar("T")
 
-PRINCIPAL: Final = web.RequestKey("cameleer_registry.principal", Principal | None)  # type: ignore[arg-type]
+PRINCIPAL: Final = web.RequestKey("cameleer_registry.principal", Principal)
 """Who asks: noted on a request by the gate, and before it by an application's ``authenticate``."""
 
 
@@ -160,7 +160,8 @@ class RequestCall:
 
     @principal.setter
     def principal(self, principal: Principal | None) -> None:
-        self.request[PRINCIPAL] = principal
+        if principal is not None:
+            self.request[PRINCIPAL] = principal
 
     @property
     def agents_path(self) -> str:

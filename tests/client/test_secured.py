@@ -114,7 +114,7 @@ async def test_it_renews_its_token() -> None:
         opened = served.node.meters.streams_opened
         assert agent._credentials is not None
         first = agent._credentials.header()
-        await eventually(lambda: agent._credentials.header() != first)  # type: ignore[union-attr]
+        await eventually(lambda: agent._credentials.header() != first)
         await asyncio.sleep(1.5)  # beyond the end of the first
         assert agent.connected
         assert opened == served.node.meters.streams_opened

@@ -43,7 +43,7 @@ async def test_a_proxy_before_an_open_server(
         {"auth": "off"},
         {"trusted_proxies": ["127.0.0.0/8"]},
     ):
-        app = make_app(Settings(**settings), alone=True)  # type: ignore[arg-type]
+        app = make_app(Settings(**settings), alone=True)
         async with running(app, runs=way) as (host, port):
             served = Served(app[NODE], host, port)
             assert 200 == (await served.request("GET", "/agents", headers=headers)).status

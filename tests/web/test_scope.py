@@ -125,7 +125,7 @@ async def test_the_feed() -> None:
             feed.writer.write("\r\n".join([*head, "", ""]).encode())
             await feed.head()
             await served.ask("admin", "POST", "/agents/a/commands", {"type": "deep-trace"})
-            told = []
+            told: list[dict[str, Any]] = []
             while not told or told[-1]["data"].get("type") != "deep-trace":
                 event = await within(feed.event())
                 told.append(event)

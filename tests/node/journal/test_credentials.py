@@ -87,7 +87,7 @@ async def test_the_order_of_commands_only_grows(tmp_path: Path) -> None:
         async with node(tmp_path / "registry.db") as made:
             made.signer._order = max(made.signer._order, 10**15)  # a clock that was ahead
             await made.register(Registration(agent_id="a", group="g"))  # type: ignore[arg-type]
-            order = Order(type="config-update")  # type: ignore[arg-type]
+            order = Order(type="config-update")
             await made.issue(order, Target.all())
             lines.append(made.signer._order)
             made.signer._order = 0

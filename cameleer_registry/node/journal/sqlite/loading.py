@@ -98,14 +98,16 @@ def alive(clock: Clock, now: Instant) -> str:
     return orjson.dumps([now.wall, now.steady, now.lease, clock.system, boot_id()]).decode()
 
 
-def load(file: File, registry: Registry, clock: Clock, credentials: Credentials) -> Loaded:
+def load(
+    file: File, registry: Registry, clock: Clock, credentials: Credentials | None = None
+) -> Loaded:
     """Make a registry, which is empty, of what is in a file, and have the clock go on.
 
     Raises CannotOpenDatabase where the file cannot be read.
     """
     try:
         with attrs.validators.disabled(), _no_collections():
-            return _load(file, registry, clock, credentials)
+            return _load(file, registry, clock, credentials or Credentials())
     except sqlite3.Error as error:
         raise errors.unreadable(file.path, error) from None
     except (UnknownFact, KeyError, IndexError, TypeError, ValueError) as error:
