@@ -112,6 +112,7 @@ class IdempotencyKeys:
                 records={},
                 push_times=PushTimes(),
                 size=0,
+                line=None,
             )
 
     def _drop_oldest(self) -> None:

@@ -13,6 +13,7 @@ import orjson
 from ....core.kept import COMMAND, FORGOTTEN_SILENTLY, TARGETS, Entity, Row
 from ....core.registry import Registry
 from ....errors import StorageUnavailable
+from ....security.kept import CREDENTIAL
 from .writer import statement
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ class Folding:
         self._feed = feed
         self._heartbeat_interval = heartbeat_interval
         # Rows of what the registry forgets without a fact, by table.
-        self._written: dict[str, set[Entity]] = {table: set() for table in FORGOTTEN_SILENTLY}
+        self._written: dict[str, set[Entity]] = {
+            table: set() for table in (*FORGOTTEN_SILENTLY, CREDENTIAL)
+        }
         for entity in written:
             self._written[entity.table].add(entity)
         # The position up to which the feed was kept the last time.
