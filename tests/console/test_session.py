@@ -207,6 +207,25 @@ async def test_an_operator_of_some_groups_is_not_offered_all_agents(
     await expect(dialog.get_by_label("All agents", exact=True)).to_be_visible()
 
 
+async def test_a_code_in_the_address_signs_in(guarded: Closed, page_of: Console) -> None:
+    """It is spent, and does not stay in the address or its history."""
+    page = page_of.page
+    code = (await guarded.ask("operator", "POST", "/auth/session/code")).json()["code"]
+    await page.goto(f"{page_of.url}/#code={code}")
+    await expect(page.locator(ROWS)).to_have_count(1)
+    await expect(page.locator("dialog.signin")).to_be_hidden()
+    assert page.url.endswith("#/agents")
+    await sign_out(page_of)
+    dialog = page.locator("dialog.signin")
+    await expect(dialog).to_be_visible()
+    # Again, it is worth nothing, and there is the other way.
+    await page.goto("about:blank")
+    await page.goto(f"{page_of.url}/#code={code}")
+    await expect(dialog).to_be_visible()
+    await expect(await sign_in(page_of, guarded.tokens["viewer"])).to_be_hidden()
+    await expect(page.locator(ROWS)).to_have_count(1)
+
+
 async def test_a_server_without_credentials_asks_nothing(served: Served, console: Console) -> None:
     """Everything is offered, and nobody is somebody."""
     await served.register("a")
