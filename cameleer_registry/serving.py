@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -162,7 +162,10 @@ def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
 
 def _end(reason: str) -> None:
     """End the process at once: whatever it answered could be false."""
-    print(f"cameleer-registry: the storage has failed: {reason}", file=sys.stderr, flush=True)
+    # In one piece, as the log is written at the same time by another thread.
+    line = f"cameleer-registry: the storage has failed: {reason}\n"
+    with contextlib.suppress(OSError):
+        os.write(2, line.encode("utf-8", "backslashreplace"))
     os._exit(1)
 
 

@@ -20,7 +20,7 @@ from attrs import define, field, frozen
 
 from . import encoding, events
 from .encoding import Encoder, TargetLists, Value
-from .events import AgentEvent, AgentRemoved, Event
+from .events import AgentEvent, AgentRegistered, AgentRemoved, Event
 from .idempotency import IdempotencyKeys
 from .ledger import CommandRecord, DeliveryRecord
 from .model import AgentStatus, DeliveryState, Outcome, Registration
@@ -176,6 +176,13 @@ class Touched:
                 if not self._parts[entity.key]:
                     del self._parts[entity.key]
         return taken
+
+    def put_back(self, entities: Iterable[Entity], seq: int) -> None:
+        """Have rows of these made after all: since the fact ``seq`` nothing of them was kept."""
+        for entity in entities:
+            if entity not in self._since and entity.part:
+                self._parts[entity.key] += 1
+            self._since[entity] = min(seq, self._since.get(entity, seq))
 
     def folded(self, last: int) -> int:
         """Return up to which fact all are in rows; ``last`` is the newest that has been noted."""
@@ -339,6 +346,8 @@ class Loader:
     _keys: list[CommandRecord] = field(factory=list)
     _groups: dict[str, int] = field(factory=dict)
     _deleted: dict[str, int] = field(factory=dict)
+    # Groups of facts that were not told, in order.
+    _seen_groups: dict[str, None] = field(factory=dict)
     # The number of the newest command of which there was a row, and whether older ones came later.
     _newest: int = 0
     _unordered: bool = False
@@ -436,6 +445,7 @@ class Loader:
         records = sorted(self._command_records.values(), key=lambda record: record.number)
         ledger.restore(records, self._deleted, issued)
         self._newest = ledger.issued
+        ledger.keys.hold_all()
         restore_keys(ledger.keys, records, self._keys)
         self._agent_records, self._command_records = [], {}
 
@@ -445,19 +455,30 @@ class Loader:
         if command_id is not None:
             if isinstance(fact, events.CommandIssued) and fact.number <= self._newest:
                 self._unordered = True
-            of_delivery = all(entity.table == DELIVERY for entity in touched(fact))
-            if of_delivery or seq > self._commands.get(command_id, 0):
+            # Also of what happened to one delivery: its row was made before that of the command.
+            if seq > self._commands.get(command_id, 0):
                 self.registry.apply((fact,))
         elif isinstance(fact, AgentEvent):
             if seq > self._agents.get(fact.agent_id, 0):
                 self.registry.apply((fact,))
-            elif isinstance(fact, AgentRemoved):  # it is there again, but without its commands
+                return
+            # The agent's row may have been written, and that of the group that it left not yet.
+            if isinstance(fact, AgentRegistered):
+                self._seen_groups[fact.registration.group] = None
+                if fact.left is not None:
+                    self._seen_groups[fact.left] = None
+            elif isinstance(fact, AgentRemoved):
+                self._seen_groups[fact.group] = None
+                # it is there again, but without its commands
                 self.registry._ledger.apply_removed(fact)
 
     def finish(self) -> None:
         """Put all in order: a row may be of a newer command than the facts told after it."""
         if self._unordered:
             self.registry._ledger.sort()
+        self.registry._ledger.settle()
+        for name in self._seen_groups:
+            self.registry._roster.remember_group(name)
 
     def _targets(self, value: Value) -> tuple[Targets, frozenset[str]]:
         if isinstance(value, int):

@@ -239,8 +239,8 @@ class Node:
         least = min(self.registry.limits.stale_after, 2 * interval)
         self.registry.resume(now=opened.now, least=least)
         self.meters.learn(self.registry.open_commands())
+        self._effects.position = self.journal.position  # of what is told again
         self.feed.restore(opened.past, self.registry)
-        self._effects.position = self.journal.position
         if opened.last_alive is not None:
             self.resumption = Resumption(
                 self._effects,
@@ -256,6 +256,7 @@ class Node:
         self.on_storage_failure(reason)
         for stream in self.streams:
             self.streams.close(stream.stream_id, CloseReason.SHUTDOWN)
+        self.feed.end()
 
     async def shut_down(self) -> None:
         """Take no more streams, end those that are open, and let nobody wait any longer.

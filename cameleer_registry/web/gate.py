@@ -21,6 +21,7 @@ from ..errors import (
     CrossSiteRequest,
     InternalError,
     RegistryError,
+    StorageUnavailable,
     Unauthenticated,
     UnsupportedProtocolVersion,
 )
@@ -191,15 +192,17 @@ async def refused(
     """Return the answer that tells of an error which is being handled; log what is unexpected.
 
     A refusal rests on what is known, as any other answer does: of an agent that has just been
-    deleted nobody is told that it is not registered before that is durable.
+    deleted nobody is told that it is not registered before that is durable. That nothing can be
+    stored rests on nothing, and is no news after a wait for the storage.
     """
     if not isinstance(error, RegistryError):
         log.exception("a request failed", method=method, path=path)
         return problem(InternalError("the server's log has the details"))
     node.meters.refused(error.code)
-    if access is not None and access.rests is not Rests.NOTHING:
-        try:
-            await node.settled()
-        except RegistryError as failure:
-            return problem(error if access.rests is Rests.BEGUN else failure)
+    if isinstance(error, StorageUnavailable) or access is None or access.rests is Rests.NOTHING:
+        return problem(error)
+    try:
+        await node.settled()
+    except RegistryError as failure:
+        return problem(error if access.rests is Rests.BEGUN else failure)
     return problem(error)

@@ -133,8 +133,8 @@ def _no_collections() -> Iterator[None]:
 
 def _load(file: File, registry: Registry, clock: Clock, credentials: Credentials) -> Loaded:
     ask = file.connection.execute
-    registry_id, first_event, last, closed, fed = ask(
-        "SELECT registry, first_event, alive, closed, fed FROM state"
+    registry_id, first_event, ended, closed, fed, folded = ask(
+        "SELECT registry, first_event, alive, closed, fed, folded FROM state"
     ).fetchone()
     decoder = Decoder(registry.targets_of, to_registration=_to_registration)
     decoder.extend(DECODERS)
@@ -148,17 +148,19 @@ def _load(file: File, registry: Registry, clock: Clock, credentials: Credentials
     touched = Touched()
     touched.others = of_credentials.touched
     begins: int | None = None
+    last = ended
     for seq, last_of_row, text in ask("SELECT seq, alive, facts FROM log ORDER BY seq"):
         values = orjson.loads(text)
         last = _later(last, last_of_row)
         begins = seq - len(values) if begins is None else begins
         for number, value in enumerate(values, start=seq - len(values) + 1):
             fact = decoder.decode(value)
-            if isinstance(fact, KEPT):
-                credentials.apply((fact,))
-            elif not isinstance(fact, PASSING):
-                loader.fact(number, fact)
-            touched.note(fact, number)
+            if number > folded:  # the others are there for the feed
+                if isinstance(fact, KEPT):
+                    credentials.apply((fact,))
+                elif not isinstance(fact, PASSING):
+                    loader.fact(number, fact)
+                touched.note(fact, number)
             if number > fed or value[0] in TOLD_AGAIN:
                 facts.append((number, fact))
         position = max(position, seq)
@@ -172,7 +174,8 @@ def _load(file: File, registry: Registry, clock: Clock, credentials: Credentials
         KeptEvent(id=row[0], after=row[1], type=row[2], groups=row[3], at=row[4], data=row[5])
         for row in ask("SELECT id, after, type, groups, at, data FROM feed ORDER BY id")
     ]
-    clean = bool(closed) or before is None
+    # A process that could not write that it had begun may have written facts all the same.
+    clean = before is None or (bool(closed) and last == ended)
     last_position, position = position, position if clean else position + AFTER_A_CRASH
     return Loaded(
         path=file.path,
