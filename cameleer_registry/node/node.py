@@ -65,6 +65,7 @@ from ..security.principals import Principal, Role
 from ..settings import Settings
 from . import monitors
 from .auth.authority import Authority
+from .auth.changing import drop_outdated_keys
 from .auth.signing import Signer
 from .auth.standing import Standing
 from .clock import TICK, TICKS_OF_A_LEASE, Clock
@@ -211,6 +212,7 @@ class Node:
             self._supervisor.start(name, partial(run, self))
         if self.authority.is_on:
             self._supervisor.start("credential watch", self.standing.watch)
+            self._supervisor.start("key keeper", partial(drop_outdated_keys, self))
         if self.settings.forget_dead_after is not None:
             forget_dead = partial(monitors.forget_dead, self)
             self._supervisor.start("forgetting of dead agents", forget_dead)
