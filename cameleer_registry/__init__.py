@@ -81,6 +81,7 @@ from .errors import (
     UnsupportedProtocolVersion,
 )
 from .node.node import Node
+from .security.principals import Principal, Role, Scope
 from .settings import Settings
 from .version import __version__
 from .web.app import create_app
@@ -132,11 +133,14 @@ __all__ = [
     "NotYourAgent",
     "Order",
     "Outcome",
+    "Principal",
     "ProxiedWithoutAuth",
     "Registration",
     "RegistryError",
     "RequestTimeout",
     "Resumed",
+    "Role",
+    "Scope",
     "Server",
     "ServerUnreachable",
     "Settings",

@@ -11,6 +11,8 @@ from .node.journal.port import Journal
 
 MEMORY: Final = "memory"
 NAME: Final = "registry.db"
+KEYS: Final = "keys.json"
+"""Where the keys are that sign, beside the database."""
 
 
 def default_path() -> Path:

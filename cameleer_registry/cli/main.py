@@ -32,6 +32,8 @@ COMMANDS: Final = {
     "simulate": "simulate",
     "backup": "backup",
     "restore": "backup",
+    "auth": "auth",
+    "console": "console",
 }
 """Each command with its module, imported when it is asked for: a server needs no tables."""
 

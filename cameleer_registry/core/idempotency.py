@@ -138,6 +138,7 @@ class IdempotencyKeys:
                 records={},
                 push_times=PushTimes(),
                 size=0,
+                line=None,
             )
 
     def _drop_those_before(self, record: CommandRecord) -> None:

@@ -132,6 +132,8 @@ class Touched:
         self._since: dict[Entity, int] = {}
         # How many of them are parts of each command: its deliveries, and its key.
         self._parts: Counter[str] = Counter()
+        # What else says what a fact was about, for kinds that are not known here.
+        self.others: Callable[[Event], Iterable[Entity]] = lambda _: ()
 
     def __len__(self) -> int:
         return len(self._since)
@@ -144,6 +146,8 @@ class Touched:
                 since[entity] = seq
                 if entity.part:
                     self._parts[entity.key] += 1
+        for entity in self.others(fact):
+            self.add(entity, seq)
 
     def add(self, entity: Entity, seq: int) -> None:
         """Note that something has happened to something, by the ``seq``-th fact."""
@@ -201,6 +205,10 @@ class RowMaker:
             DELETED: self._deleted,
             TARGETS: self._list,
         }
+
+    def extend(self, table: str, maker: Callable[[Entity], Value]) -> None:
+        """Make rows of another table, too."""
+        self._makers[table] = maker
 
     def row(self, entity: Entity) -> Row:
         """Return the row of something, as it is by now."""
@@ -261,7 +269,14 @@ class RowMaker:
             for agent_ids, at in record.push_times.batches()
         ]
         own_size = record.size - sum(each.size for each in record.records.values())
-        return [*self._head(record), self._targets(record), own_size, record.others.value, pushed]
+        return [
+            *self._head(record),
+            self._targets(record),
+            own_size,
+            record.others.value,
+            pushed,
+            record.line,
+        ]
 
     def _targets(self, record: CommandRecord) -> Value:
         if len(record.targets) < encoding.MANY:
@@ -382,8 +397,9 @@ class Loader:
 
     def command(self, key: str, seq: int, value: Value) -> None:
         """Take the row of a command."""
-        *head, targets, size, others, pushed = value
+        *head, targets, size, others, pushed, line = value
         record = self._record(key, head, *self._targets(targets))
+        record.line = line
         record.size, record.others = size, DeliveryState(others)
         record.counts = dict.fromkeys(DeliveryState, 0)
         record.counts[record.others] = len(record.targets)

@@ -89,6 +89,7 @@ class CommandRecord:
     records: dict[str, DeliveryRecord] = field(factory=dict)
     others: DeliveryState = DeliveryState.PENDING
     push_times: PushTimes = field(factory=PushTimes)  # when, and to whose stream
+    line: str | None = None  # by which its targets were told; None where nothing is signed
 
     def delivery(self, agent_id: str) -> DeliveryRecord:
         """Return what is known of one target's delivery, at this moment and no later."""
@@ -369,6 +370,7 @@ class Ledger:
             targets=event.agent_ids,
             groups=event.groups,
             issued_by=event.by,
+            line=event.line,
         )
         self.commands[event.command_id] = self._open[event.command_id] = record
         self._by_number[record.number] = record

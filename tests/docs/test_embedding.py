@@ -26,6 +26,7 @@ def test_every_call_is_shown_with_what_it_raises() -> None:
     }
     of_handlers |= {"iter_deliveries", "iter_agent_deliveries", "carry_out", "catch_up"}
     of_handlers |= {"settled", "listen"}  # told below the table
+    of_handlers |= {"enrol", "renew", "publish", "kept"}
     of_the_application = {"start", "shut_down", "stop"}
     public = {name for name, _ in inspect.getmembers(Node, inspect.isfunction) if name[0] != "_"}
     shown = {}

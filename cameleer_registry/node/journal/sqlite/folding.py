@@ -13,6 +13,7 @@ import orjson
 from ....core.kept import DELIVERY, FORGOTTEN_SILENTLY, TARGETS, Entity, Row
 from ....core.registry import Registry
 from ....errors import StorageUnavailable
+from ....security.kept import CREDENTIAL
 from .writer import statement
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ class Folding:
         self._feed = feed
         self._heartbeat_interval = heartbeat_interval
         # Rows of what the registry forgets without a fact, by table.
-        self._written: dict[str, set[Entity]] = {table: set() for table in FORGOTTEN_SILENTLY}
+        self._written: dict[str, set[Entity]] = {
+            table: set() for table in (*FORGOTTEN_SILENTLY, CREDENTIAL)
+        }
         for entity in written:
             self._written[entity.table].add(entity)
         # Those of them that have yet to be looked at in this round.

@@ -22,6 +22,9 @@ from ....core.kept import TARGETS, Entity, RowMaker, Touched
 from ....core.registry import Registry
 from ....errors import StorageUnavailable
 from ....logs import get_logger
+from ....security.encoding import ENCODERS
+from ....security.kept import CREDENTIAL, maker
+from ....security.store import Credentials
 from ...clock import Clock
 from ...feed.feed import Feed
 from ...telling.histogram import Histogram
@@ -96,17 +99,21 @@ class SqliteJournal:
 
     # From start to end
 
-    def open(self, registry: Registry, clock: Clock) -> Loaded:
+    def open(
+        self, registry: Registry, clock: Clock, credentials: Credentials | None = None
+    ) -> Loaded:
         """Open the file, and make the registry of what is in it; raises CannotOpenDatabase."""
         self._file, self._clock = open_file(self.path), clock
         try:
-            loaded = load(self._file, registry, clock)
+            loaded = load(self._file, registry, clock, credentials or Credentials())
         except BaseException:
             self._file.abandon()
             self._file = None
             raise
         self._encoder = Encoder(registry.targets_of, loaded.lists)
+        self._encoder.extend(ENCODERS)
         self.rows = RowMaker(registry, self._encoder)
+        self.rows.extend(CREDENTIAL, maker(credentials or Credentials()))
         self.touched = loaded.touched
         self._written_rows = loaded.written
         self._began, self._last_before = loaded.position, loaded.last_position
@@ -127,6 +134,12 @@ class SqliteJournal:
         self._writer = Writer(self._file, self._loop, self._checkpointed)
         self.condition.look(self._writer.wal_bytes())
         self._note_begun()
+
+    def abandon(self) -> None:
+        """Let others have the file, before anything was written."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
 
     async def close(self) -> None:
         """Write all that is left, and let others have the file."""
