@@ -1,4 +1,4 @@
-"""Where the database is, if nobody says so, and the journal that is meant by a setting."""
+"""The default place of the database, and the journal that a setting means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEYS: Final = "keys.json"
 
 
 def default_path() -> Path:
-    """Return where a server keeps what it has answered, if nobody says where.
+    """Return where a server stores its data if no setting says where.
 
     ``$STATE_DIRECTORY`` is what systemd's ``StateDirectory=`` sets (systemd.exec(5)); it may name
     several directories, with colons between them.

@@ -1,4 +1,4 @@
-"""Everything this project refuses, as exceptions that carry their wire code and HTTP status.
+"""All refusals of this project, as exceptions with their wire code and HTTP status.
 
 ::
 
@@ -40,10 +40,10 @@
     CannotListen                    (likewise)
     CannotOpenDatabase              (likewise)
     ServerUnreachable               (raised by the client: no answer came)
-    └── UnexpectedAnswer            (likewise: one came, but not from a registry)
+    └── UnexpectedAnswer            (likewise: an answer came, but not from a registry)
 
-The web layer reads ``status``, ``code`` and ``title`` and knows none of these classes by name. The
-client raises them again from what the server answered: :meth:`RegistryError.told`.
+The web layer reads ``status``, ``code`` and ``title``, and knows none of these classes by name. The
+client raises them again from the server's answers: :meth:`RegistryError.told`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from attrs import frozen
 
 @frozen
 class Fault:
-    """One thing that is wrong with a request: where (``$.routeIds[2]``), and what."""
+    """One fault of a request: its place (``$.routeIds[2]``), and what is wrong there."""
 
     path: str
     message: str
@@ -68,9 +68,9 @@ class RegistryError(Exception):
     status: int = 500
     code: str = "internal-error"
     title: str = "Internal error"
-    # Every fault of a refused body or query; empty where the refusal is not about one.
+    # Every fault of a refused body or query; empty if the refusal is about something else.
     errors: tuple[Fault, ...] = ()
-    # Seconds after which to try again, where a server has said so; None elsewhere.
+    # Seconds after which to try again, if a server has said so; otherwise None.
     retry_after: float | None = None
 
     def __init__(self, detail: str) -> None:
@@ -87,10 +87,9 @@ class RegistryError(Exception):
         errors: Iterable[Fault] = (),
         retry_after: float | None = None,
     ) -> RegistryError:
-        """Make again what a server has refused with: the class of that code, in its own words.
+        """Return the exception that a server has raised: the class of that code, with its texts.
 
-        A code that is not known here, of a newer server, makes a plain RegistryError that carries
-        it.
+        An unknown code, from a newer server, makes a plain RegistryError that carries the code.
         """
         kind = next((kind for kind in _kinds(RegistryError) if kind.code == code), RegistryError)
         error = kind.__new__(kind, detail)
@@ -115,7 +114,7 @@ class MalformedJson(RegistryError):
 
 
 class InvalidRequest(RegistryError):
-    """The request can be read, but is not what this address takes."""
+    """The request can be parsed, but is not what this address takes."""
 
     status = 400
     code = "invalid-request"
@@ -137,7 +136,7 @@ class UnsupportedProtocolVersion(RegistryError):
 
 
 class CredentialInUrl(RegistryError):
-    """A credential stands in the address, where logs and histories keep it."""
+    """The address contains a credential, which logs and histories would keep."""
 
     status = 400
     code = "credential-in-url"
@@ -145,55 +144,51 @@ class CredentialInUrl(RegistryError):
 
     def __init__(self, parameter: str = "token") -> None:
         super().__init__(
-            f"send the credential in the header Authorization: Bearer, and not as ?{parameter}=;"
-            " take the one that was sent for known to others"
+            f"send the credential in the header Authorization: Bearer, not as ?{parameter}=;"
+            " others may know the one that was sent"
         )
 
 
 class Unauthenticated(RegistryError):
-    """The address needs a credential, and there is none."""
+    """The address needs a credential, and none was sent."""
 
     status = 401
     code = "unauthenticated"
     title = "A credential is needed"
-    # What WWW-Authenticate says (RFC 6750, section 3).
+    # The value of WWW-Authenticate (RFC 6750, section 3).
     challenge: str = "Bearer"
+    # The detail, unless there is more to say.
+    usual: str = "send a token in the header Authorization: Bearer"
 
-    def __init__(self, detail: str = "send a token in the header Authorization: Bearer") -> None:
-        super().__init__(detail)
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(self.usual if detail is None else detail)
 
 
 class InvalidToken(Unauthenticated):
-    """The credential is none, or none of this registry's."""
+    """The credential is malformed, or not one of this registry's."""
 
     code = "invalid-token"
     title = "The credential is not valid"
     challenge = 'Bearer error="invalid_token"'
-
-    def __init__(self, detail: str = "the token is not one of this registry's") -> None:
-        super().__init__(detail)
+    usual = "the token is not one of this registry's"
 
 
 class TokenExpired(Unauthenticated):
-    """The credential was good, and its time or its uses are over."""
+    """The credential was good, but its time or its uses are over."""
 
     code = "token-expired"
     title = "The credential has expired"
     challenge = 'Bearer error="invalid_token", error_description="the token has expired"'
-
-    def __init__(self, detail: str = "the token has expired") -> None:
-        super().__init__(detail)
+    usual = "the token has expired"
 
 
 class CredentialRevoked(Unauthenticated):
-    """The credential was good, and has been taken away."""
+    """The credential was good, but has been revoked."""
 
     code = "credential-revoked"
     title = "The credential is revoked"
     challenge = 'Bearer error="invalid_token", error_description="the token is revoked"'
-
-    def __init__(self, detail: str = "the token is revoked") -> None:
-        super().__init__(detail)
+    usual = "the token is revoked"
 
 
 class CrossSiteRequest(RegistryError):
@@ -216,7 +211,7 @@ class GroupNotAllowed(RegistryError):
 
 
 class InsufficientRole(RegistryError):
-    """The credential is good, and not for this."""
+    """The credential is good, but its role does not allow this."""
 
     status = 403
     code = "insufficient-role"
@@ -224,33 +219,33 @@ class InsufficientRole(RegistryError):
 
     def __init__(self, role: str, permission: str, *, scope: bool = False) -> None:
         super().__init__(
-            f"{permission!s} for all groups needs a credential of the scope '*'"
+            f"{permission!s} for all groups needs a credential with the scope '*'"
             if scope
             else f"the role '{role!s}' does not have the permission '{permission!s}'"
         )
 
 
 class NotYourAgent(RegistryError):
-    """An agent asks for another one, which may or may not exist."""
+    """An agent asks for another agent, which may or may not exist."""
 
     status = 403
     code = "not-your-agent"
     title = "Not your agent"
 
     def __init__(self, agent_id: str) -> None:
-        super().__init__(f"the credential is not that of the agent {agent_id!r}")
+        super().__init__(f"the credential does not belong to agent {agent_id!r}")
 
 
 class ProxiedWithoutAuth(RegistryError):
-    """The request came through a proxy, and the server takes requests from anybody."""
+    """The request came through a proxy, and the server is open to everybody."""
 
     status = 403
     code = "proxied-without-auth"
-    title = "A proxy before a server without credentials"
+    title = "A proxy in front of a server without credentials"
 
     def __init__(self, header: str) -> None:
         super().__init__(
-            f"the request has {header}, and a proxy would open this server to whoever reaches it:"
+            f"the request has {header}, and a proxy would open this server to everybody:"
             ' run "cameleer-registry auth init", or start it with --auth off'
         )
 
@@ -284,7 +279,7 @@ class GroupNotFound(NotFound):
 
 
 class CommandNotFound(NotFound):
-    """There is no such command (any more), or it is not one of this agent's."""
+    """There is no such command (any more), or it was not for this agent."""
 
     code = "command-not-found"
     title = "Command not found"
@@ -311,25 +306,27 @@ class RequestTimeout(RegistryError):
 
 
 class AgentIdInUse(RegistryError):
-    """The agent is LIVE, and the credential takes over only those that are not."""
+    """The agent is LIVE, and the token may take over only agents that are not."""
 
     status = 409
     code = "agent-id-in-use"
     title = "Agent id in use"
 
     def __init__(self, agent_id: str) -> None:
-        super().__init__(f"agent {agent_id!r} is LIVE, and this token does not take it over")
+        super().__init__(f"agent {agent_id!r} is LIVE, and this token may not take it over")
 
 
 class AuthOff(RegistryError):
-    """The server asks for no credentials, so there are none to make or to show."""
+    """The server asks for no credentials, so none can be made or shown."""
 
     status = 409
     code = "auth-off"
     title = "Authentication is off"
 
     def __init__(self) -> None:
-        super().__init__('this server asks for no credentials; "cameleer-registry auth init" does')
+        super().__init__(
+            'this server asks for no credentials; "cameleer-registry auth init" changes that'
+        )
 
 
 class CommandExpired(RegistryError):
@@ -355,14 +352,14 @@ class BodyTooLarge(RegistryError):
 
 
 class UnsupportedEncoding(RegistryError):
-    """The body is compressed, and bodies are read as they are."""
+    """The body is compressed, which the server does not undo."""
 
     status = 415
     code = "unsupported-content-encoding"
     title = "Unsupported content encoding"
 
     def __init__(self, encoding: str) -> None:
-        super().__init__(f"the body is encoded as {encoding!r}; send it as it is")
+        super().__init__(f"the body is encoded as {encoding!r}; send it without an encoding")
 
 
 class UnknownHost(RegistryError):
@@ -375,23 +372,23 @@ class UnknownHost(RegistryError):
     def __init__(self, host: str) -> None:
         super().__init__(
             f"this server is not known as {host[:255]!r}; the settings allowed_hosts, public_url "
-            "and host say under which names it may be asked"
+            "and host are the names by which it may be addressed"
         )
 
 
 class IdempotencyKeyReused(RegistryError):
-    """Something else was asked for under the same ``Idempotency-Key``."""
+    """The same ``Idempotency-Key`` was used for a different command."""
 
     status = 422
     code = "idempotency-key-reused"
     title = "Idempotency key reused"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"under the key {key!r} another command was asked for")
+        super().__init__(f"the key {key!r} was used for a different command")
 
 
 class TooManyAttempts(RegistryError):
-    """Too many sign-ins from there have failed of late."""
+    """Too many sign-ins from that address have failed recently."""
 
     status = 429
     code = "too-many-attempts"
@@ -418,7 +415,7 @@ class InternalError(RegistryError):
 
 
 class AtCapacity(RegistryError):
-    """A new agent would be one more than ``max_agents``."""
+    """The registry already has ``max_agents`` agents."""
 
     status = 503
     code = "at-capacity"
@@ -429,18 +426,18 @@ class AtCapacity(RegistryError):
 
 
 class TooManyFeeds(RegistryError):
-    """One more follower of the operators' feed would be more than ``max_feeds``."""
+    """The operators' feed already has ``max_feeds`` followers."""
 
     status = 503
     code = "too-many-feeds"
-    title = "Too many follow the feed"
+    title = "Too many followers of the feed"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the feed has {limit} followers already")
+        super().__init__(f"the feed already has {limit} followers")
 
 
 class StorageUnavailable(RegistryError):
-    """Nothing can be kept at present, so nothing is changed: the disk is full, or has failed."""
+    """The change could not be stored, so nothing was done: the disk is full, or has failed."""
 
     status = 503
     code = "storage-unavailable"
@@ -448,18 +445,18 @@ class StorageUnavailable(RegistryError):
 
 
 class StorageSlow(StorageUnavailable):
-    """More waits to be kept than may: the disk is too slow for what is asked for."""
+    """Too much waits to be stored: the disk is too slow for the requests."""
 
     code = "storage-slow"
     title = "The storage is too slow"
 
 
 class SettingsError(ValueError):
-    """A setting makes no sense. ``str()`` of it is one line that says which and why."""
+    """A setting is invalid. ``str()`` of it is one line that says which and why."""
 
 
 class CannotListen(Exception):
-    """The address cannot be listened on. ``str()`` of it is one line that says which and why."""
+    """The server cannot listen on the address. ``str()`` of it is one line with the reason."""
 
 
 class CannotOpenDatabase(Exception):
@@ -471,9 +468,9 @@ class ServerUnreachable(Exception):
 
 
 class UnexpectedAnswer(ServerUnreachable):
-    """Something answered, but not as a registry does: a proxy's error page, another service.
+    """Something other than a registry answered: a proxy's error page, another service.
 
-    ``status`` is that of the answer; None where the answer says well, and says something else.
+    ``status`` is that of the answer; None if the answer is a success of the wrong form.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
@@ -482,9 +479,9 @@ class UnexpectedAnswer(ServerUnreachable):
 
 
 def reason_of(error: OSError) -> str:
-    """Return why the system has refused something, in its words.
+    """Return why the system refused something, in the system's words.
 
-    asyncio wraps them in a sentence of its own; getaddrinfo's codes are below 0.
+    asyncio wraps these in a sentence of its own; getaddrinfo's codes are below 0.
     """
     code = error.errno or 0
     return os.strerror(code) if code > 0 else error.strerror or str(error)

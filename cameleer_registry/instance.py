@@ -1,7 +1,7 @@
 """Which process answers: an id that every answer carries, so that two cannot pass for one.
 
-Two processes behind one address, such as two workers of gunicorn, are two registries: each knows
-half of the agents. Whoever is answered by two in turn can tell by their ids.
+Two processes behind one address, such as two workers of gunicorn, are two registries, each of which
+knows half of the agents. A client that both answer in turn recognises that by their ids.
 """
 
 from __future__ import annotations

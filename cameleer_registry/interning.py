@@ -1,7 +1,7 @@
-"""What thousands of agents declare alike is kept once.
+"""Stores once what thousands of agents declare alike.
 
-The instances of a service have the same routes and capabilities, which are a third of what each of
-them takes in memory. Remembered is what was declared last, and no more than some megabytes of it.
+The instances of a service have the same routes and capabilities, which are a third of the memory of
+each of them. The most recent declarations are remembered, up to some megabytes.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ MOST_BYTES: Final = 512
 
 
 def text(value: str | None) -> str | None:
-    """Return a text; the same as before where it was seen before."""
+    """Return a text; the remembered object if it was seen before."""
     return None if value is None else sys.intern(value)
 
 
 def labels(values: Iterable[str]) -> tuple[str, ...]:
-    """Return these labels; the same list as before where they are remembered."""
+    """Return these labels; the remembered list if there is one."""
     listed = tuple(map(sys.intern, values))
     return _list_of(listed) if len(listed) <= MOST_LABELS else listed
 
 
 def json_object(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an object that was read from JSON; the same as before where it is remembered."""
+    """Return an object that was read from JSON; the remembered one if there is one."""
     raw = orjson.dumps(value)
     return _object_of(raw) if len(raw) <= MOST_BYTES else value
 

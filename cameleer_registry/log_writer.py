@@ -1,9 +1,9 @@
-"""Writing log lines without waiting for whoever reads them.
+"""Writes log lines without waiting for their reader.
 
-Standard error may be a pipe: of a log driver, a pager, a terminal that is held by Ctrl-S. When its
-reader stalls, whoever writes to it waits, and a server has one thread for everything. So the lines
-are handed to a thread that does nothing else. What it cannot write in time waits here, up to a
-bound; beyond that lines are dropped and counted, and the first line that follows says how many.
+Standard error may be a pipe to a log driver, a pager, or a terminal that is stopped by Ctrl-S. When
+its reader stalls, a writer waits, and a server has one thread for everything. So the lines are
+passed to a thread that does nothing else. Lines that it cannot write in time wait here, up to a
+limit; beyond it they are dropped and counted, and the next line says how many.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class LogWriter(logging.Handler):
                 self._length -= len(text)
 
     def _write(self, text: str) -> None:
-        """Write a text, however long that takes; nobody is told when it fails."""
+        """Write a text, however long that takes; a failure is not reported."""
         try:
             fd = self._stream.fileno()
         except (OSError, AttributeError, ValueError):  # no file of the system's, or closed

@@ -72,7 +72,7 @@ log = get_logger(__name__)
 def configure(log_format: LogFormat, level: LogLevel, *, stream: TextIO | None = None) -> None:
     """Send everything that is logged in this process to ``stream`` (standard error).
 
-    Nobody who logs waits for whoever reads it: see :mod:`~cameleer_registry.log_writer`.
+    No logging call waits for the reader of the log: see :mod:`~cameleer_registry.log_writer`.
     """
     structlog = _import_structlog()
     stream = stream or sys.stderr

@@ -38,8 +38,9 @@ BACKLOG: Final = 4096
 128 is too small for a fleet that reconnects at once."""
 
 ACCEPTED_AT_ONCE: Final = 16
-"""Connections that asyncio accepts before others get their turn. It takes the backlog for that
-number, too; and where descriptors have run out it fails so many times, again every second."""
+"""Connections that asyncio accepts before other work gets its turn. It also uses the backlog for
+that number; and if descriptors have run out it fails as many times, again every second.
+"""
 
 SHUTDOWN_TIMEOUT: Final = 1.5
 """Seconds that requests which are being answered may take to finish. aiohttp may spend it twice;
@@ -50,21 +51,25 @@ LINGER: Final = 0.25
 
 IDLE_TIMEOUT: Final = 75.0
 """Seconds after which a connection is closed that has not sent a whole request head: nginx's
-keepalive_timeout. Longer where heartbeats come less often, so that they can share one."""
+keepalive_timeout. It is longer if heartbeats are less frequent, so that they can share a
+connection.
+"""
 
 
 COLLECT_AFTER: Final = (10_000, 3, 66)
-"""Objects after which the youngest generation is collected, and how often so before the next one.
-What a request leaves is freed by its reference counts. With Python's 700 a fleet that registers or
-acknowledges has everything looked at again and again: 100 ms for 10,000 agents. The middle one
-holds the loop for 17 ms where it is collected after 10 of the youngest, and for 5 after 3."""
+"""Objects after which the youngest generation is collected, and how often that happens before the
+next one is. The memory of a request is freed by reference counting. With Python's 700, all objects
+are examined again and again while a fleet registers or acknowledges: 100 ms for 10,000 agents. The
+middle generation blocks the loop for 17 ms if it is collected after 10 of the youngest, and for 5
+ms after 3.
+"""
 
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises CannotListen.
 
-    Prints one line on standard output as soon as requests are accepted. Listens on the sockets
-    that systemd has passed, if it has, and else where the settings say.
+    Prints one line on standard output as soon as requests are accepted. Listens on the sockets that
+    systemd has passed, if there are any, and otherwise as the settings say.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -78,7 +83,7 @@ async def serve(settings: Settings) -> None:
     if settings.database is None:
         settings = attrs.evolve(settings, database=str(default_path()))
     if settings.database == MEMORY:
-        log.info("nothing is kept: a restart forgets all agents and commands", database=MEMORY)
+        log.info("nothing is stored: a restart forgets all agents and commands", database=MEMORY)
     tls = Tls.of(settings)
     if tls is not None:
         spare_buffers()
@@ -143,16 +148,16 @@ def _heed_signals(
 
 def _read_again(tls: Callable[[], Tls | None]) -> None:
     if (found := tls()) is None:
-        log.info("SIGHUP: there is nothing to read again")
+        log.info("SIGHUP: there is nothing to reload")
     else:
         found.reload()
 
 
 def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
-    """Return the runner that answers inline, or aiohttp's where its insides are others."""
+    """Return the runner that answers inline, or aiohttp's if its internals are not as expected."""
     if missing := aiohttp_internals.missing(loop):
         log.warning(
-            "this aiohttp is another than expected, so every request takes its slower way",
+            "the internals of this aiohttp are not as expected: every request takes the slower way",
             aiohttp=aiohttp.__version__,
             missing=missing,
         )
@@ -172,9 +177,8 @@ def _end(reason: str) -> None:
 def _prepare(sock: socket.socket, *, give_up_after: float) -> None:
     """Give a listening socket a longer queue than asyncio would accept at once.
 
-    Its connections inherit that the kernel gives a peer up which takes nothing of what is written
-    to it for so many seconds. aiohttp would wait for ever until an answer is read, whether or not
-    anybody is there.
+    Its connections inherit the time after which the kernel drops a peer that takes nothing of what
+    is written to it. aiohttp would wait for ever until an answer is read.
     """
     sock.listen(BACKLOG)
     if sock.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -183,7 +187,7 @@ def _prepare(sock: socket.socket, *, give_up_after: float) -> None:
 
 
 def _address(sock: socket.socket, settings: Settings, *, passed: bool) -> str:
-    """Return where a socket is reached: under the name that was given, where one was."""
+    """Return the address of a socket, with the name that was given, if one was."""
     if passed or sock.family == socket.AF_UNIX:
         address = listening.named(sock)
     else:

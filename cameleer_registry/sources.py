@@ -1,8 +1,7 @@
 """Where settings come from: flags, the environment and a TOML file, in that precedence.
 
-Somebody who misspells a setting is told so, with the name that they may have meant. A variable of
-the environment may be somebody else's: Kubernetes and Docker make some by themselves, and those are
-passed over.
+A misspelt setting is reported with the name that was probably meant. A variable of the environment
+may belong to something else: those that Kubernetes and Docker make are ignored.
 """
 
 from __future__ import annotations
@@ -52,9 +51,9 @@ def load(
 ) -> Settings:
     """Gather the settings from flags, the environment and a TOML file, in that precedence.
 
-    ``flags`` holds the values given on the command line by the names of the settings. ``remark``
-    is told what is odd about the environment, but prevents nothing. Raises SettingsError with one
-    line that names the setting and what is wrong with it.
+    ``flags`` contains the values from the command line by the names of the settings. ``remark`` is
+    called with whatever is odd about the environment, but prevents nothing. Raises SettingsError
+    with one line that names the setting and the fault.
     """
     of_file = {} if config is None else _read(config)
     return Settings(**{**of_file, **from_environment(os.environ, remark), **flags})
@@ -70,7 +69,7 @@ def from_environment(environment: Mapping[str, str], remark: Remark) -> dict[str
         if variable in known:
             if linked and _is_of_link(known[variable], value):
                 remark(
-                    "an environment variable is of a service called cameleer, and no setting",
+                    "an environment variable is that of a Service called cameleer, not a setting",
                     {"variable": variable, "value": value},
                 )
             else:
@@ -86,7 +85,7 @@ def from_environment(environment: Mapping[str, str], remark: Remark) -> dict[str
             details = {"variable": variable}
             if meant:
                 details["did_you_mean"] = environment_variable_of(meant)
-            remark("an environment variable is no setting, and is not looked at", details)
+            remark("an environment variable is not a setting, and is ignored", details)
     return found
 
 
@@ -114,7 +113,7 @@ def _read(config: Path) -> dict[str, Any]:
         raise SettingsError(_on_one_line(f"cannot read {config}: {reason}")) from None
     try:
         if raw.startswith(_UTF_16):
-            raise ValueError("it is encoded in UTF-16; TOML is UTF-8, so save it as that")
+            raise ValueError("it is encoded in UTF-16; save it as UTF-8, which TOML requires")
         # Editors on Windows begin a file with a byte order mark, which is no part of the text.
         document = tomllib.loads(raw.decode("utf-8-sig"))
         return _settings_of(document)
@@ -134,10 +133,10 @@ def _settings_of(document: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = value
         elif name in OPTIONS:
             flag, variable = "--" + name.replace("_", "-"), environment_variable_of(name)
-            faults.append(f"{name} is an option and no setting: use {flag}, or {variable}")
+            faults.append(f"{name} is an option, not a setting: use {flag} or {variable}")
         elif isinstance(value, dict) and not _nearest(name, NAMES):
             faults.append(
-                f"{_shown(key)} is a table, but settings stand at the top of the file: "
+                f"{_shown(key)} is a table, but settings stand at the top level of the file: "
                 f"remove the line [{_shown(key)}]"
             )
         else:
@@ -151,7 +150,7 @@ def _settings_of(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return which of these somebody may have meant; None where it is like none of them."""
+    """Return which of these was probably meant; None if none is similar."""
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.75)), None)
 
 

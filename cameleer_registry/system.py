@@ -18,7 +18,7 @@ def steady_ns() -> int:
 
 
 def boot_id() -> str:
-    """Return what tells one start of the host from another; empty where the system does not say."""
+    """Return an id of this start of the host; empty if the system has none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()

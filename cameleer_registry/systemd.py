@@ -17,14 +17,14 @@ from .errors import CannotListen
 FIRST: Final = 3
 """The first descriptor that is passed (SD_LISTEN_FDS_START)."""
 
-_NO_SOCKET: Final = "descriptor {} was passed with LISTEN_FDS and is no stream socket that listens"
+_NO_SOCKET: Final = "descriptor {} was passed with LISTEN_FDS, but is not a listening stream socket"
 
 
 def passed_sockets(environment: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
     """Return the listening sockets that were passed to this process, if any were.
 
-    The variables are removed, so that no child takes them for its own. Raises CannotListen where
-    something else was passed, such as connections, of ``Accept=yes``.
+    The variables are removed, so that no child uses them. Raises CannotListen if something else was
+    passed, such as the connections of ``Accept=yes``.
     """
     count = environment.pop("LISTEN_FDS", "")
     pid = environment.pop("LISTEN_PID", "")
@@ -54,7 +54,7 @@ def _listens(sock: socket.socket) -> bool:
 
 
 def notify(state: str, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Tell whoever started this process what state it is in; nobody where there is nobody."""
+    """Notify the process manager of a state, if there is one."""
     address = environment.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return

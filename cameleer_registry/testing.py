@@ -7,8 +7,8 @@
         await clock.advance(91)
         assert node.agent("a").status == "STALE"
 
-Nothing waits and nothing sleeps: ``advance`` moves the clock and has told whatever time has
-brought about by then.
+Nothing waits and nothing sleeps: ``advance`` moves the clock and reports whatever the passing of
+time has caused by then.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class VirtualClock:
         )
 
     async def advance(self, seconds: float) -> None:
-        """Move the clock, and have told what that brings about: who is STALE, what expires."""
+        """Move the clock, and report what that causes: agents that are STALE, commands that
+        expire.
+        """
         self._passed += nanoseconds(seconds)
         for node in self._nodes:
             await node.catch_up()

@@ -47,10 +47,10 @@ class Tls:
     def of(cls, settings: Settings) -> Tls | None:
         """Return what settings ask for; None without TLS. Raises SettingsError."""
         if (settings.tls_cert is None) != (settings.tls_key is None):
-            raise SettingsError("tls_cert and tls_key: one is of no use without the other")
+            raise SettingsError("tls_cert and tls_key: both are needed")
         if settings.tls_cert is None or settings.tls_key is None:
             if settings.tls_client_ca is not None:
-                raise SettingsError("tls_client_ca: of no use without tls_cert")
+                raise SettingsError("tls_client_ca: needs tls_cert")
             return None
         ca = settings.tls_client_ca
         return cls(Path(settings.tls_cert), Path(settings.tls_key), Path(ca) if ca else None)
@@ -66,12 +66,12 @@ class Tls:
             self.context.load_cert_chain(self._cert, self._key)
         except (OSError, ValueError) as error:
             log.error(
-                "the certificate on disk cannot be used: the one before stays",
+                "the certificate on disk cannot be used, so the previous one stays in use",
                 certificate=str(self._cert),
                 reason=_reason(error),
             )
             return False
-        log.info("certificate taken up", certificate=str(self._cert))
+        log.info("certificate loaded", certificate=str(self._cert))
         return True
 
     async def watch(self) -> None:
@@ -108,5 +108,5 @@ def _context(cert: Path, key: Path) -> ssl.SSLContext:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return error.reason or "it is no certificate and key in PEM"
+        return error.reason or "it is not a certificate and key in PEM"
     return reason_of(error) if isinstance(error, OSError) else str(error)

@@ -1,13 +1,13 @@
-"""The JSON boundary: what comes in is structured by one strict cattrs converter, or refused.
+"""The JSON boundary: one strict cattrs converter structures what arrives, or refuses it.
 
-Strict means that nothing is coerced (``"false"`` is no boolean, ``null`` is no string, ``3.9`` is
-no integer) and nothing is changed on its way through: an integer that JSON libraries would round
-is refused rather than rounded. A field that has a default may be left out of a request, but not
-set to null. Unknown fields are ignored. Of a key that stands twice the last one counts, as in
+Strict means that nothing is coerced (``"false"`` is not a boolean, ``null`` is not a string,
+``3.9`` is not an integer) and nothing is changed: an integer that JSON libraries would round is
+refused rather than rounded. A field that has a default may be left out of a request, but not set to
+null. Unknown fields are ignored. If an object has the same key twice the last one counts, as in
 nearly every JSON library (RFC 8259, section 4).
 
-Bodies are structured fast, and a second time in detail only where that fails, to name every
-fault.
+Bodies are structured fast; only if that fails they are structured a second time in detail, to name
+every fault.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ _MESSAGE_LENGTH: Final = 300
 def decode(raw: bytes, shape: type[T]) -> T:
     """Structure a request body.
 
-    Raises MalformedJson where it is not JSON, and InvalidRequest, naming every fault, where it
-    is not of that shape.
+    Raises MalformedJson if it is not JSON, and InvalidRequest, which names every fault, if it is
+    not of that shape.
     """
     value, rounded = _parse(raw)
     try:
@@ -106,15 +106,15 @@ def encode(value: Any) -> bytes:
 def encode_sorted(value: Any) -> bytes:
     """Return the same with the keys of all objects in order: equal for equal values.
 
-    Raises TypeError where a value is nothing that JSON can express.
+    Raises TypeError if JSON cannot express a value.
     """
     return orjson.dumps(_fast.unstructure(value), option=orjson.OPT_SORT_KEYS)
 
 
 def encode_request(value: Any) -> bytes:
-    """Return the JSON of what a client sends, in which what has its default is left out.
+    """Return the JSON that a client sends, without fields that have their defaults.
 
-    Raises TypeError where a value is nothing that JSON can express.
+    Raises TypeError if JSON cannot express a value.
     """
     unstructured = _sending.unstructure(value)
     raw = orjson.dumps(unstructured)
@@ -166,7 +166,7 @@ def footprint(document: bytes) -> int:
 
 
 def footprint_of(ack: model.Ack) -> int:
-    """Return the same for an answer; raises TypeError where it is nothing that JSON can express."""
+    """Return the same for an answer; raises TypeError if JSON cannot express it."""
     if ack.message is None and ack.data is None:
         return 0
     return footprint(encode(ack))
@@ -335,7 +335,7 @@ def _structure_tuple(converter: OrjsonConverter, shape: Any) -> Callable[[Any, A
 
 
 def _structure_each(converter: OrjsonConverter, values: list[Any], shape: Any) -> list[Any]:
-    """Structure the elements of an array, and give up where there are enough faults to name.
+    """Structure the elements of an array, and give up if there are enough faults to name.
 
     cattrs would make an exception for each of a million.
     """
@@ -357,7 +357,7 @@ def _structure_each(converter: OrjsonConverter, values: list[Any], shape: Any) -
 
 
 def _structure_capabilities(converter: OrjsonConverter, value: Any, _: Any) -> Any:
-    """Accept an object, or an array of names each of which then is true."""
+    """Accept an object, or an array of names, the value of each of which is then true."""
     match value:
         case dict():
             return value if converter.detailed_validation else sharing.json_object(value)

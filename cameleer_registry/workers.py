@@ -1,9 +1,9 @@
-"""Noticing that this process is one of several workers, each of which has a registry of its own.
+"""Notices that this process is one of several workers, each of which has a registry of its own.
 
-A server such as gunicorn forks its workers, and the kernel deals connections out among them: an
+A server such as gunicorn forks its workers, and the kernel distributes connections among them: an
 agent that has registered with one is unknown to the next. Nothing fails at the start, so it has to
-be noticed. A worker that was forked has the command line of its parent; the first of its siblings
-takes a name in the kernel's abstract namespace, and the second one finds it taken.
+be noticed. A forked worker has the command line of its parent; the first of its siblings takes a
+name in the kernel's abstract namespace, and the second one finds it taken.
 """
 
 from __future__ import annotations

@@ -399,7 +399,7 @@ async def test_many_of_a_kind_in_one_second_are_told_as_a_sum(
         one_by_one = [("agent registered", None)] * MOST_LINES + [("agent went STALE", None)]
         assert one_by_one == told()
         await asyncio.sleep(1.1)
-        rest = [("agent registered: more than are told one by one", 5)]
+        rest = [("agent registered: more than are logged one by one", 5)]
         assert rest == told()
         happen(NANOSECONDS - 1)
         assert [("agent went STALE", None)] == told()

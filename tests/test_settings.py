@@ -397,7 +397,7 @@ def test_other_variables_prevent_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("CAMELEER_AGENT_ID", "a")
     monkeypatch.setenv("PORT", "1")
     assert Settings() == load({})
-    expected = "an environment variable is no setting, and is not looked at"
+    expected = "an environment variable is not a setting, and is ignored"
     assert [(expected, {"variable": "CAMELEER_AGENT_ID"})] == remarks()
 
 
@@ -454,7 +454,7 @@ def test_a_service_called_cameleer(
     assert 9000 == load({}, config).port
     assert 8081 == load({}).port
     [(sentence, details)] = remarks(config)
-    assert "of a service called cameleer" in sentence
+    assert "that of a Service called cameleer" in sentence
     assert "CAMELEER_PORT" == details["variable"]
 
 
@@ -536,7 +536,7 @@ def test_all_faults_are_told_at_once(config: Path, monkeypatch: pytest.MonkeyPat
         (b"port = 1\nport = 2\n", "line 2"),
         (b'host = """', "document"),
         (b'host = "\xff"\n', "0xff"),
-        ("port = 1\n".encode("utf-16"), "encoded in UTF-16; TOML is UTF-8"),
+        ("port = 1\n".encode("utf-16"), "encoded in UTF-16; save it as UTF-8"),
         (codecs.BOM_UTF16_BE + "port = 1\n".encode("utf-16-be"), "encoded in UTF-16"),
         (codecs.BOM_UTF8 * 2 + b"port = 1\n", "line 1"),
         (b"\x00", "line 1"),

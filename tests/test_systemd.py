@@ -65,7 +65,7 @@ def test_what_is_no_socket_that_listens(first: int, monkeypatch: pytest.MonkeyPa
         for sock in (left, file):
             # It is closed by whoever refuses it.
             monkeypatch.setattr(systemd, "FIRST", os.dup(sock.fileno()))
-            with pytest.raises(CannotListen, match="no stream socket that listens"):
+            with pytest.raises(CannotListen, match="not a listening stream socket"):
                 passed_sockets(passed(1))
     monkeypatch.setattr(systemd, "FIRST", 999)
     with pytest.raises(CannotListen, match="descriptor 999 was passed with LISTEN_FDS"):

@@ -28,20 +28,20 @@ from .server import Server
     "statuses",
     multiple=True,
     type=click.Choice([str(each) for each in AgentStatus], case_sensitive=False),
-    help="Only agents of that status; may be given more than once.",
+    help="Only agents of that status; may be repeated.",
 )
 @click.option(
     "--group",
     "groups",
     multiple=True,
     metavar="GROUP",
-    help="Only agents of that group; may be given more than once.",
+    help="Only agents of that group; may be repeated.",
 )
 @click.option(
     "--watch",
     "watching",
     is_flag=True,
-    help="Go on showing them until Ctrl-C; without a terminal, print a line for each change.",
+    help="Keep watching until Ctrl-C; without a terminal, print a line for each change.",
 )
 @server_options
 @json_option
@@ -117,13 +117,13 @@ def groups_command(server: Server, as_json: bool) -> None:
     ),
 )
 @click.argument("agent_ids", metavar="[ID ...]", nargs=-1)
-@click.option("--dead", is_flag=True, help="All agents that are DEAD, and not some by their ids.")
+@click.option("--dead", is_flag=True, help="All DEAD agents, instead of agents by their ids.")
 @click.option(
     "--group",
     "groups",
     multiple=True,
     metavar="GROUP",
-    help="With --dead: only those of that group; may be given more than once.",
+    help="With --dead: only agents of that group; may be repeated.",
 )
 @server_options
 @json_option
@@ -134,14 +134,14 @@ def forget_command(
     server: Server,
     as_json: bool,
 ) -> None:
-    """Have agents forgotten, or all that are DEAD; pending commands expire.
+    """Delete agents by id, or all DEAD ones; their pending commands expire.
 
-    An agent that runs registers again.
+    An agent that is running registers again.
     """
     if bool(agent_ids) == dead:
-        raise click.UsageError("say one of ID and --dead")
+        raise click.UsageError("give either ids or --dead")
     if groups and not dead:
-        raise click.UsageError("--group goes with --dead")
+        raise click.UsageError("--group needs --dead")
     if dead:
         removed = ask(
             server, lambda operator: operator.delete_all([AgentStatus.DEAD], groups=groups)
@@ -163,7 +163,7 @@ def forget_command(
 
 
 async def _forget_each(operator: Operator, agent_ids: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Have agents forgotten one after the other; return those that were, and those unknown.
+    """Delete agents one after the other; return those that were deleted, and those unknown.
 
     Raises AgentNotRegistered if there is one only.
     """

@@ -48,8 +48,8 @@ def server_options(command: F) -> F:
             metavar="ADDRESS",
             multiple=True,
             callback=_address,
-            help="Where the server is. Several addresses of one registry, with commas between "
-            "them or each with its own --url, are asked in turn until one answers.  "
+            help="Address of the server. Several addresses of one registry, separated by "
+            "commas or each with its own --url, are tried in turn until one answers.  "
             f"[env: {URL_VARIABLE}; default: {DEFAULT_URL}]",
         ),
         click.option(
@@ -66,8 +66,8 @@ def server_options(command: F) -> F:
             multiple=True,
             metavar="TEXT",
             callback=_headers,
-            help="Send this header, 'Name: value', along; @FILE reads some from a file, a line "
-            "each. May be given more than once.",
+            help="Send this header, 'Name: value', with each request; @FILE reads some of them "
+            "from a file, one on each line. May be repeated.",
         ),
     )
     decorated: Any = with_server

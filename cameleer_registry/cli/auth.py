@@ -47,7 +47,7 @@ ROLES: Final = sorted(CREATABLE, key=list(Role).index)
     ),
 )
 def auth_command() -> None:
-    """Make keys and tokens, list them, and take them away.
+    """Make, list and revoke keys and tokens.
 
     The commands below ask a running server, for which they need an admin token in CAMELEER_TOKEN or
     CAMELEER_TOKEN_FILE; with --database they work on a stopped one.
@@ -55,15 +55,17 @@ def auth_command() -> None:
 
 
 @auth_command.command("init", epilog=examples("auth init", "auth init --database registry.db"))
-@click.option("--database", metavar="PATH", help="The server's database, if it is not the usual.")
+@click.option("--database", metavar="PATH", help="The server's database, if it is not the default.")
 @click.option(
-    "--keys-file", metavar="PATH", help="Where the keys are; by default keys.json beside."
+    "--keys-file",
+    metavar="PATH",
+    help="File of the keys; by default keys.json beside the database.",
 )
 def init_command(database: str | None, keys_file: str | None) -> None:
     """Make keys if there are none, an admin token and an enrolment token.
 
-    The server must not be running. From then on it asks for credentials. The tokens are shown this
-    once: the database has their SHA-256 only.
+    The server must not be running. From then on it requires credentials. The tokens are shown only
+    this once, because the database contains only their SHA-256.
     """
 
     async def work() -> None:
@@ -78,29 +80,33 @@ def init_command(database: str | None, keys_file: str | None) -> None:
         print(f"root key         {made.ring.root_id}")
         print(f"admin token      {made.admin.text}")
         print(f"enrolment token  {made.enrolment.text}")
-        print("cameleer-registry: the tokens are shown this once", file=sys.stderr)
+        print("cameleer-registry: the tokens are shown only this once", file=sys.stderr)
 
     _offline(work)
 
 
 @auth_command.group("token")
 def token_group() -> None:
-    """Tokens of people and programs, and for enrolment."""
+    """Tokens for people, for programs and for enrolment."""
 
 
 def _database_option(command: Any) -> Any:
     return click.option(
-        "--database", metavar="PATH", help="Work on this database, of a server that is stopped."
+        "--database", metavar="PATH", help="Work on this database of a stopped server."
     )(command)
 
 
 @token_group.command("create")
 @click.option("--role", type=click.Choice([str(role) for role in ROLES]), required=True)
 @click.option("--group", "groups", multiple=True, metavar="GLOB", help="Only these groups.")
-@click.option("--expires", metavar="DURATION", help="For how long; for ever by default.")
-@click.option("--uses", type=click.IntRange(1), help="New agents that it may register.")
+@click.option(
+    "--expires", metavar="DURATION", help="How long the token is valid; for ever by default."
+)
+@click.option(
+    "--uses", type=click.IntRange(1), help="Largest number of new agents that it may register."
+)
 @click.option("--reclaim", type=click.Choice([str(one) for one in Reclaim]), default="always")
-@click.option("--note", metavar="TEXT", help="For people.")
+@click.option("--note", metavar="TEXT", help="A remark for people.")
 @_database_option
 @server_options
 def create_command(
@@ -113,7 +119,7 @@ def create_command(
     reclaim: str,
     note: str | None,
 ) -> None:
-    """Make a token, and print it: it is shown this once."""
+    """Make a token, and print it: it is shown only this once."""
     try:
         request = TokenRequest(
             role=Role(role),
@@ -131,7 +137,7 @@ def create_command(
     else:
         token_id, text = _offline(lambda: _create(database, request))
     print(text)
-    print(f"cameleer-registry: made token {token_id}; it is shown this once", file=sys.stderr)
+    print(f"cameleer-registry: made token {token_id}; it is shown only this once", file=sys.stderr)
 
 
 async def _create(database: str, request: TokenRequest) -> tuple[str, str]:
@@ -165,7 +171,7 @@ async def _create(database: str, request: TokenRequest) -> tuple[str, str]:
 @json_option
 @server_options
 def list_command(server: Server, database: str | None, as_json: bool) -> None:
-    """List tokens, without what is secret of them."""
+    """List tokens, without their secrets."""
 
     async def offline() -> list[TokenShown]:
         assert database is not None
@@ -201,7 +207,7 @@ def list_command(server: Server, database: str | None, as_json: bool) -> None:
 @_database_option
 @server_options
 def revoke_command(server: Server, database: str | None, token_id: str) -> None:
-    """Revoke a token: what stands on it ends at once."""
+    """Revoke a token: everything that depends on it ends at once."""
 
     async def offline() -> None:
         assert database is not None
@@ -226,7 +232,7 @@ def keys_group() -> None:
 @_database_option
 @server_options
 def show_command(server: Server, database: str | None) -> None:
-    """Show the keys, as their root has signed them."""
+    """Show the keys, as signed by their root key."""
 
     async def offline() -> bytes:
         assert database is not None
@@ -242,7 +248,7 @@ def show_command(server: Server, database: str | None) -> None:
 @_database_option
 @server_options
 def rotate_command(server: Server, database: str | None, use: str) -> None:
-    """Announce a key that is to sign next; the second time it signs."""
+    """Announce the next key; the second time it signs."""
 
     def change(ring: KeyRing, at: datetime) -> KeyRing:
         kind = Use(use)
@@ -257,7 +263,7 @@ def rotate_command(server: Server, database: str | None, use: str) -> None:
 @_database_option
 @server_options
 def revoke_key_command(server: Server, database: str | None, key_id: str) -> None:
-    """Take everything that a key has signed for void; another one signs at once."""
+    """Revoke a key: everything that it has signed is void, and another key signs at once."""
     _change(
         server,
         database,

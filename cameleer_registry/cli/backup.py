@@ -33,14 +33,14 @@ def _database_options(command: F) -> F:
             type=click.Path(path_type=Path),
             envvar="CAMELEER_CONFIG",
             metavar="FILE",
-            help="TOML file of settings in which the server's database may stand.  "
+            help="TOML file of settings that may name the server's database.  "
             "[env: CAMELEER_CONFIG]",
         ),
         click.option(
             "--database",
             metavar="PATH",
             help="The server's database.  "
-            f"[env: {environment_variable_of('database')}; default: as of serve, see there]",
+            f"[env: {environment_variable_of('database')}; default: as for serve]",
         ),
     ):
         command = option(command)
@@ -60,11 +60,11 @@ def _database_options(command: F) -> F:
 def backup_command(
     destination: Path, database: str | None, config: Path | None, as_json: bool
 ) -> None:
-    """Copy a server's database, also while it runs.
+    """Copy a server's database, even while the server runs.
 
     DEST is a file that does not exist yet, or a directory, in which the copy is named after the
-    moment. It appears there when it is whole and has been checked. keys.json, if it is beside the
-    database, is copied to DEST.keys.json: keep that as secret as the keys.
+    time. It gets its name when it is complete and has been checked. If keys.json is beside the
+    database, it is copied to DEST.keys.json: keep that file as secret as the keys.
     """
     path, keys_file = _places(database, config)
 
@@ -89,17 +89,18 @@ def backup_command(
 @click.option(
     "--revoke-all",
     is_flag=True,
-    help="Have every token, session and agent's credential of the backup be void.",
+    help="Revoke every token, session and agent's credential of the backup.",
 )
 @_database_options
 @json_option
 def restore_command(
     source: Path, database: str | None, config: Path | None, revoke_all: bool, as_json: bool
 ) -> None:
-    """Put a backup in the place of a server's database, while no server runs on it.
+    """Replace the database of a stopped server with a backup.
 
-    What was there is moved aside, and named. Tokens that were revoked since the backup was made are
-    good again, unless --revoke-all makes all void: then "auth init" makes new ones.
+    The previous database is moved aside, to a name that is printed. Tokens that were revoked since
+    the backup was made are valid again, unless --revoke-all revokes all: then "auth init" makes new
+    ones.
     """
     path, keys_file = _places(database, config)
 
@@ -112,14 +113,14 @@ def restore_command(
     _show(copy, keys, source, "restored", as_json=as_json)
     if revoke_all:
         print(
-            "cameleer-registry: every token is revoked; agents and people need new ones, which "
-            f'"auth init --database {plain(str(path))}" begins',
+            "cameleer-registry: every token is revoked; make new ones for agents and people with "
+            f'"auth init --database {plain(str(path))}"',
             file=sys.stderr,
         )
     elif copy.guarded:
         print(
-            "cameleer-registry: what was revoked since the backup was made is good again: tokens, "
-            "sessions and agents' credentials; --revoke-all makes all of them void",
+            "cameleer-registry: tokens, sessions and agents' credentials that were revoked since "
+            "the backup was made are valid again; --revoke-all revokes all of them",
             file=sys.stderr,
         )
 
@@ -131,7 +132,7 @@ def _places(given: str | None, config: Path | None) -> tuple[Path, str | None]:
     except SettingsError as error:
         exits.fail(str(error), exits.USED_WRONGLY)
     if settings.database == MEMORY:
-        exits.fail("a server with --database memory keeps nothing", exits.USED_WRONGLY)
+        exits.fail("a server with --database memory has no file", exits.USED_WRONGLY)
     named = settings.database
     path = default_path() if named is None else Path(named).expanduser()
     return path.absolute(), settings.keys_file

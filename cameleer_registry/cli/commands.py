@@ -41,29 +41,28 @@ LIMIT: Final = 50
 )
 @click.argument("type", type=click.Choice([str(each) for each in CommandType]), metavar="TYPE")
 @click.option("--agent", "agent_id", metavar="ID", help="To that agent, whatever its status.")
-@click.option("--group", metavar="GROUP", help="To the agents of that group that are LIVE.")
-@click.option("--all", "to_all", is_flag=True, help="To every agent that is LIVE; asks first.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--group", metavar="GROUP", help="To the LIVE agents of that group.")
+@click.option("--all", "to_all", is_flag=True, help="To all LIVE agents; asks for confirmation.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     "--payload",
     type=Payload(),
     metavar="JSON|@FILE|-",
     default="{}",
-    help="A JSON object that the agents are given; @FILE reads it from a file, - from standard "
-    "input.",
+    help="A JSON object for the agents; @FILE reads it from a file, - from standard input.",
 )
 @click.option(
     "--wait",
     type=Duration(),
     metavar="DURATION",
-    help="Wait so long at most until no agent's answer is missing, and list those that did not "
-    "succeed: seconds, or 90s, 5m.",
+    help="Wait at most this long for all agents to answer, and list those that did not succeed: "
+    "seconds, or 90s, 5m.",
 )
 @click.option(
     "--idempotency-key",
     type=Key(),
     metavar="KEY",
-    help="A key of your own: the same command with the same key, within an hour, is sent once.",
+    help="A key of your own: a command repeated with the same key within an hour is sent once.",
 )
 @server_options
 @json_option
@@ -81,8 +80,8 @@ def send_command(
 ) -> int:
     """Send a command: config-update, deep-trace or replay.
 
-    The exit status is 1 where there was nobody to send it to and, with --wait, where an agent
-    has failed, let it expire, or not answered in time.
+    The exit status is 1 if there was no agent to send it to and, with --wait, if an agent failed,
+    let the command expire, or did not answer in time.
     """
     target = _target(agent_id, group, to_all)
     if to_all and not yes:
@@ -113,7 +112,7 @@ def send_command(
             _list_not_done([], sent)
         command, done = sent, not sent.skipped
     if command.status is CommandStatus.UNDELIVERABLE:
-        exits.fail("there was nobody to send it to", exits.NOT_DONE)
+        exits.fail("there was no agent to send it to", exits.NOT_DONE)
     return 0 if done else exits.NOT_DONE
 
 
@@ -130,29 +129,31 @@ def send_command(
     "statuses",
     multiple=True,
     type=click.Choice([str(each) for each in CommandStatus], case_sensitive=False),
-    help="Only commands of that status; may be given more than once.",
+    help="Only commands of that status; may be repeated.",
 )
 @click.option(
     "--type",
     "types",
     multiple=True,
     type=click.Choice([str(each) for each in CommandType], case_sensitive=False),
-    help="Only commands of that type; may be given more than once.",
+    help="Only commands of that type; may be repeated.",
 )
-@click.option("--agent", "agent_id", metavar="ID", help="Only commands that agent was sent.")
+@click.option(
+    "--agent", "agent_id", metavar="ID", help="Only commands that were sent to this agent."
+)
 @click.option(
     "--group",
     "groups",
     multiple=True,
     metavar="GROUP",
-    help="Only commands to that group; may be given more than once.",
+    help="Only commands to that group; may be repeated.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(1),
     default=LIMIT,
     metavar="N",
-    help=f"At most so many.  [default: {LIMIT}]",
+    help=f"Largest number of commands.  [default: {LIMIT}]",
 )
 @server_options
 @json_option
@@ -165,7 +166,7 @@ def commands_command(
     server: Server,
     as_json: bool,
 ) -> None:
-    """List the commands that the server remembers, newest first, with what came of them."""
+    """List the commands that the server remembers, newest first, with their results."""
     found = ask(
         server,
         lambda operator: operator.commands(
@@ -192,7 +193,7 @@ def commands_command(
 @server_options
 @json_option
 def command_command(command_id: str, server: Server, as_json: bool) -> None:
-    """Show a command, and the agents that have not done it."""
+    """Show a command, and the agents that have not carried it out."""
 
     async def asking(operator: Operator) -> Report:
         return await Report.on(operator, await operator.command(command_id))
@@ -213,13 +214,13 @@ def _target(agent_id: str | None, group: str | None, to_all: bool) -> Target:
         case (None, None, True):
             return Target.all()
         case _:
-            raise click.UsageError("say one of --agent ID, --group GROUP and --all")
+            raise click.UsageError("give one of --agent ID, --group GROUP and --all")
 
 
 def _ask_first(server: Server, type: str) -> None:
     """Go on only where somebody says yes."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError("--all needs --yes where nobody can be asked")
+        raise click.UsageError("--all needs --yes, because there is no terminal on which to ask")
     live = sum(group.live for group in ask(server, lambda operator: operator.groups()))
     print(
         f"Send {type} to all {views.counted(live, 'LIVE agent')} of {server}? [y/N] ",

@@ -36,13 +36,15 @@ _PAGE: Final = """\
 @json_option
 @server_options
 def console_command(server: Server, no_browser: bool, as_json: bool) -> None:
-    """Open the console in a browser, signed in with the token of the environment.
+    """Open the console in a browser, signed in with the token in the environment.
 
-    The address has a code in it that signs in once, within a minute. The token itself does not
-    leave this command. With --json the address is printed, too.
+    The address contains a code that signs in once, within a minute. The token itself is not passed
+    on. With --json the address is printed, too.
     """
     if server.given.startswith(UNIX):
-        raise click.UsageError("a browser cannot open a unix socket: name an http address by --url")
+        raise click.UsageError(
+            "a browser cannot open a unix socket: give an http address with --url"
+        )
     # A code is known to the server that has made it, so that one is to be opened.
     one = evolve(server, given=server.given.split(",")[0].strip())
     code = ask(one, _code)

@@ -34,7 +34,7 @@ class Keys:
 def check_free(destination: Path) -> None:
     """Raise CopyFailed if there is a copy of keys under the name that one is to get."""
     if beside(destination).exists():
-        raise CopyFailed(f"{beside(destination)} exists; it is left as it is")
+        raise CopyFailed(f"{beside(destination)} exists, and is not overwritten")
 
 
 def beside(copy: Path) -> Path:
@@ -57,7 +57,7 @@ def back_up(database: Path, keys_file: str | None, copy: Path) -> Keys:
         keyfile.save(beside(copy), keyfile.load(source).ring)
     except SettingsError as error:
         raise CopyFailed(
-            f"the database is copied to {copy}, and its keys are not: {error}"
+            f"the database is copied to {copy}, but its keys are not: {error}"
         ) from None
     return Keys(beside(copy), str(beside(copy)))
 
@@ -77,7 +77,7 @@ def restore(database: Path, keys_file: str | None, copy: Path) -> Keys:
     try:
         ring = keyfile.load(source).ring
         if _is_as_new(place, ring):
-            return Keys(None, f"those in {place} stay, since they are as new")
+            return Keys(None, f"those in {place} stay, because they are at least as new")
         aside = None
         if place.exists():
             aside = place.with_name(f"{place.name}.before-{moment()}")
@@ -85,7 +85,7 @@ def restore(database: Path, keys_file: str | None, copy: Path) -> Keys:
         keyfile.save(place, ring)
         give_to_its_owner(database, place)
     except (SettingsError, OSError) as error:
-        raise CopyFailed(f"{database} is restored, and its keys are not: {error}") from None
+        raise CopyFailed(f"{database} is restored, but its keys are not: {error}") from None
     return Keys(place, str(place), aside)
 
 
@@ -99,7 +99,7 @@ def revoke_all(database: Path) -> None:
     try:
         asyncio.run(work())
     except SettingsError as error:
-        raise CopyFailed(f"cannot revoke what is in the backup: {error}") from None
+        raise CopyFailed(f"cannot revoke the credentials of the backup: {error}") from None
 
 
 def _is_as_new(place: Path, ring: KeyRing) -> bool:

@@ -60,27 +60,27 @@ def _help_with(status: int, code: str | None) -> str:
     match status, code:
         case ((401 | 403), None):
             return (
-                " (something in front of it wants credentials: a name and password in the address, "
-                f"a token in {token}, or what --header sends)"
+                " (something in front of it requires credentials: a name and password in the "
+                f"address, a token in {token}, or what --header sends)"
             )
         case 407, None:
-            return " (the proxy wants a name and password: they stand in its address)"
+            return " (the proxy requires a name and password: put them into its address)"
         case 401, _ if has_token:
             return (
-                f" (the token in {token} or {file} is not good for this "
-                "server, or not any more: ask whoever runs it for another)"
+                f" (the token in {token} or {file} is not valid for this "
+                "server, or no longer: ask its administrator for another)"
             )
         case 401, _:
             return (
-                f" (this server wants a token: put it into {token}, or the name of its "
+                f" (this server requires a token: put it into {token}, or the name of its "
                 f"file into {file}, and try again)"
             )
         case 403, ("insufficient-role" | "not-your-agent" | "group-not-allowed"):
             return (
                 f" (the token in {token} or {file} does not allow it: ask "
-                "whoever runs the server for one that does)"
+                "its administrator for one that does)"
             )
         case 403, "proxied-without-auth":
-            return " (the server has to be started with --auth off, or with tokens)"
+            return " (start the server with --auth off, or with tokens)"
         case _:
             return ""

@@ -142,13 +142,13 @@ class _Commands(click.Group):
     envvar=URL_VARIABLE,
     multiple=True,
     default=(DEFAULT_URL,),
-    help="Where the server is that a command asks; may also stand behind the command's name.  "
+    help="Address of the server; may also stand after the command's name.  "
     f"[env: {URL_VARIABLE}; default: {DEFAULT_URL}]",
 )
 def cli(url: tuple[str, ...]) -> None:
     """Agent registry and command-push server for Apache Camel observability agents.
 
-    Without a command, it serves. Durations are seconds, decimals allowed, or 90s, 5m.
+    Without a command, it runs the server. Durations are seconds, decimals allowed, or 90s, 5m.
     """
 
 

@@ -54,8 +54,8 @@ def places(database: str | None, keys_file: str | None) -> tuple[Path, Path]:
     named = database or os.environ.get("CAMELEER_DATABASE") or ""
     if named == MEMORY:
         raise SettingsError(
-            "a server that keeps nothing has no database for tokens: put a long random text into a "
-            "file, and name that by CAMELEER_ADMIN_TOKEN_FILE"
+            "a server without a database cannot store tokens: put a long random text into a file, "
+            "and name the file in CAMELEER_ADMIN_TOKEN_FILE"
         )
     path = (Path(named).expanduser() if named else default_path()).absolute()
     keys = keys_file or os.environ.get("CAMELEER_KEYS_FILE")

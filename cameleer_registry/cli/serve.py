@@ -70,8 +70,9 @@ def _shown(default: object) -> str:
     type=click.Path(path_type=Path),
     envvar="CAMELEER_CONFIG",
     metavar="FILE",
-    help="TOML file of settings, named as in CAMELEER_… but in lower case and without that. "
-    "Flags come before the environment, and that before this file.  [env: CAMELEER_CONFIG]",
+    help="TOML file of settings, named like their variables, in lower case and without "
+    "CAMELEER_. Flags take precedence over the environment, and that over this file.  "
+    "[env: CAMELEER_CONFIG]",
 )
 @_setting_options
 @click.option(
@@ -79,7 +80,7 @@ def _shown(default: object) -> str:
     type=click.Choice([str(member) for member in LogFormat]),
     envvar="CAMELEER_LOG_FORMAT",
     default=str(LogFormat.CONSOLE),
-    help="Log lines on standard error for people, or one JSON object each.  "
+    help="Form of the log on standard error: lines for people, or JSON objects.  "
     "[env: CAMELEER_LOG_FORMAT; default: console]",
 )
 @click.option(
@@ -87,7 +88,7 @@ def _shown(default: object) -> str:
     type=click.Choice([str(member) for member in LogLevel]),
     envvar="CAMELEER_LOG_LEVEL",
     default=str(LogLevel.INFO),
-    help="Log that and everything above.  [env: CAMELEER_LOG_LEVEL; default: info]",
+    help="Log messages of this level and above.  [env: CAMELEER_LOG_LEVEL; default: info]",
 )
 def serve_command(config: Path | None, log_format: str, log_level: str, **flags: Any) -> None:
     """Run the server until SIGTERM or SIGINT.

@@ -109,8 +109,8 @@ class Server:
             return {}
         if _CREDENTIALS.search(self.given):
             raise click.UsageError(
-                f"only one can be sent: the name and password in the address of {self}, or the "
-                f"token in {TOKEN_VARIABLE} or {TOKEN_FILE_VARIABLE}"
+                f"only one of them can be sent: the name and password in the address of {self}, or "
+                f"the token in {TOKEN_VARIABLE} or {TOKEN_FILE_VARIABLE}"
             )
         return {hdrs.AUTHORIZATION: f"Bearer {token}"}
 
@@ -127,12 +127,12 @@ def token_of_environment() -> str | None:
         try:
             token = Path(name).read_text("utf-8-sig").strip()
         except (OSError, ValueError) as error:
-            reason = (isinstance(error, OSError) and error.strerror) or "it is no text"
+            reason = (isinstance(error, OSError) and error.strerror) or "it is not text"
             raise click.UsageError(f"cannot read {TOKEN_FILE_VARIABLE}, {name}: {reason}") from None
     else:
         return None
     if not _TOKEN.fullmatch(token):
-        raise click.UsageError(f"{where} holds no token: expected one word of ASCII characters")
+        raise click.UsageError(f"{where} contains no token: expected one word of ASCII characters")
     return token
 
 
@@ -157,7 +157,7 @@ def _lines(texts: Iterable[str]) -> Iterator[str]:
         try:
             content = Path(text[1:]).read_text("utf-8-sig")
         except (OSError, ValueError) as error:
-            reason = (isinstance(error, OSError) and error.strerror) or "it is no text"
+            reason = (isinstance(error, OSError) and error.strerror) or "it is not text"
             raise ValueError(f"cannot read {text[1:]}: {reason}") from None
         yield from (line for line in content.splitlines() if line.strip())
 
@@ -167,7 +167,7 @@ def _trusting(cacert: Path) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=cacert)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = "it has no certificate in PEM"
+        reason = "it contains no certificate in PEM"
         if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
             reason = error.strerror or str(error)
         raise click.UsageError(f"cannot use --cacert {cacert}: {reason}") from None

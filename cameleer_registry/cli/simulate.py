@@ -53,14 +53,14 @@ SHARE: Final = Number(0, 1)
     type=click.IntRange(1, MOST),
     required=True,
     metavar="N",
-    help=f"How many agents, up to {MOST:,}: sim-0001, sim-0002 and so on.",
+    help=f"Number of agents, up to {MOST:,}: sim-0001, sim-0002 and so on.",
 )
 @click.option(
     "--groups",
     type=click.IntRange(1, MOST),
     default=1,
     metavar="N",
-    help="How many groups they are spread over: sim-group-1 and so on.  [default: 1]",
+    help="Number of groups: sim-group-1 and so on.  [default: 1]",
 )
 @click.option(
     "--ack-rate",
@@ -74,14 +74,14 @@ SHARE: Final = Number(0, 1)
     type=Number(0, 3600),
     default=0.05,
     metavar="SECONDS",
-    help="How long a command takes, on average.  [default: 0.05]",
+    help="How long a command takes on average.  [default: 0.05]",
 )
 @click.option(
     "--failure-rate",
     type=SHARE,
     default=0.0,
     metavar="SHARE",
-    help="Share of acknowledgements that say it failed.  [default: 0.0]",
+    help="Share of acknowledgements that are failures.  [default: 0.0]",
 )
 @click.option(
     "--churn",
@@ -95,7 +95,7 @@ SHARE: Final = Number(0, 1)
 def simulate_command(server: Server, as_json: bool, **rates: Any) -> None:
     """Run a fleet of agents until Ctrl-C: they register, listen, acknowledge.
 
-    They stay registered when it ends, as agents do whose processes are killed.
+    They stay registered when it ends, like agents that were killed.
     """
     raise_file_limit()
     troubles = Troubles()

@@ -135,7 +135,7 @@ def command_row(command: Command, now: datetime) -> Sequence[Cell]:
         Cell(command.type),
         Cell(target_named(command.target)),
         Cell(command.status, style=COMMAND_STYLES[command.status]),
-        Cell(results or "nobody was there", style=_worst(command)),
+        Cell(results or "no agents", style=_worst(command)),
         _moment(command.created_at, now),
     )
 
@@ -213,7 +213,7 @@ def delivery_row(delivery: Delivery) -> Sequence[Cell]:
 
 def skipped_row(agent_id: str) -> Sequence[Cell]:
     """Return the line of an agent that was left out."""
-    why = "too many commands are pending there"
+    why = "too many pending commands"
     return Cell(agent_id), Cell("skipped", style="magenta"), Cell(why)
 
 
@@ -223,7 +223,7 @@ def _why(delivery: Delivery, became: Fate) -> str:
     if delivery.late_ack_at is not None:
         return "answered too late"
     if delivery.delivered_at is None:
-        return "it was not connected"
+        return "the agent was not connected"
     return "no answer" if became is Fate.EXPIRED else "no answer yet"
 
 

@@ -35,9 +35,9 @@ class Acks:
         self._membership = membership
 
     async def send(self, command_id: str, ack: Ack, expires_at: datetime) -> None:
-        """Send an acknowledgement, again and again until ``expires_at`` if need be.
+        """Send an acknowledgement, and repeat it until ``expires_at`` if necessary.
 
-        Whatever cannot be told the server is told the log.
+        A failure is logged.
         """
         ids: dict[str, Any] = {"agent_id": self._agent_id, "command_id": command_id}
 

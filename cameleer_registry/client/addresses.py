@@ -28,16 +28,16 @@ _CREDENTIALS: Final = re.compile(r"(?:(?<=://)|^(?![A-Za-z][A-Za-z0-9+.-]*://))[
 
 @frozen
 class Address:
-    """One address: where to go, and with which name and password."""
+    """The address of one server, with the name and password in it."""
 
     url: URL
     """Without them, and without a slash at its end."""
     credentials: tuple[str, str] | None = field(default=None, repr=False)
-    """A name and a password, for HTTP's Basic scheme; None where the address has none."""
+    """A name and a password, for HTTP's Basic scheme; None if the address has none."""
 
     @staticmethod
     def parse(text: str) -> Address:
-        """Read an address; raises ValueError, which shows no password, where it is none."""
+        """Read an address; raises ValueError, without the password in it, if it is invalid."""
         stripped = text.strip().rstrip("/")
         try:
             url = URL(_ZONE.sub(r"\1%\2", stripped))
@@ -66,15 +66,15 @@ class Address:
         return URL("/".join((str(self).rstrip("/"), "api/v1", *parts)), encoded=True)
 
     def join(self, endpoint: str) -> Address:
-        """Return where a server has sent us: to a path of its own, or to another address.
+        """Return the address to which a server refers us: a path of its own, or another address.
 
-        The credentials go along, since a public address is often that of the proxy that asks for
-        them; but not from https to http, where others could read them. Raises ValueError where it
-        is no address.
+        The credentials are kept, because a public address is often that of the proxy that requires
+        them; but not from https to http, where others could read them. Raises ValueError if it is
+        not an address.
         """
         there = Address._of(self.url.join(URL(endpoint)))
         if there.url.scheme not in ("http", "https"):
-            raise ValueError(f"{redacted(endpoint)!r} is no address for a stream")
+            raise ValueError(f"{redacted(endpoint)!r} cannot be the address of a stream")
         in_the_open = self.url.scheme == "https" and there.url.scheme == "http"
         if there.credentials or in_the_open:
             return there
@@ -86,13 +86,13 @@ class Address:
 
 
 class Addresses:
-    """The addresses at which one registry can be reached, of which one is in use."""
+    """The addresses of one registry, one of which is in use."""
 
     def __init__(self, given: str | Iterable[str], *, anywhere: bool = False) -> None:
-        """Read one address or several, also several in one text, with commas between them.
+        """Read one address, or several as a list or as one text with commas between them.
 
-        Where it begins is the first of them, or ``anywhere``: a fleet that is given the same ones
-        shall not begin all at one. Raises ValueError where one is none.
+        The first one is used first, or with ``anywhere`` a random one, so that the agents of a
+        fleet do not all begin with the same. Raises ValueError if one is invalid.
         """
         texts = [given] if isinstance(given, str) else list(given)
         parsed = [Address.parse(each) for text in texts for each in _BETWEEN.split(text.strip())]
@@ -129,7 +129,7 @@ class Addresses:
 
 
 def shown(given: str | Iterable[str]) -> str:
-    """Return addresses as people and logs may see them; raises ValueError where one is none."""
+    """Return addresses in a form for people and logs; raises ValueError if one is invalid."""
     return str(Addresses(given))
 
 

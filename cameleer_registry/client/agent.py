@@ -1,4 +1,4 @@
-"""What a service holds in its hands to be an agent: it declares itself, and is told what to do."""
+"""An agent: it declares itself to a registry, and carries out its commands."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ log = get_logger(__name__)
 H = TypeVar("H", bound=Handler)
 
 RETRY: Final = 3.0
-"""Seconds before a stream is opened again, where the server has not said how long."""
+"""Seconds before a stream is opened again, if the server has not said how long."""
 
 SILENT_KEEPALIVES: Final = 3
 """Keepalives that may be missing before a stream is taken for dead."""
@@ -72,7 +72,7 @@ class _Life:
         self.stopping.set()
 
     def declare(self) -> None:
-        """Have the server told of what has changed."""
+        """Inform the server of the changes."""
         self.membership.declare(self.declared())
 
 
@@ -89,29 +89,31 @@ class Agent:
 
         await agent.run()
 
-    What a handler returns is the data of its acknowledgement, and what it raises makes it a
-    FAILURE with that message; it may also return an :class:`~cameleer_registry.Ack`. A handler that
-    is a plain function runs in a thread of its own; one that is ``async`` must not block.
+    What a handler returns is the data of its acknowledgement; an exception makes the
+    acknowledgement a FAILURE with that message. A handler may also return an
+    :class:`~cameleer_registry.Ack`. A handler that is a plain function runs in a thread of its own;
+    an ``async`` one must not block.
 
-    ``capabilities`` is an object of name to JSON value, or names; by default, the types that have
-    handlers. The agent fetches what is pending each time its stream has opened: so a command that
-    came while nobody listened is carried out late instead of never, and one that an earlier
-    process of the agent has not answered is carried out again; not so with ``catch_up=False``. Up
-    to ``max_concurrent`` commands are carried out side by side, begun in their order,
-    config-updates always one after the other; with 1, all of them. Upon SIGTERM, those that have
-    begun have ``grace`` seconds to finish. With ``leave`` the agent has the server forget it when
-    it has ended: it is not STALE and DEAD later, and what is pending for it expires at once.
+    ``capabilities`` is an object of names and JSON values, or a list of names; by default, the
+    types that have handlers. Each time its stream has opened the agent fetches its pending
+    commands. So a command that came while there was no stream is carried out late instead of
+    never, and one that an earlier process of the agent has not answered is carried out again; with
+    ``catch_up=False`` neither happens. Up to ``max_concurrent`` commands are carried out side by
+    side and begun in order; config-updates are always carried out one after the other. On SIGTERM,
+    commands that have begun have ``grace`` seconds to finish. With ``leave`` the agent deletes
+    itself from the server when it has ended: it is not STALE and DEAD later, and its pending
+    commands expire at once.
 
-    ``url`` may be several addresses of one registry: the next one is used when one does not
-    answer. ``session`` is an aiohttp session of your own, used as it is and left open; it needs a
-    connection for the stream. ``proxy`` is the address of an HTTP proxy, or "" for none; by
-    default it is as the environment says (``https_proxy``, ``no_proxy`` and so on).
+    ``url`` may be several addresses of one registry: if one does not answer, the next one is used.
+    ``session`` is an aiohttp session of your own, which is not changed or closed; it needs a
+    connection for the stream. ``proxy`` is the address of an HTTP proxy, or "" for none; by default
+    the environment decides (``https_proxy``, ``no_proxy`` and so on).
 
-    ``token`` is an enrolment token; by default, what ``CAMELEER_TOKEN`` holds, or the file that
-    ``CAMELEER_TOKEN_FILE`` names. The agent renews the token of its own that it is given for it.
-    Where the token, or ``CAMELEER_ROOT_KEY``, names the registry's root key, and else from the
-    first keys on that it is shown, it takes no command that its registry has not signed for it: it
-    acknowledges such a one as a FAILURE that says why.
+    ``token`` is an enrolment token; by default it is taken from ``CAMELEER_TOKEN``, or from the
+    file that ``CAMELEER_TOKEN_FILE`` names. In exchange the agent gets a token of its own, which it
+    renews. If the token, or ``CAMELEER_ROOT_KEY``, names the registry's root key, the agent carries
+    out only commands that its registry has signed for it; otherwise it does so from the first keys
+    on that it gets. It acknowledges any other command as a FAILURE that says why.
 
     :meth:`declare`, :meth:`stop` and :meth:`on` may be called from any thread.
 
@@ -187,20 +189,20 @@ class Agent:
 
     @property
     def registered(self) -> bool:
-        """Whether the server knows it, as far as the agent has been told."""
+        """Whether the agent is registered, as far as it knows."""
         life = self._life
         return life is not None and life.membership.is_known
 
     def on(self, type: CommandType | str) -> Callable[[H], H]:
-        """Have the decorated function carry out the commands of a type.
+        """Use the decorated function to carry out the commands of a type.
 
-        Raises ValueError where there is no such type, or it has a handler already.
+        Raises ValueError if there is no such type, or it already has a handler.
         """
         command_type = CommandType(type)
 
         def decorate(handler: H) -> H:
             if command_type in self._handlers:
-                raise ValueError(f"{command_type} has a handler already")
+                raise ValueError(f"{command_type} already has a handler")
             self._handlers[command_type] = handler
             self._tell(_Life.declare)
             return handler
@@ -208,10 +210,10 @@ class Agent:
         return decorate
 
     def declare(self, **changes: Any) -> None:
-        """Change what the agent declares of itself, and tell the server if it runs.
+        """Change what the agent declares, and inform the server if the agent is running.
 
         ``changes`` are any of ``group, name, version, route_ids, capabilities``; raises ValueError
-        or TypeError where one is not possible.
+        or TypeError if one is invalid.
         """
         if unknown := changes.keys() - {"group", "name", "version", "route_ids", "capabilities"}:
             raise TypeError(f"an agent cannot change its {', '.join(sorted(unknown))}")
@@ -225,21 +227,21 @@ class Agent:
         self._tell(_Life.declare)
 
     def run(self) -> Coroutine[Any, Any, None]:
-        """Be that agent, until cancelled, stopped, or told to end by SIGTERM.
+        """Run the agent until it is cancelled, stopped, or ended by SIGTERM.
 
-        SIGTERM is listened to if the process has no handler of its own for it. The server may be
-        down, and may go and come: that is waited for. Raises the RegistryError with which the
-        server refuses the first registration, and RuntimeError if it is running already.
+        SIGTERM is handled if the process has no handler of its own for it. The server may be down,
+        and may come and go: the agent waits for it. Raises the RegistryError with which the server
+        refuses the first registration, and RuntimeError if the agent is already running.
         """
         with self._lock:
             self._is_awaited = True  # from now on, stop() is for this run
         return self._live()
 
     def stop(self) -> None:
-        """Have :meth:`run` finish what has begun, and return.
+        """Let :meth:`run` finish the commands that have begun, and return.
 
-        A run that has not begun yet ends as soon as it begins. After one has ended there is
-        nothing to stop until the next is asked for.
+        If the run has not begun yet, it ends as soon as it begins. After a run has ended, this has
+        no effect until the next one is requested.
         """
         with self._lock:
             if self._life is None and self._is_awaited:
@@ -259,7 +261,7 @@ class Agent:
     async def _live(self) -> None:
         with self._lock:
             if self._life is not None:
-                raise RuntimeError(f"{self.agent_id} is running already")
+                raise RuntimeError(f"{self.agent_id} is already running")
             declared, credentials = self._declared(), Credentials(self._token)
             self._connection.authorization = credentials.header
             self._believing = self._believing or Believing.of(
@@ -332,7 +334,7 @@ class Agent:
             async with asyncio.timeout(LEAVING):
                 shown = await self._connection.ask(model.Agent, "GET", "agents", self.agent_id)
                 if shown.instance_id != self._instance_id():
-                    self._log.info("another process has taken over the id: it is left alone")
+                    self._log.info("another process has taken over the id, so nothing is deleted")
                     return
                 await self._connection.tell("DELETE", "agents", self.agent_id)
             self._log.info("left")

@@ -1,7 +1,7 @@
-"""Trying again: later each time, at random, and not where trying again cannot help.
+"""Trying again: after growing random delays, and only if that can help.
 
-The delays are those of tenacity's ``wait_random_exponential``: drawn from a range that doubles
-with each failure, so that a fleet which lost its server does not come back in one instant.
+The delays are those of tenacity's ``wait_random_exponential``: random in a range that doubles with
+each failure, so that a fleet that lost its server does not come back all at once.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ async def persist(
     told: Callable[[BaseException, float], None],
     seconds_left: Callable[[], float] = lambda: math.inf,
 ) -> T:
-    """Call until it succeeds, and return what it returns.
+    """Call until it succeeds, and return its result.
 
-    The first delay is of ``least`` to twice that, in seconds, and later ones up to ``most``, or to
-    the ``seconds_left`` where these are fewer; where the server has said how long, as it says.
-    Raises what was raised last where it is none to try ``again`` upon, or where no time would be
-    left after the delay; ``told`` is called with each other one, and the delay.
+    The first delay is between ``least`` and twice that, in seconds; later ones are up to ``most``,
+    or up to ``seconds_left`` if that is less. If the server has named a delay, that is used. Raises
+    the last exception if it is not one to try ``again`` upon, or if no time would be left after the
+    delay. ``told`` is called with each other exception, and the delay.
     """
 
     async def attempt() -> T:

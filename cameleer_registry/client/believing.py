@@ -18,7 +18,7 @@ from .trust import ROOT_VARIABLE, Distrusted, Pin, SeenBefore, Trust
 log = get_logger(__name__)
 
 LAST: Final = timedelta(seconds=60)
-"""For how long a refusal is told whose command does not say credibly when it ends."""
+"""How long to repeat the refusal of a command that has no credible expiry."""
 
 SendAck = Callable[[str, Ack, datetime], Coroutine[Any, Any, None]]
 

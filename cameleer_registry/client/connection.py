@@ -39,9 +39,10 @@ TIMEOUT: Final = 15.0
 then be silent."""
 
 SLOWEST: Final = 500
-"""Bytes a second that an answer has to bring on average, once it has begun: as Apache's
-``RequestReadTimeout`` has it for requests. So a list may take as long as it needs on a slow link,
-and what only drips ends."""
+"""Bytes a second that an answer must bring on average, once it has begun, as with Apache's
+``RequestReadTimeout`` for requests. So a list may take as long as it needs on a slow link, but an
+answer that only trickles is ended.
+"""
 
 LONGEST_ANSWER: Final = 2**29
 """Bytes: a hundred commands of the largest size that is usual, several times over."""
@@ -93,13 +94,13 @@ class Answer:
 
 
 class Connection:
-    """How to reach one registry; to be entered as an async context manager.
+    """A connection to one registry; enter it as an async context manager.
 
-    ``url`` is where the server is, with the prefix under which it is mounted, or several such
-    addresses; it begins with the first, or ``anywhere`` among them. ``session``, where given, is
-    used as it is and left open; it needs a connection for each stream that is held. ``proxy`` is
-    the address of an HTTP proxy, or "" for none; by default it is as the environment says, or as
-    the given session has it. Raises ValueError where one of them is no address.
+    ``url`` is the address of the server, with the prefix under which it is mounted, or several such
+    addresses; the first is used first, or with ``anywhere`` a random one. ``session``, if given, is
+    not changed or closed; it needs a connection for each stream. ``proxy`` is the address of an
+    HTTP proxy, or "" for none; by default the environment or the given session decides. Raises
+    ValueError if one of them is not an address.
     """
 
     def __init__(
@@ -157,7 +158,7 @@ class Connection:
         return self.read(answer, shape)
 
     def read(self, answer: Answer, shape: type[T]) -> T:
-        """Read the body of an answer; raises UnexpectedAnswer where it is something else."""
+        """Read the body of an answer; raises UnexpectedAnswer if it is not a registry's."""
         try:
             return wire.decode_answer(answer.raw, shape)
         except ValueError as error:
@@ -167,7 +168,7 @@ class Connection:
         """Send a request that is answered with no body; raises like :meth:`send`."""
         answer = await self.send(method, *path, timeout=timeout, looks=looks)
         if answer.raw:
-            raise UnexpectedAnswer(f"{answer.address} answered with something: no registry's")
+            raise UnexpectedAnswer(f"{answer.address} answered with something, not by a registry")
 
     async def send(
         self,
@@ -181,10 +182,10 @@ class Connection:
     ) -> Answer:
         """Send a request and return the answer.
 
-        ``path`` holds the parts of the address below ``/api/v1``. The answer has to begin within
-        ``timeout`` seconds. Where a connection breaks, the request is sent once more: none that is
-        sent from here does anything twice. Where a gateway has no answer (502, 503, 504), it is
-        asked up to ``looks`` times. Raises RegistryError where the server refuses, and
+        ``path`` contains the parts of the address below ``/api/v1``. The answer must begin within
+        ``timeout`` seconds. If a connection breaks, the request is sent once more, because none of
+        our requests does anything twice. If a gateway has no answer (502, 503, 504), the request is
+        sent up to ``looks`` times. Raises RegistryError if the server refuses it, and
         ServerUnreachable.
         """
         data = None if body is None else wire.encode_request(body)
@@ -207,9 +208,9 @@ class Connection:
     ) -> aiohttp.ClientResponse:
         """Open an event stream; the caller closes it.
 
-        ``endpoint`` is where ``home``, the address at which the server was asked, has sent us. By
-        another address the stream is opened at its ``path`` there. Reading it raises TimeoutError
-        when nothing has come for ``silence`` seconds. Raises like :meth:`send`.
+        ``endpoint`` is the address to which ``home``, the address of the server, has referred us.
+        Over another address the stream is opened at its ``path`` there. Reading it raises
+        TimeoutError if nothing arrives for ``silence`` seconds. Raises like :meth:`send`.
         """
         home = home or self.addresses.current
 
@@ -244,7 +245,7 @@ class Connection:
         return answer
 
     async def _asked(self, request: Request, address: Address) -> Answer:
-        """Ask at one address; where the connection breaks, once more."""
+        """Send the request to one address; once more if the connection breaks."""
 
         async def asked_again(session: aiohttp.ClientSession) -> Answer:
             try:
@@ -262,11 +263,10 @@ class Connection:
     async def _on_a_connection_that_holds(
         self, ask: Callable[[aiohttp.ClientSession], Awaitable[T]], seconds: float
     ) -> T:
-        """Ask where nothing is stale.
+        """Send the request on a connection that cannot be stale.
 
-        A connection that was kept may have been forgotten on the way, by a NAT or a balancer, and
-        so may all others that were kept. Of a session that is given they are tried one after the
-        other, for so long.
+        A NAT or a balancer may have forgotten a pooled connection, and all other pooled ones. The
+        connections of a given session are tried one after the other, for a limited time.
         """
         if not self._sessions.are_ours:
             until = asyncio.get_running_loop().time() + seconds
@@ -342,7 +342,7 @@ class Connection:
         return headers if shown is None else {**headers, hdrs.AUTHORIZATION: shown}
 
     def _heard(self, response: aiohttp.ClientResponse) -> None:
-        """Take note of what a head tells, where it is a registry's and not that of a gateway."""
+        """Note what a head says, if it is a registry's and not a gateway's."""
         self._instances.heard(response.headers)
         if VERSION_HEADER in response.headers:
             self.clock.heard(response.headers)
@@ -350,7 +350,7 @@ class Connection:
 
 
 async def _whole(response: aiohttp.ClientResponse, limit: asyncio.Timeout, silence: float) -> bytes:
-    """Read a body for as long as it goes on coming; raises UnexpectedAnswer where it is endless."""
+    """Read a body as long as it keeps arriving; raises UnexpectedAnswer if it is endless."""
     loop, raw = asyncio.get_running_loop(), bytearray()
     begun = loop.time()
     limit.reschedule(begun + silence)
@@ -366,6 +366,8 @@ async def _whole(response: aiohttp.ClientResponse, limit: asyncio.Timeout, silen
 
 
 def _quoted(text: str) -> str:
-    """Return a String of RFC 9651: the key is told from what it might look like without quotes."""
+    """Return a key as a String of RFC 9651, because without quotes it could look like another
+    type.
+    """
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

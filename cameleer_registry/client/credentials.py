@@ -44,7 +44,7 @@ def token_given(token: str | None, environment: Mapping[str, str] = os.environ) 
         try:
             token = Path(name).read_text("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
+            reason = getattr(error, "strerror", None) or "it is not text"
             raise ValueError(f"cannot read the token in {name}: {reason}") from None
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
         raise ValueError("token: expected one word of ASCII characters")

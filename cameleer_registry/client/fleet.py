@@ -1,6 +1,6 @@
-"""Many agents in one process, real to the server: for demonstrations, and for trying a fleet out.
+"""Many agents in one process, which are real to the server: for demonstrations and experiments.
 
-They do what they are told at random: some fail, some never answer, some restart.
+They carry out commands at random: some fail, some never answer, some restart.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ADDRESS: Final = re.compile(r"/agents/(?:register|(?P<agent>[^/]+)/(?:.*/)?(?P<
 
 @define
 class Figures:
-    """What a fleet has done, as far as the server has confirmed it."""
+    """Counts of what a fleet has done, as far as the server has confirmed it."""
 
     registrations: int = 0
     heartbeats: int = 0
@@ -94,7 +94,7 @@ class Fleet:
 
     @property
     def registered(self) -> int:
-        """How many the server knows, as far as they have been told."""
+        """The number of agents that are registered, as far as they know."""
         return sum(agent.registered for agent in self._running.values())
 
     @property
@@ -103,7 +103,7 @@ class Fleet:
         return sum(agent.connected for agent in self._running.values())
 
     async def run(self) -> None:
-        """Be that fleet until cancelled; raises RegistryError where an agent is refused for good.
+        """Run the fleet until cancelled; raises RegistryError if an agent is refused for good.
 
         It needs a descriptor for each stream, and some more.
         """
@@ -166,7 +166,7 @@ class Fleet:
     async def _count(
         self, _session: object, _context: object, ended: aiohttp.TraceRequestEndParams
     ) -> None:
-        """Count what has been answered well: what the server has confirmed, and no more."""
+        """Count requests that succeeded: only what the server has confirmed."""
         if ended.response.status >= 300 or not (asked := _ADDRESS.search(ended.url.path)):
             return
         match asked["what"]:

@@ -28,10 +28,10 @@ class _RaisedInThread(Exception):
 
 
 async def result_of(handler: Handler | None, command: CommandEvent) -> Ack:
-    """Have a handler carry a command out, and return what became of it; None is none at all.
+    """Let a handler carry out a command, and return its acknowledgement; None means no handler.
 
-    A handler that ends itself (``sys.exit``, as a parser of arguments does) has failed, and ends
-    nothing else. Raises CancelledError where the task is cancelled, and KeyboardInterrupt.
+    A handler that calls ``sys.exit``, as a parser of arguments does, has failed, and ends nothing
+    else. Raises CancelledError if the task is cancelled, and KeyboardInterrupt.
     """
     if handler is None:
         return failure(f"this agent has no handler for {command.type}")
@@ -66,7 +66,7 @@ def _told(error: BaseException) -> str:
     """Return what an exception says, however it is made."""
     if isinstance(error, SystemExit):
         status = "" if error.code is None else repr(error.code)
-        return f"the handler has called exit({status})"
+        return f"the handler called exit({status})"
     # A KeyError says no more than the key. And either may fail: it is the program's own code.
     for said in (repr,) if isinstance(error, KeyError) else (str, repr):
         with suppress(Exception):

@@ -1,12 +1,12 @@
-"""The commands that have come to an agent: each is carried out once, in time, and answered for.
+"""The commands of an agent: each is carried out once, in time, and acknowledged.
 
-They begin in the order in which they came, up to ``max_concurrent`` of them side by side, and
+They begin in the order in which they arrived, up to ``max_concurrent`` of them side by side, and
 ``config-update``s one after the other. A command that waits until its deadline has passed is not
-carried out any more: whoever sent it has been told that it expired, and may have sent another. So
-that there is a better answer than that, it is refused shortly before: the agent is busy.
+carried out any more, because its sender has been informed that it expired, and may have sent
+another. To give a better answer than that, the agent refuses it shortly before: the agent is busy.
 
-A handler that has not returned by its command's deadline gives up its turn, since nobody waits for
-it any more: it goes on, and so do the commands behind it.
+A handler that has not returned by its command's deadline loses its turn, because its answer is no
+longer needed: it goes on, and so do the commands behind it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Work:
 
 
 class Inbox:
-    """What one agent has been told to do."""
+    """The commands of one agent."""
 
     def __init__(
         self,
@@ -120,15 +120,15 @@ class Inbox:
         self._begin()
 
     async def close(self, grace: float) -> None:
-        """Give what has begun ``grace`` seconds to finish, and leave what has not.
+        """Give commands that have begun ``grace`` seconds to finish, and leave the others.
 
-        What has not begun stays pending: the agent's next process can catch up on it.
+        Those that have not begun stay pending: the agent's next process can catch up on them.
         """
         self._closing = True
         try:
             await self._wind_up(grace)
         except asyncio.CancelledError:  # whoever ends the agent will not wait for that
-            log.warning("the end was cut short", unanswered=len(self._under_way))
+            log.warning("the end was interrupted", unanswered=len(self._under_way))
             raise
         finally:
             for task in self._under_way:
@@ -188,7 +188,7 @@ class Inbox:
             self._updating = None
 
     def _overdue(self, work: _Work) -> None:
-        """Have a handler that has not returned by its deadline hold up nobody else."""
+        """Keep a handler that has not returned by its deadline from blocking others."""
         work.is_overdue = True
         command = work.command
         log.warning("a handler has not returned by its command's deadline", **_ids(command))
@@ -204,7 +204,7 @@ class Inbox:
         if work is None or not work.is_overdue or work.task is None or work.task.cancelling():
             return
         if can_be_cut_off(self._handlers.get(work.command.type)):
-            log.warning("a handler is cut off: others wait for it", **_ids(work.command))
+            log.warning("a handler is cancelled, because others wait for it", **_ids(work.command))
             work.task.cancel()
 
     def _give_up(self, work: _Work) -> None:
@@ -228,7 +228,7 @@ class Inbox:
     async def _wind_up(self, grace: float) -> None:
         for work in self._waiting:
             _stop_timer(work)
-            log.warning("command left pending by the end", **_ids(work.command))
+            log.warning("command left pending when the agent ended", **_ids(work.command))
         self._waiting.clear()
         await self._answered(grace)
         cut_off = self._of(_Phase.RUNNING)
@@ -237,10 +237,10 @@ class Inbox:
                 work.task.cancel()
         for work in cut_off:
             if not work.is_overdue:
-                self._refuse(work.command, "cut off by the end of the agent")
+                self._refuse(work.command, "interrupted by the end of the agent")
         await self._answered(LAST_WORDS)
         for work in self._of(_Phase.ANSWERING):
-            log.warning("command left without an answer", **_ids(work.command))
+            log.warning("command left without an acknowledgement", **_ids(work.command))
 
     def _of(self, phase: _Phase) -> list[_Work]:
         return [work for work in self._under_way.values() if work.phase is phase]
@@ -261,7 +261,7 @@ class Inbox:
         work = self._under_way.pop(task)
         self._end_turn(work)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a command was not answered", exc_info=error, **_ids(work.command))
+            log.error("a command was not acknowledged", exc_info=error, **_ids(work.command))
         self._begin()
 
     def _refuse(self, command: CommandEvent, message: str) -> None:

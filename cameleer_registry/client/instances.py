@@ -1,10 +1,10 @@
-"""Which processes answer: one, a new one after a restart, or two that pass for one.
+"""Which processes answer: one, a new one after a restart, or two behind one address.
 
 Two processes behind one address, such as two workers of gunicorn or two replicas behind a balancer,
-are two registries, each of which knows some of the agents. An agent that is answered by both in
-turn registers again and again, and nobody can tell why. Their answers tell: each carries the id of
-its process. Another id is a restart; one that comes back after another is not. The nodes of a
-cluster are one registry, and say so by a position.
+are two registries, each of which knows only some of the agents. An agent that both answer in turn
+registers again and again, for no visible reason. But each answer carries the id of its process. A
+new id means a restart; an id that returns after another means two processes. The nodes of a cluster
+are one registry, and show that by a position.
 """
 
 from __future__ import annotations

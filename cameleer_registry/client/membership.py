@@ -61,10 +61,10 @@ class Membership:
 
     @property
     def longest_delay(self) -> float:
-        """The most seconds to wait before something is tried again that has failed.
+        """The longest time in seconds to wait before something that failed is tried again.
 
-        That is the heartbeat interval, where the server has told it: so whoever has lost its
-        server is back within two of them, however long it was away.
+        It is the heartbeat interval, if that is known: so an agent that has lost its server is back
+        within two of them, however long the server was away.
         """
         longest = backoff.LONGEST
         return longest if self.welcome is None else min(longest, _interval(self.welcome))

@@ -1,8 +1,8 @@
-"""Catching up: what was sent while there was no stream is fetched, each time one has opened.
+"""Catching up: commands sent while there was no stream are fetched each time one has opened.
 
-What comes on the stream meanwhile waits until that is done, so that all of it is carried out in the
-order in which it was issued. It does not wait for ever: where the list cannot be had, it is asked
-for again later, and the stream goes on without it.
+Commands that arrive on the stream in the meantime wait until that is done, so that all are carried
+out in the order in which they were issued. They do not wait for ever: if the list cannot be
+fetched, the stream goes on without it, and the list is requested again later.
 """
 
 from __future__ import annotations

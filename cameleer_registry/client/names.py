@@ -1,7 +1,7 @@
-"""Looking up the names of hosts, in threads of our own.
+"""Resolving host names in threads of our own.
 
-asyncio looks them up in the threads of the loop's default executor, of which there are a handful
-and which the program uses as well. When all of them are busy, no heartbeat would be sent.
+asyncio resolves them in the threads of the loop's default executor, of which there are only a few
+and which the program uses as well. If all of them are busy, no heartbeat would be sent.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from .threads import in_thread
 
 
 class Resolver(AbstractResolver):
-    """Asks the system, as aiohttp's ThreadedResolver does, but for where it waits."""
+    """Asks the system like aiohttp's ThreadedResolver, but waits in other threads."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the addresses of a host; raises OSError where it has none."""
+        """Return the addresses of a host; raises OSError if it has none."""
         return await in_thread(_look_up, host, port, family)
 
     async def close(self) -> None:

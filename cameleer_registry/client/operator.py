@@ -56,17 +56,19 @@ LONGEST_WAIT: Final = 60.0
 """Seconds for which a server lets somebody wait in one request."""
 
 SHORTEST_WAIT: Final = 1.0
-"""Seconds for which it is asked to, at least, where gateways have no patience."""
+"""The shortest wait in seconds to ask for, if gateways end longer ones."""
 
 LOOKS: Final = 3
 """How often something is looked at before a gateway that has no answer (502, 503, 504) is
 believed."""
 
 PATIENCE: Final = 15.0
-"""Seconds without an answer after which somebody who waits is told."""
+"""Seconds without an answer after which a wait fails."""
 
 PAUSE: Final = (0.2, 1.0)
-"""Seconds between two looks where a server answers at once, or not at all, at least and at most."""
+"""Shortest and longest time in seconds between two looks, if a server answers at once or not at
+all.
+"""
 
 
 class Operator:
@@ -102,9 +104,9 @@ class Operator:
         return str(self._connection.addresses)
 
     def now(self) -> datetime:
-        """Return what time it is for the server, as its last answer has said.
+        """Return the server's time of day, as in its last answer.
 
-        Before any answer it is our own time. All times that the server shows are of its clock.
+        Before the first answer it is our own time. All times from the server refer to its clock.
         """
         return self._connection.clock.now()
 
@@ -127,7 +129,7 @@ class Operator:
         return await self._connection.ask(AuthShown, "GET", "auth")
 
     async def session_code(self) -> SessionCode:
-        """Make a code that signs a browser in as whoever asks: once, within a minute."""
+        """Make a code that signs a browser in as the holder of the token: once, within a minute."""
         return await self._connection.ask(SessionCode, "POST", "auth", "session", "code")
 
     async def create_token(self, request: TokenRequest) -> TokenMade:
@@ -202,9 +204,9 @@ class Operator:
     async def delete_all(
         self, statuses: Collection[AgentStatus | str], *, groups: Collection[str] = ()
     ) -> int:
-        """Have all agents of these statuses forgotten, and return how many that were.
+        """Delete all agents of these statuses, and return their number.
 
-        ``groups`` are those in which they are; empty is all. Raises InvalidRequest where LIVE is
+        ``groups`` limits them to these groups, if it is not empty. Raises InvalidRequest if LIVE is
         among the statuses.
         """
         query = [*_each("status", statuses), *_each("group", groups)]
@@ -266,16 +268,17 @@ class Operator:
         *,
         idempotency_key: str | None = None,
     ) -> Command:
-        """Issue a command and return it as it then is: written to the open streams of its targets.
+        """Issue a command, and return it after it was written to its targets' open streams.
 
-        It is issued once or, where ServerUnreachable is raised, perhaps: called again with the same
-        ``idempotency_key``, within an hour, this returns the same command, which is issued once.
-        Without a key of your own each call has a new one, under which the command is asked for
-        again at once if the connection breaks before the answer, and a moment later if a gateway
-        has none.
-        Raises AgentNotRegistered, GroupNotFound, TooManyPending, IdempotencyKeyReused where
-        something else was asked for under that key; and ValueError or TypeError where the type or
-        the key is none, or the payload nothing that JSON can express.
+        If ServerUnreachable is raised, it may or may not have been issued: the same call with the
+        same ``idempotency_key``, within an hour, returns the same command, which is issued only
+        once. Without a key of your own each call has a new one, with which the request is repeated
+        at once if the connection breaks before the answer, and a moment later if a gateway has no
+        answer.
+
+        Raises AgentNotRegistered, GroupNotFound, TooManyPending; IdempotencyKeyReused if the key
+        was used for a different command; ValueError if the type or the key is invalid; and
+        TypeError if JSON cannot express the payload.
         """
         order = Order(type=CommandType(type), payload=payload or {})
         key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
@@ -293,20 +296,20 @@ class Operator:
         return await self._read(Command, "commands", _issued(command_id))
 
     async def wait(self, command_id: str, timeout: float) -> Command:
-        """Wait up to ``timeout`` seconds until nothing of a command is pending; then return it.
+        """Wait up to ``timeout`` seconds until no delivery of a command is pending; then return it.
 
-        Look at its ``status``: it is PENDING if the time was too short. Raises CommandNotFound,
-        and ServerUnreachable if there was no answer for a while, or none at the end. A gateway
-        that lets nobody wait as long is asked for less.
+        Look at its ``status``: it is PENDING if the time was too short. Raises CommandNotFound, and
+        ServerUnreachable if there was no answer for a while, or none at the end. If a gateway ends
+        long requests, shorter ones are sent.
         """
         return [command async for command in self.follow(command_id, timeout)][-1]
 
     async def follow(
         self, command_id: str, timeout: float, *, every: float = LONGEST_WAIT
     ) -> AsyncGenerator[Command, None]:
-        """Do the same, and return the command each time that it was looked at.
+        """Do the same, and return the command each time that it was read.
 
-        That is after ``every`` so many seconds, and when nothing of it is pending any more.
+        That is every ``every`` seconds, and when none of its deliveries is pending any more.
         """
         loop = asyncio.get_running_loop()
         until, longest = loop.time() + timeout, LONGEST_WAIT
@@ -384,7 +387,7 @@ def _address(target: Target) -> tuple[str, ...]:
             return "agents", "groups", _declared(group), "commands"
         case AllTarget():
             return "agents", "commands"
-    raise TypeError(f"{target} is no target")
+    raise TypeError(f"{target} is not a target")
 
 
 # What cannot be an id must not become another address on its way ("..", "groups").

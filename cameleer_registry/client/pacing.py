@@ -1,9 +1,9 @@
 """How long to wait before a stream that has lasted is opened again.
 
-After an end that may be that of the server, as long as the server has said: a fleet that lost its
-server shall not come back in one instant. But balancers end every response after 15 or 30 seconds,
-and an agent that then waits for 5 is not connected a quarter of its time. So the wait is in
-proportion to how long the stream had lasted, and the whole of it where that is minutes.
+If the end may be that of the server, the wait is as long as the server has said, so that a fleet
+that lost its server does not come back all at once. But balancers end every response after 15 or 30
+seconds, and an agent that then waits for 5 is disconnected for a quarter of its time. So the wait
+is proportional to how long the stream lasted, and complete if that is minutes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ class Pacing:
         self._before: float | None = None
 
     def after(self, lasted: float, *, cleanly: bool, retry: float) -> float:
-        """Return seconds to wait after a stream that lasted so long, and ended cleanly, or broke.
+        """Return the seconds to wait after a stream that lasted so long, and ended cleanly or
+        broke.
 
-        ``retry`` is what the server has said. Where a stream breaks, so may have all others: the
-        wait is short if the one before had lasted as long, for then it is their age.
+        ``retry`` is the server's value. If a stream breaks, all others may have broken: the wait is
+        short only if the one before lasted as long, because then it is their usual age.
         """
         before, self._before = self._before, lasted
         is_age = before is not None and abs(lasted - before) <= max(1.0, before / 10)

@@ -18,7 +18,7 @@ _NUMBERED: Final = re.compile(r"(.*?)(\d{1,30})")
 
 
 class Position:
-    """The furthest position that answers have told of."""
+    """The furthest position in any answer."""
 
     def __init__(self) -> None:
         # None until an answer has told of one.

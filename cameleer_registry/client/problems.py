@@ -17,7 +17,7 @@ PREFIX: Final = "urn:cameleer:problem:"
 
 
 def told(response: aiohttp.ClientResponse, raw: bytes) -> RegistryError | UnexpectedAnswer:
-    """Return what to raise for a response: the RegistryError of a problem, where it is one."""
+    """Return what to raise for a response: the RegistryError of a problem, if it is one."""
     try:
         problem = orjson.loads(raw)
         code = problem["type"].removeprefix(PREFIX)
@@ -46,14 +46,14 @@ def asked(response: aiohttp.ClientResponse) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    raise TypeError("no text, as it is in every problem of a registry")
+    raise TypeError("not text, as in every problem of a registry")
 
 
 def _described(response: aiohttp.ClientResponse) -> str:
     where = response.headers.get(hdrs.LOCATION)
     redirects = f", redirecting to {_without_secrets(where)}" if where else ""
     status = f"{response.status} {response.reason}{redirects}"
-    return f"{asked(response)} was answered {status}: no registry's"
+    return f"{asked(response)} was answered {status}, not by a registry"
 
 
 def _without_secrets(address: str) -> str:

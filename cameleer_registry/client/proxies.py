@@ -11,12 +11,12 @@ from .addresses import redacted
 
 
 class Proxies:
-    """The way to servers.
+    """Which proxy leads to a server.
 
-    ``named`` is the address of an HTTP proxy for all of them, or an empty text for none at all.
-    With None it is as with curl: ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``
-    in the environment say which, in capitals, too. A name and a password
-    for the proxy stand in its address. Raises ValueError where ``named`` is no such address.
+    ``named`` is the address of an HTTP proxy for all servers, or an empty text for none. If it is
+    None, the environment decides, as for curl: ``http_proxy``, ``https_proxy``, ``all_proxy`` and
+    ``no_proxy``, also in capitals. A name and a password for the proxy stand in its address. Raises
+    ValueError if ``named`` is not such an address.
     """
 
     def __init__(self, named: str | None = None) -> None:
@@ -24,9 +24,9 @@ class Proxies:
         self._environment: Final = getproxies_environment() if named is None else {}
 
     def to(self, url: URL) -> URL | None:
-        """Return the proxy through which to go there; None where there is none between.
+        """Return the proxy for an address; None if there is none.
 
-        Raises ValueError where the environment names one that is none.
+        Raises ValueError if the environment names an invalid one.
         """
         if self._named is not None or not self._environment:
             return self._named

@@ -1,15 +1,16 @@
-"""The server's time of day, as its answers tell it.
+"""The server's time of day, according to its answers.
 
-Deadlines of commands and ages of agents are moments on the server's clock, and our own may be wrong
-by hours. So this goes by ``X-Cameleer-Time``, which every answer carries and no proxy writes anew.
-An answer was true a while ago: what is known from it is that the server's clock stands there or
-further. A command is past its deadline when it is so by that, and not in doubt.
+Deadlines of commands and ages of agents are times of the server's clock, and our own may be wrong
+by hours. So this uses ``X-Cameleer-Time``, which every answer carries and no proxy replaces. An
+answer was true a while ago: it shows that the server's clock stands there or further. A command
+counts as expired if it is expired by that time, and not in cases of doubt.
 
-Where an older server does not say it, ``Date`` has to do (RFC 9110, section 6.6.1). That is cut to
-the second, and may be that of a proxy with a clock of its own.
+If an older server does not send it, ``Date`` is used (RFC 9110, section 6.6.1). It has only whole
+seconds, and may be that of a proxy with a clock of its own.
 
-A server's clock may be set back, too. An answer comes within the time that a request may take, so
-one that is older than that by what was known tells that nothing is known any more.
+A server's clock may also be set back. An answer arrives within the time that a request may take, so
+an answer that is older than that, compared with what was known, shows that nothing is known any
+more.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class ServerClock:
         self._offsets.append(offset)
 
     def now(self) -> datetime:
-        """Return what time it is for the server; by our own clock where it has not said it."""
+        """Return the server's time of day; our own if it is not known."""
         return datetime.fromtimestamp(self._now() / NANOSECONDS, UTC)
 
     def seconds_until(self, moment: datetime) -> float:

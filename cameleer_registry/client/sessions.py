@@ -35,7 +35,7 @@ class Sessions:
 
     @property
     def fresh(self) -> aiohttp.ClientSession:
-        """One that connects anew for each request, where it is ours."""
+        """A session that opens a new connection for each request, if the session is ours."""
         return _open(self._fresh)
 
     def open(self) -> None:
@@ -52,10 +52,10 @@ class Sessions:
                 await session.close()
 
     def target(self, there: Address) -> URL:
-        """Return the address to ask aiohttp for: with its credentials where it wants them so.
+        """Return the address for aiohttp, with its credentials if the session needs them there.
 
-        A session that has some of its own, or reads them from a file, takes a header of ours for
-        a contradiction, and those in an address for ours.
+        If a session has credentials of its own, or reads them from a file, it treats a header of
+        ours as a contradiction, but credentials in the address as ours.
         """
         if there.credentials is None or not self._has_others:
             return there.url

@@ -1,7 +1,8 @@
 """SIGTERM, shared by all agents of a process.
 
 The signal is handled by ``signal.signal`` and not by the loop's ``add_signal_handler``. So it can
-be told whose handler is installed, and one that the program has installed meanwhile is left alone.
+be seen whose handler is installed, and one that the program has installed in the meantime is left
+alone.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ _callbacks: Final[dict[object, Callable[[], None]]] = {}
 
 @contextmanager
 def on_sigterm(callback: Callable[[], None]) -> Iterator[None]:
-    """Call back upon SIGTERM, while inside; ``callback`` must be safe to call from any thread.
+    """Call back on SIGTERM, while inside; ``callback`` must be safe to call from any thread.
 
-    Only while nobody else handles the signal: a program with a handler of its own knows what to
-    do, whether it was there before or has come since. Python has signals in the main thread only:
-    an agent elsewhere is called back where one in the main thread has begun before it.
+    This applies only while nothing else handles the signal: a program with a handler of its own
+    knows what to do, whether it was installed before or since. Python handles signals only in the
+    main thread: an agent in another thread is called back if one in the main thread has begun
+    before it.
     """
     if _is_free():
         signal.signal(signal.SIGTERM, _call_all)
@@ -43,7 +45,7 @@ def _is_free() -> bool:
 
 
 def _give_back() -> None:
-    """Have SIGTERM end the process again, where the handler is still ours."""
+    """Let SIGTERM end the process again, if the handler is still ours."""
     if signal.getsignal(signal.SIGTERM) is _call_all:
         with suppress(ValueError):  # not the main thread: the next signal does it
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

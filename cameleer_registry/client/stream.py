@@ -1,8 +1,7 @@
-"""An agent's event stream, from the agent's end.
+"""An agent's event stream, from the agent's side.
 
-The events are taken apart by launchdarkly-eventsource, over a connection of ours. It reads
-``retry:`` and keeps it to itself, so that is read here, in the stream's first line, where this
-protocol has it.
+launchdarkly-eventsource parses the events, over a connection of ours. It does not pass ``retry:``
+on, so that is read here, in the stream's first line, where this protocol has it.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class EventStream:
     async def events(self) -> AsyncGenerator[Event, None]:
         """Return the events as they come, until the server ends the stream.
 
-        Raises ServerUnreachable where the connection breaks, or falls silent.
+        Raises ServerUnreachable if the connection breaks, or falls silent.
         """
         async with AsyncSSEClient(
             _Opened(self), error_strategy=ErrorStrategy.always_fail(), logger=_log
@@ -51,7 +50,7 @@ class EventStream:
                 async for event in client.events:
                     yield event
             except TimeoutError:
-                raise ServerUnreachable("nothing has come on the stream for too long") from None
+                raise ServerUnreachable("nothing has arrived on the stream for too long") from None
             except (aiohttp.ClientError, OSError, ValueError) as error:  # not UTF-8, for one
                 reason = str(error) or type(error).__name__
                 raise ServerUnreachable(f"the stream broke: {reason}") from None

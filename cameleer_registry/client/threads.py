@@ -22,7 +22,7 @@ NAME: Final = "cameleer-registry handler"
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
     """Call a function in a thread, and return what it returns, or raise what it raises.
 
-    Where this is cancelled, the thread goes on, and nobody waits for it.
+    If this is cancelled, the thread goes on, but is not waited for.
     """
     loop = asyncio.get_running_loop()
     context = copy_context()

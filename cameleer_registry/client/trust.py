@@ -1,4 +1,5 @@
-"""Which lines an agent trusts: those signed by a key of its registry, and meant for it.
+"""Which lines an agent trusts: those that a key of its registry has signed, and that are meant for
+it.
 
 ::
 
@@ -49,8 +50,9 @@ from ..system import steady_ns
 ROOT_VARIABLE: Final = "CAMELEER_ROOT_KEY"
 
 ASK_AGAIN: Final = 60 * NANOSECONDS
-"""Nanoseconds between two looks for keys that are not known: whoever makes signatures up shall not
-have a fleet ask for them."""
+"""Nanoseconds between two requests for unknown keys, so that forged signatures cannot make a fleet
+request the keys again and again.
+"""
 
 FRESH: Final = 3600 * NANOSECONDS
 """Nanoseconds after which a key set is looked at again, so that a revoked key is noticed even
@@ -62,14 +64,14 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Distrusted(Exception):
-    """What was told is not believed. ``str()`` of it says why, in a few words for the operator."""
+    """A line is not trusted. ``str()`` of it says why, in a few words for the operator."""
 
     # The command that was refused, by its own word; None if there is none to answer for.
     command_id: str | None = None
 
 
 class SeenBefore(Distrusted):
-    """The command has come before. Whoever carries it out just now will answer for it."""
+    """The command has come before. The first delivery of it is acknowledged."""
 
 
 @frozen(kw_only=True)
@@ -79,7 +81,7 @@ class Pin:
     root: str | None = None
     """The thumbprint of the root key; None until there is one."""
     registry: str | None = None
-    """The registry's id; None until a key set has told it."""
+    """The registry's id; None until a key set has named it."""
     version: int = 0
     """The highest version of a key set that was seen."""
     order: int = 0
@@ -117,7 +119,7 @@ class Believed:
     message: bytes
     """The JSON that was signed, without the signature."""
     order: int = 0
-    """Where it stands among all commands of the registry; 0 where nothing is signed."""
+    """The place of the command among all commands of the registry; 0 if nothing is signed."""
 
 
 class Trust:
@@ -135,7 +137,7 @@ class Trust:
         self.group = group
         """The group that it declares now."""
         self.pin = pin or Pin()
-        """What is to be kept, where it is kept; another object after each change."""
+        """The state to be stored, if it is stored at all; a new object after each change."""
         self._steady = steady
         # The newest set that was seen in this run; None until there is one.
         self._keys: KeySet | None = None
@@ -187,7 +189,7 @@ class Trust:
         except LineRefused as error:
             raise Distrusted(str(error)) from None
         if self.pin.registry not in (None, keys.registry):
-            raise Distrusted("the key set is of another registry")
+            raise Distrusted("the key set belongs to another registry")
         if keys.version < self.pin.version:
             raise Distrusted("the key set is older than one that was seen")
         self._keys = keys
@@ -215,7 +217,7 @@ class Trust:
         if self._challenge is None or members.get("challenge") != self._challenge[0]:
             raise Distrusted("the answer is not to this registration")
         if members.get("agentId") != self.agent_id:
-            raise Distrusted("the answer is to the registration of another agent")
+            raise Distrusted("the answer is for another agent")
         self._offset = _nanoseconds(members.get("serverTime")) - self._challenge[1]
         self._challenge = None
         version = members.get("keysVersion")

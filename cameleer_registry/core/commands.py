@@ -5,8 +5,8 @@ PENDING until its agent acknowledges it or the deadline passes, whichever comes 
 after that. An acknowledgement at the deadline itself is late. An agent that is deleted will not
 answer any more, so what is pending for it expires at once.
 
-``deliveredAt`` is no state: that bytes were written to a socket says nothing about whether they
-arrived, let alone whether they were acted upon. Only the agent's own word counts.
+``deliveredAt`` is not a state: that bytes were written to a socket says nothing about whether they
+arrived, let alone whether they were acted upon. Only the agent's own answer counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .model import CommandStatus, DeliveryState, Outcome
 
 
 def all_pending(count: int) -> dict[DeliveryState, int]:
-    """Return how many deliveries are in which state when so many begin."""
+    """Return the number of deliveries in each state when a command with so many targets begins."""
     return {**_NONE, DeliveryState.PENDING: count}
 
 
@@ -27,7 +27,7 @@ _NONE: Final = dict.fromkeys(DeliveryState, 0)
 
 
 def outcomes(*, acknowledged: int, failed: int) -> dict[Outcome, int]:
-    """Return how many acknowledgements say what, of which so many say that it failed."""
+    """Return the number of acknowledgements with each outcome, if so many of them are failures."""
     return {Outcome.SUCCESS: acknowledged - failed, Outcome.FAILURE: failed}
 
 

@@ -473,7 +473,7 @@ class Decoder:
         except UnknownFact:
             raise
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise UnknownFact(f"{str(value)[:80]} is no fact that is known here") from error
+            raise UnknownFact(f"{str(value)[:80]} is not a fact that is known here") from error
 
     def targets(self, value: Value) -> tuple[Targets, frozenset[str]]:
         """Return the targets and their groups that a value stands for; raises UnknownFact."""

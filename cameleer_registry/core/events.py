@@ -1,9 +1,9 @@
-"""What happened, past tense. Every change of the registry is one of these facts.
+"""The facts: what happened, in the past tense. Every change of the registry is one of these.
 
 :class:`~cameleer_registry.core.registry.Registry` decides which facts a call causes, applies them
-to itself, and returns them; whoever called it acts on them. The same facts applied to an empty
-registry in the same order rebuild it, whatever its limits, with or without HeartbeatReceived (but
-for when an agent was heard last), and also if some of them come twice in a row.
+to itself, and returns them; the caller acts on them. The same facts applied to an empty registry in
+the same order rebuild it, whatever its limits, with or without HeartbeatReceived (except for the
+times of heartbeats), even if some of them come twice in a row.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class AgentEvent(Event):
 
 @frozen(kw_only=True)
 class MemberEvent(AgentEvent):
-    """A fact about one agent, told with its group: whoever reads it may not know it any more."""
+    """A fact about one agent. It names the agent's group, which its reader may not know any
+    more.
+    """
 
     group: str
 
@@ -68,7 +70,7 @@ class AgentRegistered(AgentEvent):
     left: str | None = None
     """The group that it was in before, if that is another one."""
     by: str | None = None
-    """Who asked for it; None if that is not known."""
+    """Who requested it; None if that is not known."""
 
 
 @frozen(kw_only=True)
@@ -88,7 +90,7 @@ class AgentWentStale(MemberEvent):
     """A lease ran out; ``at`` is that moment, not the one at which somebody noticed."""
 
     heard: Instant
-    """The last heartbeat or registration: whoever keeps facts need not keep each heartbeat."""
+    """The last heartbeat or registration, so that a journal need not store each heartbeat."""
 
 
 @frozen(kw_only=True)
@@ -104,7 +106,7 @@ class AgentRemoved(MemberEvent):
     """How many commands had been issued by then: none of them is one of an agent's that comes back
     under the same id."""
     by: str | None = None
-    """Who asked for it; None if that is not known."""
+    """Who requested it; None if that is not known."""
 
 
 @frozen(kw_only=True)
@@ -147,11 +149,11 @@ class CommandIssued(Event):
     payload_size: int = 0
     """Bytes of the payload as JSON: long ones are left out of lists."""
     idempotency: Idempotency | None = None
-    """By what the request for it would be recognized; None where it is not to be."""
+    """What identifies a repeated request for it; None if it cannot be repeated."""
     by: str | None = None
-    """Who asked for it; None if that is not known."""
+    """Who requested it; None if that is not known."""
     line: str | None = None
-    """The signed line by which its targets were told; None if nothing is signed."""
+    """The signed line that its targets get; None if nothing is signed."""
 
 
 @frozen(kw_only=True)
@@ -171,7 +173,7 @@ class DeliveryAcknowledged(AgentEvent):
     size: int = 0
     """Bytes that keeping the result takes, as its taker reckons them."""
     by: str | None = None
-    """Who asked for it; None if that is not known."""
+    """Who requested it; None if that is not known."""
 
 
 @frozen(kw_only=True)
@@ -192,7 +194,9 @@ class DeliveriesExpired(Event):
 
 @frozen(kw_only=True)
 class CommandFinished(Event):
-    """Nothing of a command is pending any more. It follows the fact that settled the last."""
+    """No delivery of a command is pending any more. This follows the fact that settled the last
+    one.
+    """
 
     command_id: str
     status: CommandStatus

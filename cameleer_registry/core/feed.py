@@ -1,6 +1,6 @@
-"""What operators are told of: the events of the feed, as they cross the wire.
+"""The events of the operators' feed, as they cross the wire.
 
-Each has a type, which is its name there, and data of the model that :data:`DATA` names.
+Each has a type, which is its name there, and data of the model in :data:`DATA`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .model import AgentStatus, CommandStatus, CommandType, DeliveryState, Outco
 
 
 class FeedType(StrEnum):
-    """What an event of the feed tells of; also its name there."""
+    """The type of an event of the feed; also its name there."""
 
     AGENT_REGISTERED = "agent-registered"
     AGENT_STATUS = "agent-status"
@@ -36,12 +36,12 @@ class FeedType(StrEnum):
 
 
 class ResetReason(StrEnum):
-    """Why somebody who follows the feed cannot be told what was missed."""
+    """Why a follower of the feed cannot get the events that it missed."""
 
     HISTORY_LOST = "history-lost"
-    """It is so long ago that it has been forgotten."""
+    """The missed events are no longer kept."""
     ANOTHER_SERVER = "another-server"
-    """It was another server that was followed, or this one before it was started again."""
+    """The id is of another server, or of this one before it was restarted."""
 
 
 @frozen(kw_only=True)
@@ -49,7 +49,7 @@ class FeedEvent:
     """The ``data`` of an event of the feed."""
 
     at: datetime
-    """When it happened, which may be a little before it is told."""
+    """When it happened, which may be a little before the event is sent."""
 
 
 @frozen(kw_only=True)
@@ -58,7 +58,7 @@ class AgentFeedEvent(FeedEvent):
 
     agent_id: str
     group: str
-    """The group that it was in then."""
+    """The agent's group at that time."""
 
 
 @frozen(kw_only=True)
@@ -69,7 +69,7 @@ class AgentRegisteredEvent(AgentFeedEvent):
     version: str | None
     instance_id: str | None
     resumed: bool
-    """Whether it was known before."""
+    """Whether the agent was already known."""
 
 
 @frozen(kw_only=True)
@@ -95,39 +95,39 @@ class CommandIssuedEvent(FeedEvent):
     type: CommandType
     target: Target
     target_count: int
-    """Agents the command was issued for."""
+    """The number of agents for which the command was issued."""
     connected_count: int
-    """How many of them held an open stream then."""
+    """The number of targets that held an open stream at that time."""
     skipped_count: int
-    """How many were left out because they had too many pending commands."""
+    """The number of agents that were left out because they had too many pending commands."""
     issued_by: str | None
-    """Who issued it, by an id; null if the server does not know who asks."""
+    """The id of the issuer; null if the server does not know it."""
     created_at: datetime
     expires_at: datetime
 
 
 @frozen(kw_only=True)
 class DeliveriesEvent(FeedEvent):
-    """The same happened to deliveries of one command, in the same moment."""
+    """Deliveries of one command that changed in the same way at about the same time."""
 
     command_id: str
     type: CommandType
     agent_ids: tuple[str, ...]
     status: CommandStatus
-    """The command's, after all that is told of it in this moment."""
+    """The command's status after all of these changes."""
     counts: Mapping[DeliveryState, int]
-    """The command's deliveries by state, likewise."""
+    """The number of the command's deliveries in each state, likewise."""
     outcomes: Mapping[Outcome, int]
-    """The command's acknowledgements by what they say, likewise."""
+    """The number of the command's acknowledgements with each outcome, likewise."""
 
 
 @frozen(kw_only=True)
 class Failure:
-    """An agent could not do what it was told to."""
+    """An agent could not carry out a command."""
 
     agent_id: str
     message: str | None
-    """Its own words; the beginning of them, where they are long."""
+    """The agent's message, or the beginning of a long one."""
 
 
 @frozen(kw_only=True)
@@ -142,42 +142,45 @@ class DeliveryAcknowledgedEvent(DeliveriesEvent):
 
 @frozen(kw_only=True)
 class DeliveryExpiredEvent(DeliveriesEvent):
-    """Agents did not acknowledge a command, and will not any more."""
+    """Agents did not acknowledge a command in time."""
 
     reason: ExpiryReason
 
 
 @frozen(kw_only=True)
 class CredentialFeedEvent(FeedEvent):
-    """Something happened to a credential. Who sees some groups only is told of their agents'."""
+    """Something happened to a credential. A follower that may see only some groups gets the events
+    of their agents.
+    """
 
     agent_id: str | None = None
-    """Whose it is; null if it is a token's of people, programs, or for enrolment."""
+    """The agent to which it belongs; null for tokens of people and programs, and for enrolment."""
     group: str | None = None
-    """The group that the agent was in then, if it was known."""
+    """The agent's group at that time, if it was known."""
     token_id: str | None = None
-    """Which it is; null if it is every credential of the agent, or of all."""
+    """Its id; null for all credentials of the agent, or of everybody."""
     by: str | None = None
-    """Who did it, by an id; null if that was on the server's own machine."""
+    """The id of whoever did it; null if that was done on the server's own machine."""
 
 
 @frozen(kw_only=True)
 class CredentialConflictEvent(CredentialFeedEvent):
     """Somebody enrolled under the id of an agent whose stream another process holds, or tried to
-    under that of one that is LIVE.
+    enrol under the id of a LIVE agent.
     """
 
     refused: bool
-    """Whether that was refused; otherwise the agent was taken over."""
+    """Whether the attempt was refused; otherwise the agent was taken over."""
 
 
 @frozen(kw_only=True)
 class ResetEvent(FeedEvent):
-    """What was missed cannot be told any more: the lists have to be read again."""
+    """Missed events are no longer available: read the lists again."""
 
     reason: ResetReason
     oldest_id: int
-    """The oldest event that is still kept: behind the one before that, all are told."""
+    """The oldest event that is still kept: a stream that follows on the id before it gets all kept
+    events."""
 
 
 DATA: Final[Mapping[str, type[FeedEvent]]] = {

@@ -1,12 +1,12 @@
-"""Repeated requests: under which keys commands were issued, so that none is issued twice.
+"""Repeated requests: the keys under which commands were issued, so that none is issued twice.
 
-Who got no answer to a command cannot know whether it was issued, and asks again. Where it gives
-both requests one key of its own, the second is answered with the command of the first. That is
-the ``Idempotency-Key`` of draft-ietf-httpapi-idempotency-key-header.
+A client that gets no answer to a command cannot know whether it was issued, and repeats the
+request. If both requests carry the same key, the second one is answered with the command of the
+first. This is the ``Idempotency-Key`` of draft-ietf-httpapi-idempotency-key-header.
 
-A key is remembered with its command, and longer than that: of a command that has been forgotten,
-what became of it is kept, without its deliveries and its payload, which whoever asks again has.
-So a key is small, and stays so whatever was sent under it.
+A key is remembered with its command, and outlives it: when the command is forgotten, the key keeps
+its result, without its deliveries and without its payload, which the repeated request contains. So
+a key is small, whatever its command was.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from .ledger import CommandRecord
 
 REMEMBERED: Final = 3600 * NANOSECONDS
-"""How long a key is remembered: nobody tries again for longer, and a day, as payment services
-have it, would be a day's keys in memory."""
+"""How long a key is remembered. No client repeats a request for longer; a day, as with payment
+services, would keep a day's keys in memory.
+"""
 
 SKIPPED_REMEMBERED: Final = 100_000
 """Agents that the commands of all keys may have left out, together: their ids are all of a
@@ -37,7 +38,7 @@ forgotten command that grows with the fleet."""
 
 @frozen
 class Idempotency:
-    """By what a request can be told to be the same as one before."""
+    """What identifies a repeated request."""
 
     key: str
     """Chosen by who asks."""
@@ -63,9 +64,9 @@ class IdempotencyKeys:
         return key in self._commands
 
     def find(self, idempotency: Idempotency, now: Instant) -> CommandRecord | None:
-        """Return the command that was issued under a key, or None where there is none.
+        """Return the command that was issued under a key, or None if there is none.
 
-        Raises IdempotencyKeyReused where something else was asked for then.
+        Raises IdempotencyKeyReused if the key was used for a different command.
         """
         record = self._commands.get(idempotency.key)
         if record is None or _is_over(record, now):
@@ -82,9 +83,9 @@ class IdempotencyKeys:
         return iter(self._commands)
 
     def add(self, record: CommandRecord) -> None:
-        """Remember the key of a command that has just been issued, where it has one.
+        """Remember the key of a command that has just been issued, if it has one.
 
-        Those whose time is over are forgotten, and the oldest where there are too many.
+        Expired keys are forgotten, and the oldest ones if there are too many.
         """
         if self._holds_all:
             self._hold(record)
@@ -128,7 +129,7 @@ class IdempotencyKeys:
                 self._commands[record.idempotency.key] = record
 
     def forgotten(self, record: CommandRecord) -> None:
-        """Keep of a command that is being forgotten what an answer needs, where it has a key."""
+        """Keep what an answer needs of a command that is being forgotten, if it has a key."""
         key = record.idempotency.key if record.idempotency else None
         if key is not None and self._commands.get(key) is record:
             self._commands[key] = evolve(

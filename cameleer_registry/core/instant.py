@@ -12,16 +12,16 @@ NANOSECONDS: Final = 1_000_000_000
 
 @frozen
 class Instant:
-    """One moment, read once and passed to whatever happens then. All values are nanoseconds.
+    """One moment, read once and passed on. All values are nanoseconds.
 
-    ``wall`` is the time of day since 1970 in UTC. It is shown to people and never compared: it
+    ``wall`` is the time of day since 1970 in UTC. It is for display and never compared, because it
     may jump either way.
 
-    ``steady`` only moves forward, in step with real time, also while the host is suspended.
-    Command deadlines are kept on it.
+    ``steady`` only moves forward, in step with real time, also while the host is suspended. Command
+    deadlines use it.
 
-    ``lease`` is ``steady`` less the pauses of this process. Leases of agents are kept on it, so
-    that nobody is declared stale because the server itself was away.
+    ``lease`` is ``steady`` without the pauses of this process. Leases of agents use it, so that no
+    agent becomes STALE because the server itself was paused.
     """
 
     wall: int

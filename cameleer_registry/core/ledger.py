@@ -1,16 +1,16 @@
-"""What was ordered: commands with their deliveries, and each agent's share of them.
+"""Commands with their deliveries, and the share of each agent.
 
-Like the roster, the ledger keeps and finds; :class:`~.registry.Registry` decides, and a fact may
-come twice. Commands share one time to live, so the open ones stand in order of their deadlines.
-Finished ones are kept up to a number of deliveries, and of bytes, in all and then forgotten, the
-one that finished first before the others.
+Like the roster, the ledger stores and finds; :class:`~.registry.Registry` decides, and a fact may
+come twice. Commands share one time to live, so the open ones are in order of their deadlines.
+Finished ones are kept up to a total number of deliveries and of bytes; then the one that finished
+first is forgotten.
 
-Costs: an acknowledgement is O(1); issuing, expiring and forgetting cost the command's targets, at
-the price of a dictionary's entry each: a broadcast to 10,000 takes a millisecond or two.
+Costs: an acknowledgement is O(1). Issuing, expiring and forgetting cost one dictionary entry for
+each target of the command: a broadcast to 10,000 takes a millisecond or two.
 
-What happens to all deliveries of a command alike is kept once, with the command. One to which
-something has happened by itself has a record of its own. So has an agent an inbox of its own for
-commands to it and to few others; those to many are looked through, of which there are not many.
+A change of all deliveries of a command is stored once, with the command. A delivery with a change
+of its own has a record of its own. Likewise, an agent has an inbox of its own for commands to it
+and to few others; commands to many are searched, because there are not many of them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MANY: Final = 100
 """Targets from which on a command is not entered in the inbox of each."""
 
 REMOVED_AT_LEAST: Final = 16
-"""Deleted agents that may be remembered though that does not matter any more."""
+"""Largest number of deleted agents to remember that no longer matter."""
 
 
 @define(eq=False)
@@ -58,7 +58,7 @@ class DeliveryRecord:
         return self.command.push_times.at(self.agent_id)
 
     def state_at(self, now: Instant) -> DeliveryState:
-        """Judge the state at this moment, whether or not its end has been told."""
+        """Return the state at this moment, whether or not its end has been reported."""
         if self.state is DeliveryState.PENDING and self.command.is_due(now):
             return DeliveryState.EXPIRED
         return self.state
@@ -96,7 +96,7 @@ class CommandRecord:
         return self.records.get(agent_id) or DeliveryRecord(self, agent_id, self.others)
 
     def awaits(self, agent_id: str) -> bool:
-        """Tell whether it has that target, and its delivery has not been told to have ended."""
+        """Return whether it has that target, and the end of its delivery has not been reported."""
         return (
             self.others is DeliveryState.PENDING
             and agent_id not in self.records
@@ -104,7 +104,7 @@ class CommandRecord:
         )
 
     def open_targets(self) -> tuple[str, ...]:
-        """Return the targets whose delivery has not been told to have ended."""
+        """Return the targets whose delivery has not been reported to have ended."""
         if self.others is not DeliveryState.PENDING:
             return ()
         if not self.records:
@@ -113,12 +113,12 @@ class CommandRecord:
 
     @property
     def target_count(self) -> int:
-        """The number of its targets, also where these are not kept any more."""
+        """The number of its targets, even if these are not stored any more."""
         return sum(self.counts.values())
 
     @property
     def pending(self) -> int:
-        """The number of deliveries whose end has not been told."""
+        """The number of deliveries whose end has not been reported."""
         return self.counts[DeliveryState.PENDING]
 
     @property
@@ -229,17 +229,17 @@ class Ledger:
         ]
 
     def newest_first(self, *, before: int | None, down_to: int) -> Iterator[CommandRecord]:
-        """Iterate over the commands between two numbers, the second of which belongs to them.
+        """Iterate over the commands between two numbers, including the second.
 
-        ``before`` is None for all from the newest on. Nothing may change meanwhile.
+        ``before`` is None to begin with the newest. Nothing may change during the iteration.
         """
         numbers = self._by_number.irange(down_to, before, inclusive=(True, False), reverse=True)
         return map(self._by_number.__getitem__, numbers)
 
     def number_of(self, command_id: str) -> int:
-        """Return the number of a command, or about that which one that is forgotten had.
+        """Return the number of a command, or approximately that of a forgotten one.
 
-        Ids are in the order of time (UUIDv7), so that is the place where it would stand.
+        Ids are in the order of time (UUIDv7), which gives the place of a forgotten one.
         """
         if (record := self.commands.get(command_id)) is not None:
             return record.number
@@ -263,14 +263,16 @@ class Ledger:
         return self._removed.get(agent_id, 0)
 
     def overdue(self, now: Instant) -> Iterator[CommandRecord]:
-        """Iterate over the commands whose deadline has passed without having been told so."""
+        """Iterate over the commands whose deadline has passed, but has not been reported."""
         for record in self._open.values():
             if not record.is_due(now):
                 return
             yield record
 
     def open_commands(self) -> list[CommandRecord]:
-        """Return all that have not been told to have finished, in order of their deadlines."""
+        """Return all commands that have not been reported to have finished, in order of their
+        deadlines.
+        """
         return list(self._open.values())
 
     def excess(self) -> list[CommandRecord]:
@@ -286,7 +288,7 @@ class Ledger:
         return over
 
     def next_due(self) -> int | None:
-        """Return the steady time of the next deadline, or None where none is to come."""
+        """Return the steady time of the next deadline, or None if there is none."""
         record = next(iter(self._open.values()), None)
         return record.expires.steady if record else None
 
@@ -318,10 +320,10 @@ class Ledger:
             self._finished[record.command_id] = record
 
     def settle(self) -> None:
-        """Put keys and deleted agents in order when all that was kept has been told, and count.
+        """Put keys and deleted agents in order after a load, and count.
 
-        Some of it may have been told of what was over by then, so what was counted on the way is
-        nothing to go by.
+        Some of the loaded facts may have been about what was over by then, so earlier counts cannot
+        be used.
         """
         self.keys.settle()
         self._pending.clear()
@@ -471,17 +473,19 @@ class Ledger:
         self._most_removed = max(REMOVED_AT_LEAST, 2 * len(self._removed))
 
     def _awaiting(self, command_id: str, agent_id: str) -> CommandRecord | None:
-        """Return a command if that agent's delivery has not been told to have ended."""
+        """Return a command if the end of that agent's delivery has not been reported."""
         record = self.commands.get(command_id)
         return record if record is not None and record.awaits(agent_id) else None
 
     def _count(self, *, up_to: int) -> None:
-        """Count what is pending of all commands to many but for so many, the oldest first.
+        """Count pending deliveries of commands to many, except for the newest so many, oldest
+        first.
 
-        No agent has more pending than commands are open. So as long as fewer are than it may have,
-        there is nothing to count, and most end before there is. As they become more, so many are
-        counted that one is left when it matters: two at a time, since one takes a millisecond for
-        10,000 targets.
+        No agent has more pending deliveries than there are open commands. So as long as there are
+        fewer open commands than an agent may have pending, there is nothing to count, and most
+        commands end before that. When there are more, they are counted early enough that one is
+        left when it matters: two at a time, because counting one takes a millisecond for 10,000
+        targets.
         """
         while len(self._uncounted) > up_to:
             _, record = self._uncounted.popitem(last=False)
@@ -526,5 +530,5 @@ def _end(record: CommandRecord) -> tuple[int, int]:
 
 
 def _awaits(records: Iterable[CommandRecord], agent_id: str) -> int:
-    """Count the commands that await an agent's answer, as last told."""
+    """Count the commands that await an agent's answer, as last reported."""
     return sum(record.awaits(agent_id) for record in records)

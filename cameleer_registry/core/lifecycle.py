@@ -1,15 +1,15 @@
 """The life of an agent: LIVE, STALE, DEAD.
 
-An agent holds a lease. A registration or a heartbeat renews it; nothing else does, neither an
-open stream nor an acknowledgement. When the lease has run for ``stale_after`` without renewal the
-agent is STALE, and ``dead_after`` later it is DEAD. It stays listed until an operator deletes it,
-and one heartbeat brings it back. An open stream is no sign of life and a closed one no sign of
-death: a socket can stay open on paper long after its process is gone, and a proxy may cut one
-whose agent is well.
+An agent holds a lease. Only a registration or a heartbeat renews it, not an open stream or an
+acknowledgement. When the lease has run for ``stale_after`` without renewal the agent is STALE, and
+``dead_after`` later it is DEAD. It stays listed until an operator deletes it, and one heartbeat
+brings it back. An open stream does not keep an agent LIVE, and a closed one does not make it STALE:
+a socket can stay open long after its process is gone, and a proxy may cut the stream of a healthy
+agent.
 
 So the status is a function of two numbers, the moment of the last renewal and now.
-:func:`status_at` is that function and the only judge. Timers merely find out who has crossed a
-boundary, so that it can be told; they never decide.
+:func:`status_at` is that function, and nothing else decides. Timers merely find the agents that
+have crossed a boundary, so that this can be reported.
 
 The defaults are 30, 90 and 300 s: three missed heartbeats before an agent is doubted (Eureka's
 30 s renewals and 90 s leases), and five minutes more, in which a restart or a deployment is over,

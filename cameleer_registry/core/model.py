@@ -34,7 +34,7 @@ class AgentStatus(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """What became of one command for one agent.
+    """The state of one command for one agent.
 
     See :mod:`~cameleer_registry.core.commands`.
     """
@@ -45,7 +45,7 @@ class DeliveryState(StrEnum):
 
 
 class CommandStatus(StrEnum):
-    """What became of a command, over all of its deliveries."""
+    """The state of a command, over all of its deliveries."""
 
     PENDING = "PENDING"
     ACKNOWLEDGED = "ACKNOWLEDGED"
@@ -54,7 +54,7 @@ class CommandStatus(StrEnum):
 
 
 class CommandType(StrEnum):
-    """What an agent can be told to do; also the name of the event on its stream."""
+    """What an agent can be asked to do; also the name of the event on its stream."""
 
     CONFIG_UPDATE = "config-update"
     DEEP_TRACE = "deep-trace"
@@ -62,14 +62,14 @@ class CommandType(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How it went, in the agent's own words."""
+    """Whether the agent succeeded."""
 
     SUCCESS = "SUCCESS"
     FAILURE = "FAILURE"
 
 
 class TargetLevel(StrEnum):
-    """Whom a command is meant for."""
+    """The kind of a command's target."""
 
     AGENT = "agent"
     GROUP = "group"
@@ -86,27 +86,28 @@ def _tuple_of(value: Any) -> Any:
 
 @frozen(kw_only=True)
 class Registration:
-    """What an agent declares of itself. Raises ValueError where a value breaks its rule."""
+    """What an agent declares about itself. Raises ValueError if a value breaks its rule."""
 
     agent_id: AgentId = field(validator=follows(rules.agent_id))
     group: GroupName = field(validator=follows(rules.group_name))
     name: Label | None = field(default=None, validator=optional(follows(rules.label)))
-    """For people; the agent id where it is absent."""
+    """For people; the agent id if it is absent."""
     version: Note | None = field(default=None, validator=optional(follows(rules.note)))
     """Of the agent or of its application."""
     route_ids: tuple[Label, ...] = field(
         default=(), converter=_tuple_of, validator=follows(rules.labels)
     )
     capabilities: JsonObject = field(factory=dict, validator=follows(rules.json_object))
-    """Name of each capability to its JSON value; on the wire also a list of names, each of which
-    then is true."""
+    """Names of capabilities with their JSON values. On the wire it may also be a list of names; the
+    value of each is then true.
+    """
     instance_id: Note | None = field(default=None, validator=optional(follows(rules.note)))
-    """A nonce of the agent's process, by which two processes under one id can be told apart."""
+    """A nonce of the agent's process, which distinguishes two processes that use one id."""
 
 
 @frozen(kw_only=True)
 class Order:
-    """What an operator wants done."""
+    """A command that an operator wants to issue."""
 
     type: CommandType = field(converter=CommandType)
     payload: JsonObject = field(factory=dict, validator=follows(rules.json_object))
@@ -114,11 +115,11 @@ class Order:
 
 @frozen(kw_only=True)
 class Ack:
-    """What an agent says of a command it was given."""
+    """An agent's answer to a command."""
 
     status: Outcome = field(default=Outcome.SUCCESS, converter=Outcome)
     message: str | None = field(default=None, validator=optional(instance_of(str)))
-    """For people."""
+    """A remark for people."""
     data: Any = None
     """Any JSON value."""
 
@@ -132,7 +133,7 @@ ABSENT: Final = {"absent": True, "sparse": True}
 
 @frozen(kw_only=True)
 class AgentConfig:
-    """The times that a server keeps, in milliseconds, so that its agents keep them, too."""
+    """The server's intervals and deadlines, in milliseconds, which its agents should follow."""
 
     heartbeat_interval_ms: int
     stale_after_ms: int
@@ -143,15 +144,17 @@ class AgentConfig:
 
 @frozen(kw_only=True)
 class AgentCredential:
-    """What an agent is given to show from now on. Durations: its own time of day may be wrong."""
+    """The credential that an agent uses from now on. It has durations, because the agent's time of
+    day may be wrong.
+    """
 
     access_token: str = field(repr=False)
     """A JWT, to be sent as ``Authorization: Bearer``."""
     expires_in_ms: int
     renew_after_ms: int
-    """After which it should be renewed."""
+    """Time after which it should be renewed."""
     renewable_for_ms: int
-    """For which it can be renewed, also when it has expired."""
+    """Time for which it can be renewed, even if it has expired."""
 
 
 @frozen(kw_only=True)
@@ -161,7 +164,7 @@ class Welcome:
     agent_id: str
     status: AgentStatus
     resumed: bool
-    """Whether the agent was known already."""
+    """Whether the agent was already known."""
     sse_endpoint: str
     """Where its event stream is: an address, or a path on the host that answered."""
     server_public_key: str | None
@@ -171,8 +174,8 @@ class Welcome:
     credential: AgentCredential | None = field(default=None, metadata=ABSENT)
     """The agent's own token, if tokens are needed."""
     challenge: str | None = field(default=None, metadata=ABSENT)
-    """What the agent has made up, if it has sent a ``challenge``: then the answer is a signed line,
-    and what follows stands in it, too."""
+    """The registration's ``challenge``, if there was one: then the answer is a signed line, which
+    also has the fields that follow."""
     server_time: datetime | None = field(default=None, metadata=ABSENT)
     registry: str | None = field(default=None, metadata=ABSENT)
     """The id of the registry."""
@@ -180,13 +183,13 @@ class Welcome:
     """The version of its key set."""
     signs: str | None = field(default=None, metadata=ABSENT)
     key_id: str | None = field(default=None, metadata=ABSENT)
-    """The key that has signed it."""
+    """The key that has signed this line."""
     signature: str | None = field(default=None, metadata=ABSENT)
 
 
 @frozen(kw_only=True)
 class Agent:
-    """One agent, as it is at the moment of asking."""
+    """One agent, as it is at the moment of the request."""
 
     agent_id: str
     name: str
@@ -206,15 +209,15 @@ class Agent:
 
 @frozen(kw_only=True)
 class Removed:
-    """What became of a request to forget many agents."""
+    """The result of deleting many agents."""
 
     removed: int
-    """Agents that were forgotten."""
+    """The number of agents that were deleted."""
 
 
 @frozen(kw_only=True)
 class GroupSummary:
-    """How many agents of a group there are by status, and how many hold a stream."""
+    """The number of a group's agents in each status, and of those with an open stream."""
 
     group: str
     live: int = field(metadata={"wire": "LIVE"})
@@ -225,7 +228,7 @@ class GroupSummary:
 
 @frozen
 class Target:
-    """Whom a command is meant for: one agent, the LIVE ones of a group, or all that are LIVE.
+    """The target of a command: one agent, the LIVE agents of a group, or all LIVE agents.
 
     It is one of the three classes below; these constructors make them. Raises TypeError for a
     target of no level.
@@ -295,17 +298,18 @@ class Command:
     created_at: datetime
     expires_at: datetime
     target_count: int
-    """Agents the command was issued for, a list frozen then."""
+    """The number of agents for which the command was issued."""
     connected_count: int
-    """How many of them held an open stream then."""
+    """The number of targets that held an open stream at that time."""
     skipped: tuple[str, ...]
-    """Agents left out because they had too many pending commands."""
+    """Agents that were left out because they had too many pending commands."""
     counts: Mapping[DeliveryState, int]
-    """Deliveries by state; they add up to ``target_count``."""
+    """The number of deliveries in each state; together they are ``target_count``."""
     outcomes: Mapping[Outcome, int]
-    """Acknowledgements by what they say; they add up to those that ``counts`` has."""
+    """The number of acknowledgements with each outcome; together they are the ACKNOWLEDGED ones of
+    ``counts``."""
     issued_by: str | None
-    """Who issued it, by an id; null if the server does not know who asks."""
+    """The id of the issuer; null if the server does not know it."""
 
 
 @frozen(kw_only=True)
@@ -325,10 +329,10 @@ class Delivery:
     agent_id: str
     status: DeliveryState
     delivered_at: datetime | None
-    """When the event was written to an open stream; no more is known from it."""
+    """When the event was written to an open stream; it need not have arrived."""
     acknowledged_at: datetime | None
     late_ack_at: datetime | None
-    """When the first acknowledgement after the deadline came."""
+    """When the first acknowledgement after the deadline arrived."""
     result: Ack | None
 
 
@@ -345,7 +349,7 @@ class CommandEvent:
 
 @frozen(kw_only=True)
 class AgentDelivery(CommandEvent):
-    """One command for one agent: all that the event would have said, and what became of it."""
+    """One command for one agent: the content of the event, and the state of the delivery."""
 
     agent_id: str
     status: DeliveryState
@@ -360,16 +364,16 @@ class AgentDelivery(CommandEvent):
 
 @frozen(kw_only=True)
 class Resumed:
-    """What a server found that went on where an earlier process had ended."""
+    """What a server took over from an earlier process."""
 
     away_from: datetime
     """The last moment at which the earlier process is known to have run."""
     away_until: datetime
-    """When this one took over."""
+    """When this process took over."""
     agents: int
-    """Agents that it found."""
+    """The number of agents that it took over."""
     not_back: int
-    """Of those that were LIVE or STALE then, how many have not been heard since."""
+    """How many of those that were LIVE or STALE then have sent nothing since."""
 
 
 @frozen(kw_only=True)
@@ -377,17 +381,18 @@ class Server:
     """The server that answers."""
 
     name: str | None
-    """What it is called, by its setting `name`."""
+    """The setting `name`."""
     color: str | None
     """The colour in which to show that, by its setting `name_color`: `#rrggbb` or a name that CSS
     knows."""
     version: str
-    """Its release."""
+    """The release."""
     instance: str
     """The process, as in `X-Cameleer-Instance`."""
     started_at: datetime
-    """When it was started."""
+    """When the process started."""
     uptime_ms: int
-    """Milliseconds since then, whatever became of the clock on the wall."""
+    """Milliseconds since then, even if the time of day has been changed."""
     resumed: Resumed | None = None
-    """What it found of an earlier process; null if it found nothing, or keeps nothing."""
+    """What it took over from an earlier process; null if there was nothing, or it has no
+    database."""

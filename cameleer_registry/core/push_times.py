@@ -26,7 +26,7 @@ class PushTimes:
         self._batches.append((agent_ids, at))
 
     def at(self, agent_id: str) -> Instant | None:
-        """Return when it was written to that agent, or None where it was not."""
+        """Return when it was written to that agent, or None if it was not."""
         while self._batches and agent_id not in self._by_agent:
             agent_ids, at = self._batches.pop(0)
             self._by_agent.update(dict.fromkeys(agent_ids, at))

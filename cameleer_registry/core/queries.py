@@ -1,7 +1,7 @@
-"""Reading: what a registry can be asked, none of which changes it.
+"""Reading a registry without changing it.
 
-What is shown is judged from the records and ``now``, exact at that moment whether or not any
-timer has run. What is called told is as it was last told, and costs next to nothing.
+Answers are computed from the records and ``now``, exact at that moment whether or not any timer has
+run. Values that are called *told* are as last reported, and cost next to nothing.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class Queries:
         limit: int,
         within: Within | None = None,
     ) -> list[Agent]:
-        """Show up to ``limit`` agents that follow the id ``after``, in order of their ids.
+        """Return up to ``limit`` agents that follow the id ``after``, in order of their ids.
 
-        Empty ``statuses`` or ``groups`` stand for all. ``within``, here as elsewhere, tells which
-        groups exist for whoever asks; None stands for all.
+        Empty ``statuses`` or ``groups`` mean all. ``within``, here as elsewhere, says which groups
+        exist for the caller; None means all.
         """
         if within is not None:
             groups = [name for name in groups or self._roster.groups if within(name)]
@@ -116,7 +116,9 @@ class Queries:
         )
 
     def count_agents(self) -> dict[AgentStatus, int]:
-        """Count the agents by the status last told, at no cost that grows with their number."""
+        """Count the agents by the status last reported, at a cost that does not grow with their
+        number.
+        """
         return self._roster.told()
 
     def count_by_group(self, limit: int) -> dict[str, dict[AgentStatus, int]]:
@@ -132,7 +134,7 @@ class Queries:
         return self._roster.count_inhabited()
 
     def check_target(self, target: Target, *, within: Within | None = None) -> None:
-        """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
+        """Raise AgentNotRegistered or GroupNotFound if there is no such target."""
         self._roster.check(target)
         match target:
             case AgentTarget(agent_id) if within is not None:
@@ -146,7 +148,7 @@ class Queries:
         return key in self._ledger.keys
 
     def check_delivery(self, agent_id: str, command_id: str) -> None:
-        """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
+        """Raise AgentNotRegistered or CommandNotFound if there is no such delivery."""
         self._roster.find(agent_id)
         self._ledger.find_target(command_id, agent_id)
 
@@ -161,16 +163,16 @@ class Queries:
         return record
 
     def find_command(self, command_id: str) -> CommandRecord | None:
-        """Return a handle on a command, or None where there is none."""
+        """Return a handle on a command, or None if there is none."""
         return self._ledger.commands.get(command_id)
 
     def targets_of(self, command_id: str) -> Targets | None:
-        """Return the targets of a command, or None where there is no such command."""
+        """Return the targets of a command, or None if there is no such command."""
         record = self._ledger.commands.get(command_id)
         return None if record is None else record.targets
 
     def open_commands(self) -> list[CommandRecord]:
-        """Return handles on all commands that have not been told to have finished."""
+        """Return handles on all commands that have not been reported to have finished."""
         return self._ledger.open_commands()
 
     def newest_line(self) -> str | None:
@@ -205,9 +207,9 @@ class Queries:
         return whole if seen is None else narrowed(whole, record, seen, now)
 
     def command_number(self, command_id: str) -> int:
-        """Return where a command stands among all, in the order of issue.
+        """Return the place of a command among all, in the order of issue.
 
-        Of one that is not known it is where it would stand by the time in its id.
+        For an unknown command it is the place that follows from the time in its id.
         """
         return self._ledger.number_of(command_id)
 
@@ -222,12 +224,12 @@ class Queries:
         look_at: int = 1_000_000_000,
         within: Within | None = None,
     ) -> tuple[list[ListedCommand], int | None]:
-        """Show commands of a selection, newest first, and tell where to go on.
+        """Return commands of a selection, newest first, and where to continue.
 
-        ``before`` and ``down_to`` are numbers of commands; the second belongs to what is shown. No
-        more than ``limit`` are shown and no more than ``look_at`` are looked at, so that a
-        selection of few among many can be looked for in turns. The number that is returned is
-        that of the last that was looked at, to be the next ``before``; None if there are no more.
+        ``before`` and ``down_to`` are numbers of commands; the second one is included. At most
+        ``limit`` commands are returned and at most ``look_at`` are examined, so that a selective
+        query can be divided into turns. The returned number is that of the last examined command,
+        to be the next ``before``; it is None if there are no more.
         """
         found: list[ListedCommand] = []
         if within is not None and selection.agent_ids:
@@ -270,7 +272,7 @@ class Queries:
     def awaited(self, command_id: str, agent_ids: Sequence[str], *, now: Instant) -> Sequence[str]:
         """Return which of some targets of a command may still acknowledge it.
 
-        None of them where the command has been forgotten.
+        None of them may if the command has been forgotten.
         """
         command = self._ledger.commands.get(command_id)
         if command is None or command.is_due(now):
@@ -322,9 +324,9 @@ class Queries:
         )
 
     def next_lease_end(self) -> int | None:
-        """Return the lease time of the next transition, or None where none is to come."""
+        """Return the lease time of the next transition, or None if there is none."""
         return self._roster.next_due()
 
     def next_deadline(self) -> int | None:
-        """Return the steady time of the next deadline, or None where none is to come."""
+        """Return the steady time of the next deadline, or None if there is none."""
         return self._ledger.next_due()

@@ -36,8 +36,9 @@ from .roster import CONFLICT_TAKEOVERS, AgentRecord, Roster
 from .selection import LapsedAgents
 
 CONFLICT_WINDOW: Final = 60 * NANOSECONDS
-"""CONFLICT_TAKEOVERS within this time are a conflict; and no more than one conflict is told in as
-long."""
+"""CONFLICT_TAKEOVERS within this time are a conflict; at most one conflict is reported in that
+time.
+"""
 
 SWEEP_LIMIT: Final = 200
 """Agents, or deliveries, that one sweep looks at by default, so that it never holds a loop long."""
@@ -111,15 +112,17 @@ class Registry(Queries):
             record.heard = heard
 
     def resume(self, *, now: Instant, least: int) -> None:
-        """Have the leases go on after a time in which nobody could be heard.
+        """Continue the leases after a time in which no heartbeat could be received.
 
-        Whoever was LIVE is STALE ``least`` nanoseconds from now at the soonest, and whoever was
-        STALE is DEAD then at the soonest. DEAD stays DEAD.
+        An agent that was LIVE is not STALE, and one that was STALE is not DEAD, until ``least``
+        nanoseconds from now. One that was DEAD stays DEAD.
         """
         self._roster.resume(now, least)
 
     def all_closed(self, *, now: Instant) -> Events:
-        """Tell that nobody holds a stream any more, since the process that kept them has ended."""
+        """Record that no agent holds a stream any more, because the process that held them has
+        ended.
+        """
         facts = [_closed(record, CloseReason.SHUTDOWN, now) for record in self.connected()]
         return self._commit(*facts)
 
@@ -128,13 +131,11 @@ class Registry(Queries):
     def register(
         self, registration: Registration, *, now: Instant, by: str | None = None
     ) -> Events:
-        """Enter an agent, or resume a known one under its identity.
+        """Register an agent, or resume a known one under its identity.
 
         A new ``instance_id`` is that of a new process, which has not opened its stream yet. A
-        stream that is open then belongs to the process before, whose host may have gone down
-        without a word: it closes, so that no command is written to nobody.
-        ``by`` is who asked for it, here as in other methods: an id of the caller's. Raises
-        AtCapacity if the agent is new and ``max_agents`` are known.
+        stream that is open then belongs to the previous process, whose host may have failed: it is
+        closed, so that no command is written to a dead process.
         """
         agent_id = registration.agent_id
         record = self._roster.agents.get(agent_id)
@@ -221,7 +222,7 @@ class Registry(Queries):
     def stream_closed(
         self, agent_id: str, stream_id: int, reason: CloseReason, *, now: Instant
     ) -> Events:
-        """Note the end of a stream; nothing happens where it is not its agent's any more."""
+        """Record the end of a stream; nothing happens if it is not its agent's stream any more."""
         record = self._roster.agents.get(agent_id)
         if record is None or record.stream_id != stream_id:
             return ()
@@ -306,7 +307,7 @@ class Registry(Queries):
         size: int = 0,
         by: str | None = None,
     ) -> tuple[DeliveryRecord, Events]:
-        """Note an agent's answer to a command.
+        """Record an agent's answer to a command.
 
         ``size`` is what the answer counts against ``command_history_bytes``. Returns a handle on
         the delivery, too, which outlives its being forgotten. There are no facts where the answer
@@ -369,7 +370,7 @@ class Registry(Queries):
         return facts + forgotten
 
     def _conflict(self, record: AgentRecord, group: str, now: Instant) -> list[Event]:
-        """Return the conflict that a takeover at this moment is, if it is one to be told of."""
+        """Return the conflict that a takeover at this moment is, if it is to be reported."""
         since = now.steady - CONFLICT_WINDOW
         takeovers = 1 + sum(moment > since for moment in record.takeovers)
         told = record.conflict_told
@@ -378,7 +379,7 @@ class Registry(Queries):
         return [events.StreamConflict(at=now, agent_id=record.agent_id, group=group)]
 
     def _lapsed_transitions(self, record: AgentRecord, now: Instant) -> list[Event]:
-        """Return the transitions of an agent up to now that nobody was told of."""
+        """Return the transitions of an agent up to now that have not been reported."""
         facts: list[Event] = []
         if (status := self._roster.status_of(record, now)) is record.status:
             return facts
@@ -392,7 +393,7 @@ class Registry(Queries):
         return facts
 
     def _revival(self, record: AgentRecord, group: str, now: Instant) -> list[Event]:
-        """Return the fact that an agent is LIVE again, where it was not; in its group from now."""
+        """Return the fact that an agent is LIVE again, if it was not; in its group from now on."""
         previous = self._roster.status_of(record, now)
         if previous is AgentStatus.LIVE:
             return []
@@ -444,7 +445,7 @@ def _expiry(
 def _finish_if(
     command: CommandRecord, *, settled: int, acknowledged: int, at: Instant
 ) -> list[Event]:
-    """Return the fact that a command has finished, where settling these was the last of it."""
+    """Return the fact that a command has finished, if these were its last open deliveries."""
     if command.pending > settled:
         return []
     expired = command.counts[DeliveryState.EXPIRED] + settled - acknowledged

@@ -1,8 +1,8 @@
-"""Who there is: agents with their leases, groups and streams, indexed for every question asked.
+"""Agents with their leases, groups and streams, indexed for every query.
 
-The roster keeps and finds; it does not decide. :class:`~.registry.Registry` does, and tells it
-what happened through the ``apply_*`` methods. Each of these takes the same fact twice, and a fact
-about an agent that is gone: whoever kept them may not know how far somebody else had read.
+The roster stores and finds; it does not decide. :class:`~.registry.Registry` does, and passes on
+what happened through the ``apply_*`` methods. Each of these accepts the same fact twice, and a fact
+about an agent that is gone, because a journal may repeat facts.
 
 Costs: a lookup, a heartbeat and a transition are O(1), a registration and a removal O(log n) for
 the sorted index of ids; a sweep costs what is due.
@@ -27,11 +27,14 @@ from .model import AgentStatus, AgentTarget, AllTarget, GroupTarget, Registratio
 from .targets import Targets
 
 CONFLICT_TAKEOVERS: Final = 3
-"""So many takeovers of an agent's stream in a short time are a conflict; no more are remembered."""
+"""This number of takeovers of an agent's stream in a short time is a conflict; no more are
+remembered.
+"""
 
 VACATED_GROUPS: Final = 10_000
-"""Groups without a single agent that are remembered, newest first. A command to one of these
-finds nobody (202); to one forgotten, as to one never declared, it is refused (404)."""
+"""Groups without agents that are remembered, newest first. A command to one of these has no targets
+(202); to a forgotten one it is refused (404), as to one that was never declared.
+"""
 
 
 @define(eq=False, kw_only=True)
@@ -51,7 +54,7 @@ class AgentRecord:
 
 @define(eq=False)
 class GroupRecord:
-    """What is kept of one group: its agents by the status last told."""
+    """The record of one group: its agents by the status last reported."""
 
     name: str
     members: dict[AgentStatus, dict[str, AgentRecord]] = field(
@@ -136,9 +139,9 @@ class Roster:
         return self.lease.status_at(record.heard.lease, now.lease)
 
     def status_since(self, record: AgentRecord, now: Instant) -> Instant:
-        """Return when the status an agent has at this moment began.
+        """Return when the current status of an agent began.
 
-        Where that has not been told yet it is reckoned back from now.
+        If it has not been reported yet, that is computed from now.
         """
         match self.status_of(record, now):
             case record.status:
@@ -149,7 +152,7 @@ class Roster:
                 return now.when_lease_was(self.lease.dead_at(record.heard.lease))
 
     def check(self, target: Target) -> None:
-        """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
+        """Raise AgentNotRegistered or GroupNotFound if there is no such target."""
         match target:
             case AgentTarget(agent_id):
                 self.find(agent_id)
@@ -171,7 +174,7 @@ class Roster:
                 return self._live_of(self.group(name), now)
             case AllTarget():
                 return self._live_of(None, now)
-        raise TypeError(f"{target} is no target")
+        raise TypeError(f"{target} is not a target")
 
     def _live_of(self, of: GroupRecord | None, now: Instant) -> Audience:
         """Return the agents of a group, or all, that are LIVE at this moment."""
@@ -197,7 +200,9 @@ class Roster:
         return self._names
 
     def _standing_live(self, group: GroupRecord | None) -> Targets:
-        """Return who is LIVE, of one group or of all, as last told: the same as the last time."""
+        """Return the LIVE agents, of one group or of all, as last reported: the same object as last
+        time.
+        """
         if group is None:
             if self._live is None:
                 self._live = Targets(self._by_status[AgentStatus.LIVE])
@@ -207,7 +212,7 @@ class Roster:
         return group.live
 
     def without(self, audience: Audience, some: Collection[str]) -> Audience:
-        """Return an audience but for some agents."""
+        """Return an audience without some agents."""
         return self._audience(
             self.agents[agent_id] for agent_id in audience.agent_ids if agent_id not in some
         )
@@ -221,7 +226,7 @@ class Roster:
         )
 
     def overdue(self, now: Instant) -> Iterator[AgentRecord]:
-        """Iterate over the agents whose status has changed without having been told so."""
+        """Iterate over the agents whose change of status has not been reported."""
         lease = self.lease
         return chain(
             takewhile(
@@ -235,10 +240,10 @@ class Roster:
         )
 
     def lapsed(self, statuses: Collection[AgentStatus], now: Instant) -> list[str]:
-        """Return the agents that may have one of these statuses, which are not LIVE, in no order.
+        """Return the agents that may have one of these statuses other than LIVE, in no order.
 
-        Which of them do is judged one by one: there may be very many. One whose status has changed
-        without having been told so may be among them twice.
+        The caller checks them one by one, because there may be very many. An agent whose change of
+        status has not been reported may occur twice.
         """
         found = [record.agent_id for record in self.overdue(now)]
         for status in statuses:
@@ -246,7 +251,7 @@ class Roster:
         return found
 
     def next_due(self) -> int | None:
-        """Return the lease time of the next transition, or None where none is to come."""
+        """Return the lease time of the next transition, or None if there is none."""
         dues = []
         if live := next(iter(self._by_status[AgentStatus.LIVE].values()), None):
             dues.append(self.lease.stale_at(live.heard.lease))
@@ -255,7 +260,7 @@ class Roster:
         return min(dues, default=None)
 
     def told(self, group: GroupRecord | None = None) -> dict[AgentStatus, int]:
-        """Count the agents, of one group or of all, by the status last told. It costs O(1)."""
+        """Count the agents, of one group or of all, by the status last reported. It costs O(1)."""
         told = self._by_status if group is None else group.members
         return {status: len(members) for status, members in told.items()}
 
@@ -307,16 +312,16 @@ class Roster:
         return list(islice(filter(matches, map(self.agents.__getitem__, ids)), limit))
 
     def vacated(self, name: str) -> int | None:
-        """Return a number by which groups are in order of when nobody was left in them.
+        """Return a number that orders groups by when their last agent left.
 
-        None for one that somebody is in, or that is not remembered.
+        None for a group that has agents, or that is not remembered.
         """
         return self._vacated.get(name)
 
     # Being made of what was kept
 
     def restore(self, records: Iterable[AgentRecord], vacated: Mapping[str, int]) -> None:
-        """Take in all agents, and the groups that nobody is in, with their numbers."""
+        """Load all agents, and the groups without agents, with their numbers."""
         ordered = sorted(records, key=lambda record: record.heard.lease)
         self.agents = SortedDict((record.agent_id, record) for record in ordered)
         for record in ordered:
@@ -329,7 +334,7 @@ class Roster:
             self._vacated[name] = self._vacations = number
 
     def remember_group(self, name: str) -> None:
-        """Remember a group that somebody has been in, also if nobody is."""
+        """Remember a group that has had agents, even if it has none."""
         if name not in self.groups:
             self.groups[name] = GroupRecord(name)
             self._vacate(name)
@@ -341,10 +346,10 @@ class Roster:
             self._by_status[status] = OrderedDict((each.agent_id, each) for each in ordered)
 
     def resume(self, now: Instant, least: int) -> None:
-        """Have the leases of a registry that was away go on at ``now``.
+        """Continue the leases of a registry that was away at ``now``.
 
-        Nobody could be heard meanwhile. Who was LIVE is STALE ``least`` nanoseconds from now at the
-        soonest, and who was STALE is DEAD then at the soonest; whoever was DEAD is DEAD.
+        No heartbeat could be received meanwhile. An agent that was LIVE is not STALE, and one that
+        was STALE is not DEAD, until ``least`` nanoseconds from now; one that was DEAD stays DEAD.
         """
         lease = self.lease
         until_stale, until_dead = lease.stale_after, lease.stale_after + lease.dead_after
@@ -444,7 +449,7 @@ class Roster:
             record.takeovers = (*record.takeovers, event.at.steady)[-CONFLICT_TAKEOVERS:]
 
     def apply_conflict(self, event: events.StreamConflict) -> None:
-        """Note that a conflict was told."""
+        """Record that a conflict was reported."""
         if (record := self.agents.get(event.agent_id)) is not None:
             record.conflict_told = event.at.steady
 
@@ -476,7 +481,9 @@ class Roster:
         group.streams[record.status] -= record.stream_id is not None
 
     def _vacate(self, name: str) -> None:
-        """Remember a group that has no agents any more, and forget the one vacated longest."""
+        """Remember a group that has no agents any more, and forget the one that has had none for
+        longest.
+        """
         if not self.groups[name]:
             self._vacations += 1
             self._vacated[name] = self._vacations

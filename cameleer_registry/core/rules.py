@@ -33,7 +33,7 @@ Nonce = NewType("Nonce", str)
 T = TypeVar("T")
 
 RESERVED_AGENT_IDS: Final = frozenset({"register", "commands", "groups"})
-"""Words that stand where an agent id would in an address."""
+"""Words that occur in an address in the place of an agent id."""
 
 MAX_IDENTIFIER: Final = 128
 MAX_LABEL: Final = 256
@@ -55,7 +55,7 @@ def text(value: Any) -> str:
 def agent_id(value: Any) -> AgentId:
     """Accept an agent id."""
     if text(value) in RESERVED_AGENT_IDS:
-        raise ValueError(f"{value!r} is a reserved word and no agent id")
+        raise ValueError(f"{value!r} is reserved and cannot be an agent id")
     return AgentId(_identifier(value))
 
 

@@ -55,7 +55,9 @@ def part_of(record: CommandRecord, roster: Roster, within: Within) -> Seen | Non
 
 
 def agents_within(agent_ids: Collection[str], roster: Roster, within: Within) -> list[str]:
-    """Return those of some agents that somebody sees; none of those that are not known any more."""
+    """Return those of some agents that the caller may see, without those that are not known any
+    more.
+    """
     agents = roster.agents
     return [
         agent_id

@@ -25,7 +25,7 @@ def _lapsed(value: Collection[AgentStatus]) -> frozenset[AgentStatus]:
 
 @frozen(kw_only=True)
 class LapsedAgents:
-    """Agents that nobody has heard of for long. Raises ValueError if LIVE is among the statuses."""
+    """Agents that have been silent for long. Raises ValueError if LIVE is among the statuses."""
 
     statuses: frozenset[AgentStatus] = field(
         default=frozenset({AgentStatus.DEAD}), converter=_lapsed
@@ -34,9 +34,9 @@ class LapsedAgents:
     groups: Collection[str] = ()
     """In one of these; empty stands for all."""
     dead_for: int = 0
-    """DEAD for so many nanoseconds, by the clock of leases."""
+    """DEAD for this many nanoseconds, by the clock of leases."""
     within: Callable[[str], bool] | None = None
-    """In a group of which this is true, which are those that exist for whoever asks."""
+    """Accepts the groups that exist for the caller."""
 
     def include(self, record: AgentRecord, roster: Roster, now: Instant) -> bool:
         """Tell whether an agent is one of them at this moment."""
@@ -60,7 +60,7 @@ class CommandSelection:
     types: Collection[CommandType] = ()
     """One of these."""
     agent_ids: Collection[str] = ()
-    """It was issued for one of these, whatever has become of that agent."""
+    """It was issued for one of these agents, even if that has been deleted since."""
     groups: Collection[str] = ()
     """It was meant for one of these, or for an agent that was in one of these then."""
 

@@ -6,14 +6,14 @@ from functools import cached_property
 from typing import Final
 
 FEW: Final = 8
-"""So few are looked through; of more, a table is made when somebody asks."""
+"""Up to this many are searched; for more, a table is made when it is needed."""
 
 
 class Targets(tuple[str, ...]):
-    """The ids of a command's targets, in their order, which tell quickly who is among them.
+    """The ids of a command's targets, in order, with a fast membership test.
 
-    They never change, so all commands to the same agents share one of these: what a command to
-    thousands takes is then no more than what happens to its deliveries.
+    They never change, so all commands to the same agents share one of these objects: a command to
+    thousands then takes only the memory of its changed deliveries.
     """
 
     @cached_property

@@ -12,7 +12,7 @@ from .model import Agent, AgentDelivery, Command, Delivery, DeliveryState, Liste
 from .roster import AgentRecord, Roster
 
 LONGEST_LISTED: Final = 4096
-"""Bytes of a payload that a list shows; a thousand commands are then no more than 4 MiB."""
+"""Largest payload in bytes that a list shows, so that a thousand commands are at most 4 MiB."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -76,7 +76,7 @@ class Effects:
             try:
                 tell(fact)
             except Exception:
-                self._complain("a fact was not told", fact)
+                self._complain("a fact was not reported", fact)
 
     def carry_out(self, facts: Sequence[Event]) -> None:
         """Keep facts, and carry them out and tell them as soon as they are durable."""
@@ -108,7 +108,7 @@ class Effects:
                     try:
                         tell(fact)
                     except Exception:
-                        self._complain("a fact was not told", fact)
+                        self._complain("a fact was not reported", fact)
         finally:
             self._busy = False
         if self._waiting:
@@ -150,7 +150,7 @@ class Effects:
         try:
             tell(fact)
         except Exception:
-            self._complain("a fact was not told", fact)
+            self._complain("a fact was not reported", fact)
 
     def _complain(self, what: str, fact: Event) -> None:
         with contextlib.suppress(Exception):

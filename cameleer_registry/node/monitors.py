@@ -63,7 +63,7 @@ async def forget_dead(node: Node) -> None:
         # While nothing can be stored nobody is forgotten, which can wait.
         with contextlib.suppress(StorageUnavailable):
             if removed := await node.remove_lapsed(agents):
-                log.info("agents forgotten that were DEAD for long", agents=removed)
+                log.info("agents deleted that had been DEAD for long", agents=removed)
         await asyncio.sleep(pause)
 
 

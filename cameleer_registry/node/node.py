@@ -411,7 +411,7 @@ class Node:
         check_membership(principal, agent_id, before[0])
         given = self.authority.credential(agent_id, before[0], now=now)
         if given is None:
-            raise NotFound("this registry has no keys to make tokens with")
+            raise NotFound("this registry has no keys with which to make tokens")
         self._given(agent_id, before[0], given[1], principal, renewed=True)
         return given[0]
 
@@ -673,7 +673,7 @@ class Node:
             raise
         if record.command_id != command_id:
             self._push.cancel(command_id)
-            log.info("command asked for again", command_id=record.command_id)
+            log.info("command requested again", command_id=record.command_id)
             self.meters.commands_repeated[record.order.type] += 1
         self.carry_out(facts)
         await self.kept()

@@ -25,7 +25,7 @@ SOURCES: Final = 10_000
 
 
 class Attempts:
-    """The failures of late, by where they came from."""
+    """The recent failures, by the address from which they came."""
 
     def __init__(
         self, *, burst: int = BURST, interval: int = INTERVAL, sources: int = SOURCES

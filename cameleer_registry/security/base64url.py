@@ -21,7 +21,7 @@ def decode(text: str | bytes) -> bytes:
         given = text.encode("ascii") if isinstance(text, str) else bytes(text)
         raw = base64.urlsafe_b64decode(given + b"=" * (-len(given) % 4))
     except (UnicodeEncodeError, binascii.Error):
-        raise ValueError("this is no base64url") from None
+        raise ValueError("this is not base64url") from None
     if base64.urlsafe_b64encode(raw).rstrip(b"=") != given:
-        raise ValueError("this is no base64url as it is written")
+        raise ValueError("this is not canonical base64url")
     return raw

@@ -1,8 +1,8 @@
-"""Codes with which a browser signs in, once, where somebody has shown a token already.
+"""One-time codes that sign a browser in on behalf of a token's holder.
 
-A command line that opens a browser must not hand it the token: an address stands in histories, and
-a command line can be read by everybody on the machine. A code is good once and for a minute, which
-is too short to be worth keeping: it is known to the process that made it, and to nobody after it.
+A command line that opens a browser must not pass it the token: histories keep addresses, and
+everybody on a machine can read command lines. A code is valid once and for a minute, which is too
+short to be worth storing: only the process that made it knows it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST: Final = 1000
 
 
 class Codes:
-    """The codes of one node that nobody has spent yet."""
+    """The codes of one node that have not been used yet."""
 
     def __init__(self) -> None:
         # The id of the token that was shown, and when the code ends, in steady time; by digest, and
@@ -50,8 +50,10 @@ class Codes:
             raise InvalidToken("there is no such code")
         found = self._waiting.pop(tokens.digest_of(code), None)
         if found is None:
-            raise InvalidToken("there is no such code: it is good once, and on one server")
+            raise InvalidToken(
+                "there is no such code: a code is valid only once, and on one server"
+            )
         token_id, end = found
         if end <= now.steady:
-            raise TokenExpired(f"a code is good for {LIFETIME} seconds")
+            raise TokenExpired(f"a code is valid for {LIFETIME} seconds")
         return token_id

@@ -122,4 +122,4 @@ TOLD_ONE_BY_ONE: Final = frozenset(
         *("all-credentials-revoked", "credential-issued", "credential-conflict"),
     }
 )
-"""Names of facts of which the feed tells each by itself."""
+"""Names of facts that the feed reports one by one."""

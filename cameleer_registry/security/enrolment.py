@@ -40,10 +40,10 @@ def check_registration(
 
 
 def check_membership(principal: Principal, agent_id: str, group: str) -> None:
-    """Let an agent go on that is in this group now; raises GroupNotAllowed.
+    """Let an agent continue that is now in this group; raises GroupNotAllowed.
 
-    A token may have been given out in another group, out of which the agent has been enrolled
-    since: its holder shall not hear what is sent to the new one.
+    A token may have been issued in another group, from which the agent has been enrolled since: its
+    holder must not receive what is sent to the new group.
     """
     if principal.role is Role.AGENT and not principal.scope.covers(group):
         raise GroupNotAllowed(agent_id)

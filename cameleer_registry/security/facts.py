@@ -69,7 +69,7 @@ class AgentCredentialsRevoked(Event):
 
 @frozen(kw_only=True)
 class AllCredentialsRevoked(Event):
-    """No token, no session and no agent's credential that there was is good any more."""
+    """Every token, session and agent's credential so far is void."""
 
     counter: int
     """As for one agent, for all of them; and it is above that of tokens and sessions."""
@@ -101,7 +101,7 @@ class KeySetPublished(Event):
 
     version: int
     line: str
-    """The set as its root has signed it."""
+    """The set as signed by its root key."""
 
 
 @frozen(kw_only=True)
@@ -135,4 +135,4 @@ KEPT: Final[tuple[type[Event], ...]] = (
 """Every kind of fact that a store of credentials is made of."""
 
 PASSING: Final[tuple[type[Event], ...]] = (CredentialIssued, CredentialConflict)
-"""Those that are only told: nothing comes of them."""
+"""Facts that are only reported, and have no effect."""

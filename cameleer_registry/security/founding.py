@@ -49,11 +49,11 @@ def found(
 
 
 def adopt(credentials: Credentials, ring: KeyRing | None, *, now: Instant) -> tuple[KeyRing, Facts]:
-    """Return the keys to go by from now on, and what has to be noted of them.
+    """Return the keys to use from now on, and the facts to record about them.
 
     The newest key set counts, whether it is in the file or was published by a server that has
     changed keys since. Raises SettingsError, with one line, if there are no keys although there
-    have been, if the two are of different registries, or if the private half of a key that signs is
+    were some, if the two belong to different registries, or if the private half of a signing key is
     missing.
     """
     published = credentials.key_set

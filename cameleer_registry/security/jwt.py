@@ -1,15 +1,15 @@
 """Agents' tokens: JWTs (RFC 7519) of the type ``at+jwt`` (RFC 9068), signed with Ed25519.
 
-``iss`` is the registry's id, ``sub`` the agent's, ``aud`` is ``cameleer-registry``, ``grp`` the
-group in which the agent was enrolled. Other services can verify who sends, with the token keys of
+``iss`` is the registry's id, ``sub`` the agent's, ``aud`` is ``cameleer-registry``, and ``grp`` the
+group in which the agent was enrolled. Other services can verify the sender with the token keys of
 ``GET /api/v1/keys``.
 
-One string has two clocks. Until ``exp`` it opens what is its agent's own. Until ``rnw`` it can
-still be renewed, so that a host that slept for days comes back by itself. ``rev`` is the agent's
-revocation counter when the token was made: see :mod:`.store`.
+A token has two expiry times. Until ``exp`` it admits its agent. Until ``rnw`` it can still be
+renewed, so that a host that slept for days comes back by itself. ``rev`` is the agent's revocation
+counter when the token was made: see :mod:`.store`.
 
-Every token that is read here was written here. So the header is compared and not interpreted:
-nobody can name another algorithm in it, or bring a key along.
+Every token that is read here was written here. So the header is compared and not interpreted: no
+token can name another algorithm in it, or bring its own key.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LONGEST_RENEWABLE: Final = 30 * 86_400
 remembered, and a retired token key has to verify."""
 
 RENEW_AFTER: Final = 2 / 3
-"""The part of its lifetime after which a token should be renewed, as Nomad has it."""
+"""The part of its lifetime after which a token should be renewed, as in Nomad."""
 
 
 @frozen(kw_only=True)

@@ -52,10 +52,10 @@ def key_of(fact: Event) -> str | None:
 
 
 def touched(fact: Event) -> Iterator[Entity]:
-    """Return what a fact was about, so that its row has to be made anew.
+    """Return the entity that a fact is about, whose row has to be written anew.
 
-    After all credentials were revoked every row is true as it is: the fact that revoked them is
-    taken with them.
+    After all credentials were revoked every row is still correct, because the fact that revoked
+    them is applied along with them.
     """
     if (key := key_of(fact)) is not None:
         yield Entity(CREDENTIAL, key)

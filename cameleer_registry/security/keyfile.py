@@ -46,9 +46,9 @@ class Loaded:
 def load(path: Path) -> Loaded:
     """Read the keys of a file.
 
-    Raises SettingsError, whose text is one line with the path and none of what is in the file,
-    if it is not there, cannot be read, is no such file, or is open to others although it lies
-    where that can be changed.
+    Raises SettingsError, whose text is one line with the path but nothing from the file, if it does
+    not exist, cannot be read, is not such a file, or is open to others although that could be
+    changed.
     """
     try:
         with path.open("rb") as file:
@@ -118,13 +118,11 @@ def parse(raw: bytes) -> KeyRing:
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not JSON") from None
     if not isinstance(document, dict) or "format" not in document:
-        raise ValueError("it is no file of keys")
+        raise ValueError("it is not a file of keys")
     if document["format"] != FORMAT:
-        raise ValueError(
-            f"it has format {document['format']!r}, and {FORMAT} is what is known here"
-        )
+        raise ValueError(f"it has format {document['format']!r}; this version knows {FORMAT}")
     line, root, keys = (document.get(name) for name in ("keySet", "root", "keys"))
     if not isinstance(line, str) or not isinstance(root, dict) or not isinstance(keys, list):
         raise ValueError("keySet, root or keys is missing")

@@ -8,10 +8,10 @@ a command key ends no agent's token.
 A set never changes: each method returns the next version, and readers never go back to an earlier
 one.
 
-A key is *next* (published, so that readers know it before it signs), *active* (signs: one for
-each use), *retired* (what it has signed is still good) and then gone, or *revoked* (nothing that
-it has signed is good any more). Durations are the caller's: a retired token key has to verify for
-as long as a token can be renewed.
+A key is *next* (published, so that readers know it before it signs), *active* (it signs; one for
+each use), *retired* (what it has signed is still valid) and then gone, or *revoked* (what it has
+signed is void). The caller chooses the durations: a retired token key has to verify for as long as
+a token can be renewed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from .lines import Kind, LineRefused
 
 REVOKED_SHOWN: Final = timedelta(days=30)
 """How long a revoked key stays in the set: until then what it has signed is answered with
-``credential-revoked``, and then as what an unknown key has signed."""
+``credential-revoked``, and later like a token of an unknown key.
+"""
 
 NO_ALGORITHM: Final = "urn:cameleer:revoked"
 """The ``alg`` of a revoked token key. Readers of JWKS know no ``status``, and would go on to verify
@@ -105,7 +106,7 @@ class KeySet:
         if self.version < 1:
             raise ValueError("version: expected at least 1")
         if len(self._by_id) != len(self.keys) or self.root_id in self._by_id:
-            raise ValueError("keys: one of them is there twice")
+            raise ValueError("keys: a key occurs twice")
         for use in Use:
             statuses = [key.status for key in self.keys if key.use is use]
             if statuses.count(Status.ACTIVE) != bool(statuses) or statuses.count(Status.NEXT) > 1:
@@ -169,7 +170,7 @@ class KeySet:
         if self.active(use) is None:
             raise ValueError(f"there is no key for {use}s to rotate")
         if (waiting := self.next(use)) is not None:
-            raise ValueError(f"{waiting.key_id} is to sign {use}s next already")
+            raise ValueError(f"{waiting.key_id} is already the next key for {use}s")
         added = Key(public=public, use=use, status=Status.NEXT, since=at)
         return self._changed((*self.keys, added), at)
 
@@ -179,7 +180,7 @@ class KeySet:
         Raises ValueError if there is no next key.
         """
         if self.next(use) is None:
-            raise ValueError(f"no key is to sign {use}s next")
+            raise ValueError(f"there is no next key for {use}s")
         steps = {Status.NEXT: Status.ACTIVE, Status.ACTIVE: Status.RETIRED}
         return self._changed(
             tuple(
@@ -192,11 +193,11 @@ class KeySet:
         )
 
     def revoked(self, key_id: str, *, at: datetime, instead: bytes | None = None) -> KeySet:
-        """Return the set in which nothing that this key has signed is good any more.
+        """Return the set in which everything that this key has signed is void.
 
-        If the key is the active one the next key signs at once, and if there is none
-        ``instead`` does. Raises ValueError if there is no such key, or nothing could sign in
-        its place. A key that is revoked already changes nothing.
+        If the key is the active one the next key signs at once, or ``instead`` if there is none.
+        Raises ValueError if there is no such key, or nothing could sign in its place. A key that is
+        already revoked changes nothing.
         """
         key = self.find(key_id)
         if key is None:
@@ -216,7 +217,7 @@ class KeySet:
         return self._changed(tuple(keys), at)
 
     def without_outdated(self, *, at: datetime, retired_for: Mapping[Use, timedelta]) -> KeySet:
-        """Return the set without keys that have been retired for so long, or revoked for long.
+        """Return the set without keys that were retired or revoked this long ago.
 
         It is this set if there are none.
         """

@@ -90,7 +90,7 @@ def sign(members: Mapping[str, Any], kind: Kind, key: SigningKey) -> bytes:
     nothing that JSON can express.
     """
     if "signature" in members:
-        raise ValueError("these members have a signature already")
+        raise ValueError("these members already have a signature")
     message = orjson.dumps({**members, "signs": kind, "keyId": key.key_id})
     return sealed(message, key.sign)
 
@@ -130,7 +130,7 @@ def split(line: bytes) -> Line:
     try:
         signature = base64url.decode(line[-_SIGNATURE - len(_END) : -len(_END)])
     except ValueError:
-        raise NotSigned("not signed: the signature is no base64url") from None
+        raise NotSigned("not signed: the signature is not base64url") from None
     assert len(signature) == SIGNATURE_BYTES
     return Line(line[:-_TAIL] + b"}", signature)
 
@@ -159,7 +159,7 @@ def _read(message: bytes) -> dict[str, Any]:
     try:
         members = orjson.loads(message)
     except orjson.JSONDecodeError:
-        raise NotSigned("not signed: it is no JSON") from None
+        raise NotSigned("not signed: it is not JSON") from None
     if not isinstance(members, dict):
-        raise NotSigned("not signed: it is no JSON object")
+        raise NotSigned("not signed: it is not a JSON object")
     return members

@@ -15,7 +15,7 @@ from .principals import Reclaim, Role, glob
 
 
 class TokenStatus(StrEnum):
-    """Whether a token is good."""
+    """Whether a token is valid."""
 
     ACTIVE = "active"
     EXPIRED = "expired"
@@ -42,20 +42,20 @@ def _above_0(value: int) -> None:
 
 @frozen(kw_only=True)
 class TokenRequest:
-    """A token that is to be made."""
+    """A token to be made."""
 
     role: Role = field(converter=Role)
     groups: tuple[str, ...] = field(default=("*",), converter=_globs, validator=follows(_each_glob))
-    """Globs over groups, such as ``order-*``: only these exist for its holder."""
+    """Globs over groups, such as ``order-*``: only these groups exist for its holder."""
     expires_in_ms: int | None = field(default=None, validator=optional(follows(_above_0)))
-    """For ever where it is absent."""
+    """For ever if it is absent."""
     note: Note | None = field(default=None, validator=optional(follows(rules.note)))
-    """For people."""
+    """A remark for people."""
     uses: int | None = field(default=None, validator=optional(follows(_above_0)))
-    """How many new agents an enrolment token may register; without a limit where it is absent."""
+    """How many new agents an enrolment token may register; unlimited if it is absent."""
     reclaim: Reclaim = field(default=Reclaim.ALWAYS, converter=Reclaim)
-    """Which agents that are known already an enrolment token may register: any in its groups, or
-    those that are not LIVE."""
+    """Which known agents an enrolment token may register: any in its groups, or those that are not
+    LIVE."""
 
 
 @frozen(kw_only=True)
@@ -69,7 +69,7 @@ class SessionRequest:
 
 @frozen(kw_only=True)
 class SessionCode:
-    """What signs a browser in, once."""
+    """A code that signs a browser in, once."""
 
     code: str = field(repr=False)
     expires_in_ms: int
@@ -97,7 +97,7 @@ class AgentRegistration(Registration):
 
 @frozen(kw_only=True)
 class TokenShown:
-    """What is known of a token, but for the token itself."""
+    """A token without its secret."""
 
     token_id: str
     role: Role
@@ -109,22 +109,22 @@ class TokenShown:
     note: str | None
     uses: int | None
     used: int
-    """New agents that it has registered, if that is limited."""
+    """The number of new agents that it has registered, if that is limited."""
     reclaim: Reclaim
     issued_by: str | None
-    """Who made it, by an id; null if that was on the server's own machine."""
+    """The id of whoever made it; null if that was done on the server's own machine."""
 
 
 @frozen(kw_only=True)
 class TokenMade(TokenShown):
-    """A token that was just made: this once it is shown."""
+    """A token that was just made, and is shown only this once."""
 
     token: str = field(repr=False)
 
 
 @frozen(kw_only=True)
 class PrincipalShown:
-    """Who somebody is, by the credential that was sent."""
+    """The holder of the credential that was sent."""
 
     token_id: str
     role: Role
@@ -135,7 +135,7 @@ class PrincipalShown:
 
 @frozen(kw_only=True)
 class AuthShown:
-    """Whether a credential is needed, and of which kind; and who asks."""
+    """Whether a credential is needed, and of which kind; and whose credential was sent."""
 
     required: bool
     methods: tuple[str, ...]

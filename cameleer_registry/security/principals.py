@@ -1,7 +1,7 @@
-"""Who asks, and what they may: roles and their permissions as one table, and scopes.
+"""Roles and their permissions, as one table, and scopes.
 
-A permission is what an address needs; a role is what a token has. An agent's permissions hold for
-itself only. A scope is a list of globs over groups: what is outside does not exist for its
+A permission is what an address requires; a role is what a token has. An agent's permissions apply
+to itself only. A scope is a list of globs over groups: what is outside does not exist for its
 holder.
 """
 

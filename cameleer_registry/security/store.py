@@ -102,12 +102,12 @@ class Credentials(Table):
         reclaim: Reclaim = Reclaim.ALWAYS,
         by: str | None = None,
     ) -> Facts:
-        """Enter a token of which the caller has made the secret; ``expires_in`` is nanoseconds.
+        """Enter a token whose secret the caller has made; ``expires_in`` is nanoseconds.
 
-        Raises ValueError if one of these makes no sense, or the token is there already.
+        Raises ValueError if one of these is invalid, or the token exists already.
         """
         if role not in CREATABLE:
-            raise ValueError(f"role: no token is made for {role}s")
+            raise ValueError(f"role: tokens cannot be made for {role}s")
         if role is not Role.ENROL and (uses is not None or reclaim is not Reclaim.ALWAYS):
             raise ValueError("uses, reclaim: these are for enrolment tokens")
         if uses is not None and not 1 <= uses <= MOST_USES:
@@ -117,7 +117,7 @@ class Credentials(Table):
         if note is not None and len(note) > LONGEST_NOTE:
             raise ValueError(f"note: expected at most {LONGEST_NOTE} characters, got {len(note)}")
         if token_id in self._tokens or digest in self._tokens_by_digest:
-            raise ValueError(f"there is a token {token_id!r} already")
+            raise ValueError(f"there already is a token {token_id!r}")
         return self._commit_first(
             facts.TokenCreated(
                 at=now,
@@ -151,7 +151,7 @@ class Credentials(Table):
         if uses is None or known or agent_id in record.used_for:
             return False
         if len(record.used_for) >= uses:
-            raise TokenExpired(f"the token has registered the {uses} new agents that it may")
+            raise TokenExpired(f"the token has already registered {uses} new agents")
         return True
 
     def revoke_token(self, token_id: str, *, now: Instant, by: str | None = None) -> Facts:
@@ -187,9 +187,9 @@ class Credentials(Table):
     def open_session(
         self, session_id: str, digest: str, token_id: str, *, lasts: int, now: Instant
     ) -> Facts:
-        """Have a session stand on a token for so many nanoseconds, if that is good as long.
+        """Make a session that depends on a token, for this many nanoseconds at most.
 
-        Raises NotFound, CredentialRevoked and TokenExpired, each of the token.
+        Raises NotFound, CredentialRevoked and TokenExpired, each about the token.
         """
         self.token(token_id).check(now)
         return self._commit(
@@ -229,11 +229,12 @@ class Credentials(Table):
     # What files hold
 
     def hold_outside(self, made: Iterable[facts.TokenCreated], *, now: Instant) -> Facts:
-        """Take the tokens that files hold now, instead of those that they held before.
+        """Use the tokens that files contain now, instead of those that they contained before.
 
-        They are no facts: every node reads them for itself. What is held no more is answered as
-        revoked until this process ends, and what was revoked stays so although a file holds it.
-        Returns what the change amounts to, for effects only: that tokens were revoked.
+        These changes are not facts, because every node reads the files itself. A token that has
+        gone from them is answered as revoked until this process ends, and a token that was revoked
+        stays so although a file contains it. Returns the change, for effects only: that tokens were
+        revoked.
         """
         held = {one.digest: one for one in made}
         gone: list[Event] = []

@@ -1,8 +1,8 @@
-"""What is known of credentials, as their facts have made it.
+"""The state of credentials, derived from their facts.
 
-A token or a session that has ended is remembered for REMEMBERED, so that its holder is told why it
-is refused. After that it is forgotten when the next fact is applied, by the time of that fact: the
-same facts always leave the same table.
+A token or a session that has ended is remembered for REMEMBERED, so that its holder gets the reason
+of a refusal. After that it is forgotten when the next fact is applied, by the time of that fact:
+the same facts always lead to the same table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .tokens import is_outside
 DAY: Final = 86_400 * NANOSECONDS
 
 REMEMBERED: Final = 30 * DAY
-"""How long a token is known after it was revoked or has expired, at least."""
+"""How long a token is remembered, at least, after it was revoked or has expired."""
 
 COUNTED: Final = LONGEST_RENEWABLE * NANOSECONDS + DAY
 """How long an agent's revocation is remembered: longer than any credential can be renewed."""
@@ -44,7 +44,7 @@ class TokenRecord:
     revoked: facts.TokenRevoked | None = None
     """None while it is good."""
     principal: Principal = field(init=False, repr=False, eq=False)
-    """Whoever shows it, while it is good."""
+    """Its holder, while it is valid."""
 
     def __attrs_post_init__(self) -> None:
         self.principal = Principal(
@@ -104,7 +104,7 @@ class Counter:
     told: facts.AgentCredentialsRevoked
 
     def forgotten_at(self) -> int:
-        """Return when no credential that it stands against can be renewed any more."""
+        """Return when no credential that it revokes can be renewed any more."""
         return self.told.at.steady + COUNTED
 
 
@@ -159,9 +159,10 @@ class Table:
         return self._of_all.counter if self._of_all is not None else 0
 
     def apply(self, told: Iterable[Event]) -> None:
-        """Take in facts that were told before, to become what they have made of another table.
+        """Apply facts that were reported before, to reach the state of another table.
 
-        Facts that have been applied before, last of all or from a point on, change nothing.
+        Facts that have been applied before, the last ones or all from some point on, change
+        nothing.
         """
         for fact in told:
             self._appliers[type(fact)](fact)

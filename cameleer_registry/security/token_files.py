@@ -1,8 +1,9 @@
-"""Tokens that files hold: the first ones of a container, or of a server without a database.
+"""Tokens in files: the first ones of a container, or of a server without a database.
 
-A file has one token on a line, so that a new one can be put beside the old one for a while. It may
-be one of ours or any long random text, such as ``openssl rand -hex 32`` makes. Each file stands for
-one role. Files are read again when they change: what they do not hold any more is revoked.
+A file has one token on each line, so that a new one can be put beside the old one for a while. It
+may be a token of this registry, or any long random text, such as ``openssl rand -hex 32`` makes.
+Each file stands for one role. Files are read again when they change, and tokens that have gone from
+them are revoked.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class TokenFiles:
             try:
                 self._held[role] = _read(path, role, now)
             except SettingsError as error:
-                warnings.append(f"{error}; the tokens that it held before still count")
+                warnings.append(f"{error}; the tokens that it contained before stay valid")
         held = self._all()
         return Held(held.tokens, (*held.warnings, *warnings))
 
@@ -110,7 +111,7 @@ def _read(path: Path, role: Role, now: Instant) -> Held:
             token = outside(line.decode("ascii"))
         except (NoToken, UnicodeDecodeError) as error:
             why = error if isinstance(error, NoToken) else "it is not ASCII"
-            raise SettingsError(f"line {number} of {path} is no token: {why}") from None
+            raise SettingsError(f"line {number} of {path} is not a token: {why}") from None
         if token.warning is not None:
             warnings.append(f"line {number} of {path} may be a mistyped token: {token.warning}")
         made.append(

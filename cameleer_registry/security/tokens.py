@@ -1,13 +1,14 @@
-"""What enrolment and operator tokens look like, and how they are told from garbage.
+"""The form of enrolment and operator tokens, and how they are recognised.
 
 ::
 
-    came_<secret><checksum>.<thumbprint of the root key>      enrolment
-    camo_<secret><checksum>                                   operators and programs
+The secret is 30 characters of base 62, 178 random bits. The checksum, a CRC-32 of everything before
+it in 6 characters, is GitHub's idea: a mistyped token is noticed at once, scanners find a leaked
+one, and garbage need not be looked up. It protects nothing.
 
-The secret is 30 characters of base 62, 178 random bits. The checksum, a CRC-32 over all that
-stands before it in 6 characters, is GitHub's idea: a mistyped token is noticed at once, scanners
-find a leaked one, and garbage need not be looked up. It is no protection.
+The thumbprint in an enrolment token is for the agent: the string by which the server recognises the
+agent also tells the agent which server is the right one. The server treats the token as one string,
+and stores only its SHA-256.
 
 The thumbprint in an enrolment token is for the agent: the string by which the server knows the
 agent also tells the agent which server is the right one. The server treats the token as one string,
@@ -72,7 +73,7 @@ class Token:
 def generate(kind: TokenKind, *, root: str | None = None) -> Token:
     """Make a new token, with the thumbprint of the root key if it is for enrolment."""
     if root is not None and (kind is not TokenKind.ENROLMENT or not is_thumbprint(root)):
-        raise ValueError("root: expected a thumbprint, and for an enrolment token only")
+        raise ValueError("root: expected a thumbprint, and only for an enrolment token")
     head = kind + "".join(secrets.choice(BASE62) for _ in range(SECRET_LENGTH))
     text = head + checksum(head) + (f".{root}" if root is not None else "")
     return Token(text, kind, root)
@@ -81,13 +82,13 @@ def generate(kind: TokenKind, *, root: str | None = None) -> Token:
 def parse(text: str) -> Token:
     """Take a token apart; raises NoToken if it is none of ours, or was mistyped."""
     if (found := _FORM.fullmatch(text)) is None:
-        raise NoToken("it is no token of a registry: these begin with came_ or camo_")
+        raise NoToken("it is not a token of a registry: these begin with came_ or camo_")
     kind, root = TokenKind(found["prefix"]), found["root"]
     head = found["prefix"] + found["secret"][:SECRET_LENGTH]
     if checksum(head) != found["secret"][SECRET_LENGTH:]:
-        raise NoToken("its checksum is wrong: a character of the token was changed or lost")
+        raise NoToken("its checksum is wrong: a character was changed or lost")
     if root is not None and (kind is not TokenKind.ENROLMENT or not is_thumbprint(root)):
-        raise NoToken("what follows its dot is not the thumbprint of a key")
+        raise NoToken("the part after its dot is not the thumbprint of a key")
     return Token(text, kind, root)
 
 
@@ -111,7 +112,7 @@ def outside(text: str) -> Outside:
     if len(text) < SHORTEST_OUTSIDE:
         raise NoToken(f"it is shorter than {SHORTEST_OUTSIDE} characters, and could be guessed")
     if len(text) > LONGEST or not _TOKEN68.fullmatch(text):
-        raise NoToken("it is too long, or holds what cannot stand in a header")
+        raise NoToken("it is too long, or contains a character that a header cannot")
     warning = None
     if text.startswith(tuple(TokenKind)):
         try:

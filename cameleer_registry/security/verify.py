@@ -1,13 +1,13 @@
 """From a credential to its principal, or to the right refusal.
 
-Tokens of operators and for enrolment are one look-up by their SHA-256. An agent's token is
-verified once and remembered by its SHA-256. Its end is looked at each time, and its revocation as
-soon as anything was revoked since; if a key is revoked, what it has signed is forgotten. So a
-request costs a microsecond, most of it for SHA-256. Only good tokens are remembered, up to a
-number: whoever sends garbage takes nobody's place.
+Tokens of operators and for enrolment are looked up by their SHA-256. An agent's token is verified
+once and remembered by its SHA-256. Its expiry is checked each time, and its revocation as soon as
+anything has been revoked since; if a key is revoked, what it has signed is forgotten. So a request
+costs a microsecond, most of it for SHA-256. Only valid tokens are remembered, up to a number, so
+garbage displaces nothing.
 
-The time of day in an agent's token is translated to steady time when it is verified first. From
-then on no step of a clock makes it good again, or ends it early.
+The time of day in an agent's token is translated to steady time when it is first verified. From
+then on no step of a clock makes it valid again, or ends it early.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .store import Credentials
 from .table import TokenRecord
 
 REMEMBERED: Final = 50_000
-"""Agents' tokens that are remembered as verified, by default: 30 MiB if there are so many."""
+"""Number of verified agents' tokens to remember, by default: 30 MiB if there are so many."""
 
 _MILLISECOND: Final = NANOSECONDS // 1000
 
@@ -66,9 +66,9 @@ class Verifier:
             self.use_keys(keys)
 
     def use_keys(self, keys: KeySet) -> None:
-        """Go by this key set from now on.
+        """Use this key set from now on.
 
-        What was signed by a key that is revoked, or gone, is not remembered any more.
+        What was signed by a key that is revoked, or gone, is no longer remembered.
         """
         self._keys = keys
         self._reader = Reader(keys)
@@ -166,7 +166,7 @@ class Verifier:
         *,
         now: Instant,
     ) -> Principal:
-        """Take a token that was just made here for genuine; return whoever shows it.
+        """Accept a token that was just made here as genuine; return its holder.
 
         So the first request with it costs no verification, when a whole fleet has enrolled.
         """

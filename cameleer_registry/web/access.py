@@ -21,7 +21,7 @@ class Rests(Enum):
 
 @frozen(kw_only=True)
 class Access:
-    """Who may ask at an address, how, and what the answers rest on."""
+    """Who may use an address, how, and what its answers depend on."""
 
     versioned: bool = True
     """Whether a client speaks a version of the protocol there; orchestrators' probes, Prometheus
@@ -30,7 +30,7 @@ class Access:
     """Whether it is asked under any name: probes ask by the address of a pod."""
     rests: Rests = Rests.READ
     needs: Permission | None = None
-    """What whoever asks must be allowed to; None stands for nothing, without a credential."""
+    """The permission that the address requires; None means none, not even a credential."""
     all_groups: bool = False
     """Whether that concerns all groups at once, and so needs a scope of everything."""
     sessions: bool = True
@@ -40,7 +40,7 @@ class Access:
     """Whether an agent's token is good there that has expired and can be renewed."""
 
     def needing(self, permission: Permission, *, all_groups: bool = False) -> Access:
-        """Return the same for whoever is allowed to do that."""
+        """Return the same for those with that permission."""
         return evolve(self, needs=permission, all_groups=all_groups)
 
 

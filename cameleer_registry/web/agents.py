@@ -29,7 +29,7 @@ SLICE: Final = 100
 """Agents that are looked up at a time."""
 
 Ask = Callable[[str, int], list[Agent]]
-"""Returns up to so many agents that follow an id."""
+"""Returns up to a number of agents that follow an id."""
 
 
 @CallHandler
@@ -136,7 +136,7 @@ async def list_groups(request: web.Request) -> Answer | web.StreamResponse:
 
 
 async def _last_of_page(ask: Ask, after: str, limit: int) -> str | None:
-    """Return the id that ends a page, or None where no other page follows."""
+    """Return the id that ends a page, or None if no other page follows."""
     while limit:
         found = ask(after, min(limit, SLICE))
         if not found:
@@ -183,5 +183,5 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _stream_address(call: Call, agent_id: str) -> str:
-    """Return where an agent finds its stream, with the prefix this is mounted under."""
+    """Return where an agent finds its stream, with the prefix under which this is mounted."""
     return from_outside(call.node.settings, f"{call.agents_path}/{agent_id}/events")

@@ -1,7 +1,7 @@
-"""All that this server knows of aiohttp beyond its documentation, in this one file.
+"""Everything that this server knows about aiohttp beyond its documentation.
 
-Seen: aiohttp 3.14.4 and 3.14.5. An upgrade has this file to read, beside
-``aiohttp/web_protocol.py``: names that are private there, and behaviour that nothing promises.
+Examined: aiohttp 3.14.4 and 3.14.5. For an upgrade compare this file with
+``aiohttp/web_protocol.py``: private names, and behaviour that is not promised.
 
 ========================================  ==================================================
 ``RequestHandler._waiter``                what ``start()`` waits for while no request is there
@@ -22,8 +22,8 @@ Seen: aiohttp 3.14.4 and 3.14.5. An upgrade has this file to read, beside
                                           leaves it open
 ========================================  ==================================================
 
-:func:`missing` looks for all of that. Where something is missing the server runs on aiohttp's
-plain runner, and answers every request aiohttp's way.
+:func:`missing` checks all of it. If something is missing the server runs on aiohttp's plain runner,
+and answers every request aiohttp's way.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Connection(RequestHandler):
         self._next_keepalive_close_time = now + self._keepalive_timeout
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Go on reading, if that was stopped: a body says so whenever it has been read."""
+        """Resume reading, if that was stopped: a body requests this whenever it has been read."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
@@ -153,7 +153,7 @@ def connections_of(server: web.Server, make: Callable[..., Connection]) -> Calla
 
 
 def version_of(request: web.BaseRequest) -> HttpVersion:
-    """Return the version that a request was sent in, before anybody has asked aiohttp for it."""
+    """Return the version of a request, before anything has asked aiohttp for it."""
     version: HttpVersion = request._message.version
     return version
 
@@ -164,9 +164,9 @@ def answer_as_http11(request: web.BaseRequest) -> None:
 
 
 def authority_of(request: web.BaseRequest) -> str | None:
-    """Return host and port of a target in absolute form, or None where it is a path.
+    """Return host and port of a target in absolute form, or None if it is a path.
 
-    RFC 9112, section 3.2.2: it counts, and not the header Host.
+    RFC 9112, section 3.2.2: it takes precedence over the header Host.
     """
     url = request._message.url
     return url.raw_authority if url.absolute else None

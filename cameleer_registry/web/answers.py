@@ -1,8 +1,8 @@
-"""Answers whose whole body is at hand, which nearly all are.
+"""Answers whose whole body is at hand, as it nearly always is.
 
-A handler returns what is to be answered, and not how it is written. There are two ways: as a
-response of aiohttp's, in which a host application and its middleware have a say, or in one piece,
-where a request is answered inline (:mod:`~cameleer_registry.web.inline`). They look the same.
+A handler returns the answer, and not how it is written. There are two ways: as a response of
+aiohttp's, which a host application and its middleware can change, or in one piece, if a request is
+answered inline (:mod:`~cameleer_registry.web.inline`). They look the same.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Answer:
         return web.Response(body=self.body, status=self.status, headers=headers)
 
     def in_one_piece(self) -> bytes:
-        """Return all of it as HTTP/1.1 has it, for a connection that stays open."""
+        """Return the whole answer as HTTP/1.1, for a connection that stays open."""
         second, millisecond = divmod(time.time_ns() // 1_000_000, 1000)
         head = _head(self.status, self.content_type, len(self.body), second, instance())
         if not self.headers:
@@ -86,10 +86,10 @@ def complete(response: web.StreamResponse) -> None:
 
 
 def time_of_day(milliseconds: int) -> str:
-    """Return a time since 1970 as the API has it.
+    """Return a time since 1970 in the API's form.
 
-    Every answer says its server's, from which clients judge deadlines and ages: a ``Date`` is
-    written anew by proxies, by clocks of their own, and is cut to the second.
+    Every answer carries its server's time, from which clients compute deadlines and ages: proxies
+    replace ``Date`` by the time of their own clocks, and it has only whole seconds.
     """
     return f"{_to_the_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
 

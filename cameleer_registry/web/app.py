@@ -28,14 +28,17 @@ def create_app(
     clock: Clock | None = None,
     authenticate: Authenticate | None = None,
 ) -> web.Application:
-    """Make a registry server, to be run or to be embedded under any prefix.
+    """Create a registry server, to be run or to be embedded under any prefix.
 
     ::
 
-        parent.add_subapp("/registry/", create_app(Settings(stale_after=45)))
+    Each has a registry of its own, available as ``app[NODE]`` before and while it runs. The
+    settings ``host`` and ``port`` are for the command line. ``clock`` is for tests.
 
-    Each has a registry of its own, at hand as ``app[NODE]`` before and while it runs. Settings
-    that say where to listen (``host``, ``port``) are for who runs it. ``clock`` is for tests.
+    ``authenticate`` identifies the sender of a request: it is called with each request, and returns
+    a Principal or None, or an awaitable of these. Then requests without a principal are refused.
+    Otherwise everybody is served, unless the settings say ``auth="required"``. If the files that
+    they name cannot be used, the start of the application raises SettingsError.
 
     ``authenticate`` says who asks: it is given each request, and returns a Principal or None, or
     something to be awaited that does. Then nobody is served without. Otherwise everybody is,

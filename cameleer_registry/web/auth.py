@@ -1,4 +1,4 @@
-"""Who asks, the tokens of operators and for enrolment, and the sessions of browsers."""
+"""The sender's credential, the tokens of operators and for enrolment, and sessions of browsers."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from .expectations import ask_for_body
 async def read(request: web.Request) -> bytes:
     """Read a body; raises MalformedJson, BodyTooLarge, UnsupportedEncoding and RequestTimeout.
 
-    Compressed ones are refused: a megabyte of one can unpack to a gigabyte, which holds the loop
-    for seconds wherever it is stopped.
+    Compressed bodies are refused: a megabyte of one can unpack to a gigabyte, which blocks the loop
+    for seconds, whatever the limit is.
 
-    Not ``request.read()``: its limit is that of the application the server was made for, which
-    is another one where this is embedded.
+    Not ``request.read()``: its limit is that of the application for which the server was made,
+    which is a different one if this is embedded.
     """
     if not request.body_exists:
         return b""
@@ -52,17 +52,18 @@ async def read(request: web.Request) -> bytes:
 
 
 async def _read_before(request: web.Request) -> bytes:
-    """Return a body that the middleware of a host has read, of which aiohttp keeps a copy.
+    """Return a body that the middleware of a host has read, if aiohttp has kept a copy.
 
-    It has none of what was taken from ``request.content``, of a multipart form, or by way of a
-    clone of the request. What is left of such a body must not be taken for all of it: an
-    acknowledgement without a body says SUCCESS. Raises RuntimeError, which is a 500 and in the log.
+    It keeps no copy of what was read from ``request.content``, of a multipart form, or through a
+    clone of the request. The rest of such a body must not be taken for the whole: an
+    acknowledgement without a body means SUCCESS. Raises RuntimeError, which is a 500 and in the
+    log.
     """
     raw = await request.read()
     if len(raw) < request.content.total_bytes:
         raise RuntimeError(
-            f"middleware has taken {request.content.total_bytes - len(raw)} bytes of the body, and "
-            "left no copy: have it call read(), text() or json() of the request that it passes on"
+            f"middleware has read {request.content.total_bytes - len(raw)} bytes of the body and "
+            "left no copy: it must call read(), text() or json() of the request that it passes on"
         )
     return raw
 

@@ -1,8 +1,7 @@
-"""Calls: requests as most handlers of the API see them, however they have come.
+"""Calls: the form in which most handlers of the API see requests, whichever way these come.
 
-What agents ask for all day can be answered in the moment in which its bytes are read, where there
-is no request of aiohttp's yet (:mod:`~cameleer_registry.web.inline`). Handlers that are given a
-call do not know the difference.
+Frequent requests of agents are answered as soon as they are read, when there is no request of
+aiohttp's yet (:mod:`~cameleer_registry.web.inline`). Handlers of calls do not know the difference.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from .app_keys import NODE
 T = TypeVar("T")
 
 PRINCIPAL: Final = web.RequestKey("cameleer_registry.principal", Principal)
-"""Who asks: noted on a request by the gate, and before it by an application's ``authenticate``."""
+"""The sender: set on a request by the gate, or before it by an application's ``authenticate``."""
 
 
 class Call(Protocol):
-    """What is asked for, and of which node."""
+    """One request, and the node to which it is addressed."""
 
     @property
     def node(self) -> Node:
@@ -52,7 +51,7 @@ class Call(Protocol):
 
     @property
     def authority(self) -> str | None:
-        """Host and port of a target in absolute form; None where it is a path, as nearly always."""
+        """Host and port of a target in absolute form; None if it is a path, as nearly always."""
 
     @property
     def is_http10(self) -> bool:
@@ -60,7 +59,7 @@ class Call(Protocol):
 
     @property
     def local_address(self) -> str | None:
-        """The address that the client has connected to; None where that is a unix socket."""
+        """The address to which the client has connected; None for a unix socket."""
 
     @property
     def transport(self) -> asyncio.BaseTransport | None:
@@ -68,7 +67,7 @@ class Call(Protocol):
 
     @property
     def peer(self) -> str | None:
-        """The address that the connection has come from; None where that is a unix socket."""
+        """The address from which the connection has come; None for a unix socket."""
 
     @property
     def query(self) -> str:
@@ -79,14 +78,14 @@ class Call(Protocol):
         """The prefix under which the application is mounted."""
 
     principal: Principal | None
-    """Who asks, as soon as the gate knows; None if nobody has said, or nobody was asked."""
+    """The sender, as soon as the gate knows; None if it is unknown, or nobody was asked."""
 
     @property
     def agents_path(self) -> str:
         """The path of all agents, with the prefix under which the API is mounted."""
 
     async def body(self) -> bytes:
-        """Return the body, which is empty where there is none.
+        """Return the body, which is empty if there is none.
 
         Raises MalformedJson, BodyTooLarge, UnsupportedEncoding and RequestTimeout.
         """
@@ -120,7 +119,7 @@ class RequestCall:
 
     @property
     def authority(self) -> str | None:
-        """Host and port of a target in absolute form; None where it is a path."""
+        """Host and port of a target in absolute form; None if it is a path."""
         return authority_of(self.request)
 
     @property
@@ -130,7 +129,7 @@ class RequestCall:
 
     @property
     def local_address(self) -> str | None:
-        """The address that the client has connected to; None where that is a unix socket."""
+        """The address to which the client has connected; None for a unix socket."""
         return local_address_of(self.request.transport)
 
     @property
@@ -140,7 +139,7 @@ class RequestCall:
 
     @property
     def peer(self) -> str | None:
-        """The address that the connection has come from; None where that is a unix socket."""
+        """The address from which the connection has come; None for a unix socket."""
         return peer_of(self.request.transport)
 
     @property
@@ -155,7 +154,7 @@ class RequestCall:
 
     @property
     def principal(self) -> Principal | None:
-        """Who asks."""
+        """The sender."""
         return self.request.get(PRINCIPAL)
 
     @principal.setter
@@ -190,24 +189,24 @@ def prefix_of(agents_path: str) -> str:
 
 
 def peer_of(transport: asyncio.BaseTransport | None) -> str | None:
-    """Return the address that a connection has come from; None where that is a unix socket."""
+    """Return the address from which a connection has come; None for a unix socket."""
     name = None if transport is None else transport.get_extra_info("peername")
     return str(name[0]) if isinstance(name, tuple) else None
 
 
 def local_address_of(transport: asyncio.BaseTransport | None) -> str | None:
-    """Return the address that a client has connected to; None where that is a unix socket."""
+    """Return the address to which a client has connected; None for a unix socket."""
     name = None if transport is None else transport.get_extra_info("sockname")
     return str(name[0]) if isinstance(name, tuple) else None
 
 
 def issuer_of(call: Call) -> str | None:
-    """Return who asks, by the id that facts and commands say; None if nobody is known."""
+    """Return the sender's id for facts and commands; None if it is unknown."""
     return None if call.principal is None else call.principal.issuer
 
 
 def within_of(call: Call) -> Within | None:
-    """Return which groups exist for whoever asks; None if all do."""
+    """Return which groups exist for the sender; None means all."""
     principal = call.principal
     if principal is None or principal.scope.is_everything:
         return None

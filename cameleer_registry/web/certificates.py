@@ -1,8 +1,8 @@
 """Agents that enrol with a certificate: that of the connection, or one that a proxy passes on.
 
-What a certificate says of its holder is believed of an authority that the settings name, and of a
-proxy that they trust: that one has ended TLS, and has verified it. From anybody else the header is
-refused rather than ignored, as somebody may rely on it.
+A certificate is believed if its authority is one that the settings name, or if a trusted proxy,
+which has terminated TLS and verified it, passes it on. From anybody else the header is refused
+rather than ignored, because somebody may rely on it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Certificates:
 
 
 def _of_connection(call: Call) -> bytes | None:
-    """Return the certificate that the client has shown, and TLS has verified; None without one."""
+    """Return the client's certificate, which TLS has verified; None without one."""
     transport = call.transport
     tls = None if transport is None else transport.get_extra_info("ssl_object")
     return None if tls is None else tls.getpeercert(binary_form=True)

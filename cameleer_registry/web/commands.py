@@ -100,7 +100,9 @@ class Page:
     within: Within | None = None  # which groups exist for whoever asks
 
     async def end_after(self, limit: int) -> str | None:
-        """Let it end after so many; return the id of the last, or None if no other follows."""
+        """Let the list end after so many; return the id of the last, or None if no other
+        follows.
+        """
         before, last = self.before, ""
         while limit:
             found, before = self._ask(before, min(limit, SLICE))

@@ -1,12 +1,12 @@
-"""What happens below the application, and who is told of it: bytes that are no request, and
-connections that cannot be accepted.
+"""What happens below the application: bytes that are not a request, and connections that cannot be
+accepted.
 
 aiohttp answers such bytes in plain text, before any application is asked, and logs an error with a
-traceback for each; anybody who can connect could fill a disk with that. Where the runner is ours,
-they are answered like every other refusal, and told in a debug line.
+traceback for each; anybody who can connect could fill a disk with that. If the runner is ours, they
+are answered like every other refusal, and logged at level debug.
 
 asyncio logs an error with a traceback for each connection that it fails to accept, and tries again
-every second. Where the loop is ours, two lines tell of that: one when it begins, one when it ends.
+every second. If the loop is ours, two lines are logged: one when it begins, one when it ends.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class PoliteConnection(Connection):
 
 
 class AcceptFailures:
-    """Tells once when no connection can be accepted any more, and once when they can be again."""
+    """Logs once when no connection can be accepted any more, and once when they can be again."""
 
     def __init__(self) -> None:
         # Tells that it is over, unless there is a failure before. None while all are accepted.
@@ -75,7 +75,7 @@ class AcceptFailures:
             return
         if self._over is None:
             log.error(
-                "connections cannot be accepted, those that are open go on", reason=reason_of(error)
+                "new connections cannot be accepted, open ones go on", reason=reason_of(error)
             )
         else:
             self._over.cancel()

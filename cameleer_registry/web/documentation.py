@@ -49,7 +49,7 @@ async def show_page(request: web.Request) -> web.Response:
 
 
 async def show_way(_request: web.Request) -> web.Response:
-    """Lead from ``/docs/`` to the page, whose addresses are relative to where it stands."""
+    """Redirect from ``/docs/`` to the page, whose addresses are relative."""
     return web.Response(status=308, headers={hdrs.LOCATION: "../docs"})
 
 

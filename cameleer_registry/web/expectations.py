@@ -1,7 +1,7 @@
 """``Expect: 100-continue``: a client asks whether its body is wanted before it sends it.
 
-aiohttp says yes before anybody has looked at the request. Here a body is asked for when it is about
-to be read and has not come yet. So a request that has no body, or is refused without a look at it,
+aiohttp agrees before anything has examined the request. Here a body is requested when it is about
+to be read and has not arrived yet. So a request that has no body, or is refused without reading it,
 gets its answer at once, and nothing before it (RFC 9110, section 10.1.1).
 """
 
@@ -30,11 +30,11 @@ async def ask_for_body(request: web.Request) -> None:
 
 
 async def leave_it(request: web.Request) -> None:
-    """Leave an expectation to whoever reads the body; ignore those that nobody knows.
+    """Leave an expectation to the reader of the body; ignore unknown ones.
 
     RFC 9110, section 10.1.1, lets a server ignore them. Middleware of a host application may read
-    the body before any handler here is asked, and would wait for it in vain: there it is asked for
-    at once.
+    the body before any handler here is called, and would wait for it in vain: in that case it is
+    requested at once.
     """
     hosts = request.match_info.apps[:-1]
     if request.body_exists and any(host.middlewares for host in hosts):

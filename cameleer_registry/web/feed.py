@@ -45,9 +45,9 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
 
 
 def _last_event_id(request: web.Request) -> str | None:
-    """Return the id of the event that a client saw last, or None where it saw none.
+    """Return the id of the last event that a client saw, or None.
 
-    The header counts before ``?lastEventId=``: a client that comes back by itself asks for the
-    same address again, and says in the header what it has seen since.
+    The header takes precedence over ``?lastEventId=``: a client that reconnects by itself uses the
+    same address again, and its header says what it has seen since.
     """
     return request.headers.get(LAST_EVENT_ID) or request.query.get("lastEventId") or None

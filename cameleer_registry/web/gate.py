@@ -1,11 +1,10 @@
-"""The gate: all that stands before a handler, and what becomes of errors behind it.
+"""The gate: the checks before a handler, and the answers to errors behind it.
 
-Both ways in which a request can be answered lead through it, aiohttp's
-(:mod:`~cameleer_registry.web.guard`) and inline (:mod:`~cameleer_registry.web.inline`). A check
-that stood in one of them only would be a hole. They come in one order: host, address, version of
-the protocol, site, a credential in the URL, the credential, what it allows, and whether what the
-address names exists for whoever asks. The handler looks at what else has to exist, and at the body
-last: nothing of it is read before, nor asked for.
+Both ways to answer a request lead through it, aiohttp's (:mod:`~cameleer_registry.web.guard`) and
+inline (:mod:`~cameleer_registry.web.inline`). A check in only one of them would be a hole. The
+checks are in this order: host, address, version of the protocol, site, a credential in the URL, the
+credential, what it allows, and whether what the address names exists for the sender. The handler
+checks what else has to exist, and the body last: nothing of it is read or requested before.
 """
 
 from __future__ import annotations
@@ -59,8 +58,7 @@ _SITE: Final = istr("Sec-Fetch-Site")
 class Gate:
     """Admits calls to one application.
 
-    ``alone`` says that the server is this application's only: nobody else knows then under which
-    names it may be asked.
+    ``alone`` means that the server is standalone: then nothing else checks the host of a request.
     """
 
     def __init__(
@@ -153,10 +151,10 @@ def check_site(method: str, headers: CIMultiDictProxy[str], public_url: str | No
     """Refuse changes that a browser asks for on behalf of another site.
 
     Bodies are read whatever their Content-Type, so a page anywhere could make its visitors send
-    them without a preflight. Browsers say where a request comes from, in Sec-Fetch-Site (W3C
-    Fetch Metadata) or Origin (RFC 6454), and scripts cannot change that. Other clients send
-    neither. When Sec-Fetch-Site says that it is the same origin, Origin is not compared with Host:
-    a proxy between them may have rewritten that. Raises CrossSiteRequest.
+    them without a preflight. Browsers say where a request comes from, in Sec-Fetch-Site (W3C Fetch
+    Metadata) or Origin (RFC 6454), and scripts cannot change that. Other clients send neither. If
+    Sec-Fetch-Site says that it is the same origin, Origin is not compared with Host, because a
+    proxy between them may have rewritten that. Raises CrossSiteRequest.
     """
     if method in SAFE:
         return
@@ -189,11 +187,11 @@ def _is_host(origin: str, host: str) -> bool:
 async def refused(
     error: Exception, node: Node, access: Access | None, *, method: str, path: str
 ) -> Answer:
-    """Return the answer that tells of an error which is being handled; log what is unexpected.
+    """Return the answer to an error that is being handled; log an unexpected one.
 
-    A refusal rests on what is known, as any other answer does: of an agent that has just been
-    deleted nobody is told that it is not registered before that is durable. That nothing can be
-    stored rests on nothing, and is no news after a wait for the storage.
+    A refusal depends on the state, like any other answer: when an agent has just been deleted, no
+    client is told that it is not registered before that is durable. The refusal that nothing can be
+    stored depends on nothing, so it does not wait for the storage.
     """
     if not isinstance(error, RegistryError):
         log.exception("a request failed", method=method, path=path)

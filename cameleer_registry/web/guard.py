@@ -62,10 +62,10 @@ def _is_gone(request: web.Request) -> bool:
 
 
 def no_http(request: web.Request) -> str | None:
-    """Return why a request that aiohttp has let through is none, or None where it is one.
+    """Return what is wrong with a request that aiohttp has accepted, or None.
 
-    Of HTTP/0.9 and 2.0 its parser reads a head as it reads that of 1.1, and an empty
-    Transfer-Encoding it reads as if there were none (RFC 9112, sections 2.3 and 6.3).
+    aiohttp's parser reads a head of HTTP/0.9 and 2.0 like that of 1.1, and ignores an empty
+    Transfer-Encoding (RFC 9112, sections 2.3 and 6.3).
     """
     if version_of(request) not in (HttpVersion11, HttpVersion10):
         return "only HTTP/1.1 and HTTP/1.0 are spoken here"

@@ -1,4 +1,4 @@
-"""The header by which a repeated request can be told from another one."""
+"""The header that identifies a repeated request."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _BARE: Final = re.compile(r'[^",;\\\s]+')
 
 
 def idempotency_key_of(headers: CIMultiDictProxy[str]) -> IdempotencyKey | None:
-    """Return a request's key, or None where it has none; raises InvalidRequest.
+    """Return a request's key, or None if it has none; raises InvalidRequest.
 
-    In quotes, as the draft has it: a String of RFC 9651, section 3.3.3. Or without them, as most
-    clients send it. It is the same key.
+    It may be in quotes, as in the draft: a String of RFC 9651, section 3.3.3. Or without them, as
+    most clients send it. Both are the same key.
     """
     values = headers.getall(_KEY, ())
     if not values:

@@ -1,7 +1,7 @@
-"""Who asks: by the header, by the session of a browser, or by the word of the host application.
+"""The sender of a request: by the header, by the session of a browser, or by the host application.
 
-The header counts before the cookie. A credential that is sent and is not good is refused also at
-an address that needs none: nobody shall take an answer for one to somebody else.
+The header takes precedence over the cookie. A bad credential is refused even at an address that
+needs none, so that nobody takes an answer for one to somebody else.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ IN_URLS: Final = ("token", "access_token")
 FORWARDED: Final = ("Forwarded", "X-Forwarded-For")
 
 SECURE_PREFIX: Final = "__Host-"
-"""Browsers keep a cookie of such a name for one host, from where it came over TLS
-(draft-ietf-httpbis-rfc6265bis, section 4.1.3.2)."""
+"""Browsers keep a cookie with such a name for one host, if it came over TLS
+(draft-ietf-httpbis-rfc6265bis, section 4.1.3.2).
+"""
 
 _SITE: Final = istr("Sec-Fetch-Site")
 _AUTHORIZATION: Final = istr(hdrs.AUTHORIZATION)
@@ -113,7 +114,7 @@ class Identities:
     def identify(
         self, call: Call, access: Access, cookie: str | None, *, now: Instant
     ) -> Principal | None:
-        """Return who asks; None if nobody has said.
+        """Return the sender's principal; None if there is no credential.
 
         Raises InvalidRequest for two headers, and what :class:`Verifier` does.
         """
@@ -133,11 +134,11 @@ class Identities:
         return verifier.of_header(sent[0], now=now, renewing=access.renews)
 
     def authorize(self, call: Call, access: Access, principal: Principal | None) -> None:
-        """Let somebody do what an address is for, to whom it names.
+        """Check that the sender may use an address, for what it names.
 
         Raises Unauthenticated, InsufficientRole, NotYourAgent, GroupNotAllowed for an agent that is
-        in another group now, and AgentNotRegistered or GroupNotFound if what the address names does
-        not exist for whoever asks.
+        now in another group, and AgentNotRegistered or GroupNotFound if what the address names does
+        not exist for the sender.
         """
         needs = access.needs
         if needs is None:
@@ -189,10 +190,10 @@ def session_in(cookies: Iterable[str], prefix: str) -> str | None:
 
 
 def check_origin_is_told(call: Call) -> None:
-    """Refuse a change that a browser asks for without a word of where from.
+    """Refuse a change that a browser requests without saying from where.
 
-    A cookie comes by itself, so it proves nothing of who has made the request. What is told is
-    checked as for everybody. Raises CrossSiteRequest.
+    A browser sends a cookie by itself, so a cookie does not prove who has made the request. What
+    the browser says is checked as for everybody. Raises CrossSiteRequest.
     """
     if hdrs.ORIGIN not in call.headers and _SITE not in call.headers:
-        raise CrossSiteRequest("a session needs Origin or Sec-Fetch-Site, as browsers send them")
+        raise CrossSiteRequest("a session needs Origin or Sec-Fetch-Site, which browsers send")

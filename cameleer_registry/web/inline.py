@@ -1,17 +1,17 @@
-"""Requests that are answered inline: in the moment in which their bytes are read.
+"""Requests that are answered inline: as soon as their bytes are read.
 
-aiohttp has each request handled by a task of its own while another waits for it: three turns of
-the loop, behind whoever else has something to do, and more time than a heartbeat takes. What
-agents ask for all day needs nothing of that: the whole request is there, and its handler is
-through in microseconds. Such requests are answered where the transport hands over their bytes, by
-the same handlers and through the same gate, and the answer is written in one piece. Every other
-request goes aiohttp's way: where a part is yet to come, or something about it is unusual.
+aiohttp handles each request in a task, for which another task waits: three turns of the loop,
+behind everything else that is due, and more time than a heartbeat takes. The frequent requests of
+agents need none of that: the whole request is there, and its handler takes microseconds. Such
+requests are answered when the transport passes on their bytes, by the same handlers and through the
+same gate, and the answer is written in one piece. Every other request goes aiohttp's way: if a part
+has yet to arrive, or something about it is unusual.
 
-A handler may have to wait, until what it has done is durable or a command has been written to
-thousands. Then its connection *holds* the answer: nothing that came behind it is answered before,
-and the coroutine goes on where it waits, without a task of its own.
+A handler may have to wait, until its change is durable or a command has been written to thousands.
+Then its connection *holds* the answer: nothing that came after it is answered before it, and the
+coroutine continues where it waits, without a task of its own.
 
-Only where the server is ours alone; in another program's every request goes aiohttp's way.
+This is done only in a standalone server; in another program's every request goes aiohttp's way.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class InlineCall:
 
     @property
     def local_address(self) -> str | None:
-        """The address that the client has connected to; None where that is a unix socket."""
+        """The address to which the client has connected; None for a unix socket."""
         return local_address_of(self.transport)
 
     @property
     def peer(self) -> str | None:
-        """The address that the connection has come from; None where that is a unix socket."""
+        """The address from which the connection has come; None for a unix socket."""
         return peer_of(self.transport)
 
     @property
@@ -209,7 +209,7 @@ class InlineConnection(PoliteConnection):
             super().answer_all()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Wait no longer for what nobody will read."""
+        """Stop waiting for an answer that nobody will read."""
         if self._held is not None:
             self._held.cancel()
             self._held = None
@@ -289,7 +289,7 @@ class InlineConnection(PoliteConnection):
 
 
 class InlineRunner(web.AppRunner):
-    """A runner of an application of ours, of which it is the only server."""
+    """The runner of a standalone server's application."""
 
     @property
     def server(self) -> Any:

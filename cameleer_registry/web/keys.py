@@ -36,7 +36,7 @@ async def rotate(call: Call) -> Answer:
 
 @CallHandler
 async def revoke(call: Call) -> Answer:
-    """``DELETE /keys/{keyId}``: nothing that the key has signed is good any more."""
+    """``DELETE /keys/{keyId}``: everything that the key has signed becomes void."""
     call.node.authority.check_on()
     key_id = call.address["key_id"]
     ring = call.node.authority.ring

@@ -1,4 +1,4 @@
-"""Addresses of this server, as they are told to whoever asks."""
+"""Addresses of this server in answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def from_outside(settings: Settings, path: str) -> str:
 def next_page(request: web.Request, resource: str, **place: str) -> dict[str, str]:
     """Return the header that leads to the next page of a list (RFC 8288).
 
-    ``resource`` is the name of its route, and ``place`` says where that page begins. The prefix
-    that the application is mounted under is in the address, and so is the rest of the query.
+    ``resource`` is the name of its route, and ``place`` says where that page begins. The address
+    includes the prefix under which the application is mounted, and the rest of the query.
     """
     path = request.app.router[resource].canonical
     address = URL(path).with_query(request.query).update_query(place)

@@ -17,7 +17,9 @@ PIECE: Final = 65_536
 
 
 PAUSE: Final = object()
-"""Stands among items where it took long to find the next ones, and others should get a turn."""
+"""Stands among the items of a list if it took long to find the next ones, and other work should get
+a turn.
+"""
 
 
 async def json_array(
@@ -26,10 +28,10 @@ async def json_array(
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Answer | web.StreamResponse:
-    """Answer with a list, written piece by piece where it is long.
+    """Answer with a list, written piece by piece if it is long.
 
-    So a list of any length takes no more memory than a piece and its largest item, and holds up
-    nobody while it is made. A reader that takes nothing for ``stream_stall_timeout`` is cut off.
+    So a list of any length takes no more memory than a piece and its largest item, and blocks
+    nothing. A reader that takes nothing for ``stream_stall_timeout`` is disconnected.
     """
     node = request.app[NODE]
     piece, complete = await _next_full_piece(items)
@@ -62,7 +64,9 @@ async def json_array(
 
 
 async def _next_full_piece(items: Iterator[Any]) -> tuple[bytes, bool]:
-    """Encode items until they fill a piece, giving way at each pause; tell whether all is said."""
+    """Encode items until they fill a piece, giving way at each pause; return whether the list is
+    complete.
+    """
     whole, complete = _next_piece(items)
     while not complete and len(whole) < PIECE:
         await asyncio.sleep(0)

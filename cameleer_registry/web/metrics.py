@@ -33,7 +33,7 @@ FORMATS: Final = (CONTENT_TYPE_PLAIN_0_0_4, CONTENT_TYPE_LATEST)
 _OPEN_METRICS: Final = "application/openmetrics-text"
 
 _ARRIVED = web.RequestKey("cameleer_registry.arrived", float)
-"""When a request's head had arrived, on the clock of the loop. Absent where it does not matter."""
+"""When a request's head arrived, on the clock of the loop. Absent if it does not matter."""
 
 
 @define(eq=False)
@@ -44,7 +44,7 @@ class AnswerMeter:
     seconds: Histogram = field(factory=partial(Histogram, REQUEST_SECONDS))
 
     def count(self, status: int, seconds: float | None) -> None:
-        """Count one, which took so long; None where that does not matter."""
+        """Count one, with its duration; None if that does not matter."""
         self.by_status[status] = self.by_status.get(status, 0) + 1
         if seconds is not None:
             self.seconds.observe(seconds)
@@ -121,8 +121,8 @@ class HttpMeter(Collector):
 class ProcessReader(Collector):
     """The metrics of this process, read in a thread beforehand.
 
-    To count its open files the kernel lists them, which takes 15 ms where there are 20,000. Where
-    descriptors have run out, it cannot, and what threads are made with could not be imported.
+    To count its open files the kernel lists them, which takes 15 ms if there are 20,000. If
+    descriptors have run out, it cannot, and the modules that threads need could not be imported.
     """
 
     def __init__(self) -> None:
@@ -152,10 +152,10 @@ class Metrics:
         GCCollector(registry=self._registry)
 
     async def expose(self, accept: str) -> tuple[bytes, str]:
-        """Return all metrics in the format that is asked for, and its Content-Type.
+        """Return all metrics in the requested format, and its Content-Type.
 
-        That is OpenMetrics where it is named, and the text format otherwise. What else an Accept
-        header says is not passed on: versions that are none would be answered with an error.
+        That is OpenMetrics if it is named, and the text format otherwise. The rest of an Accept
+        header is not passed on, because versions that do not exist would be answered with an error.
         """
         await self._process.read()
         await self._node.catch_up()

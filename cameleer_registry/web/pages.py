@@ -16,7 +16,7 @@ CONTENT_TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml; charset=utf-8",
 }
-"""What is served, by its suffix; not as the system's table of types has it, which differs."""
+"""Content types by suffix; not those of the system's table, which differs between systems."""
 
 
 @frozen

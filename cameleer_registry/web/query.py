@@ -34,7 +34,7 @@ def words(request: web.Request, name: str) -> list[str]:
 def members(request: web.Request, name: str, enum: type[E]) -> frozenset[E]:
     """Return the values of a parameter that names members of an enumeration, in any case.
 
-    Raises InvalidRequest where one is not among them.
+    Raises InvalidRequest if a value is not among them.
     """
     choices = {member.lower(): member for member in enum}
     asked = words(request, name)
@@ -51,7 +51,7 @@ def members(request: web.Request, name: str, enum: type[E]) -> frozenset[E]:
 def group_names(request: web.Request, name: str) -> frozenset[GroupName]:
     """Return the values of a parameter that names groups, whether or not there are such.
 
-    Raises InvalidRequest where none could be called that.
+    Raises InvalidRequest if a value cannot be a group.
     """
     return _each_by(rules.group_name, request, name)
 
@@ -74,9 +74,9 @@ def _each_by(rule: Callable[[str], T], request: web.Request, name: str) -> froze
 
 
 def command_id(request: web.Request, name: str) -> str | None:
-    """Return the id of a command, or None where it is not given.
+    """Return the id of a command, or None if it is not given.
 
-    It need not be one that is remembered. Raises InvalidRequest where none could be called that.
+    The command need not be remembered. Raises InvalidRequest if it cannot be an id.
     """
     value = request.query.get(name)
     if value is None or _UUID.fullmatch(value):
@@ -85,7 +85,7 @@ def command_id(request: web.Request, name: str) -> str | None:
 
 
 def positive(request: web.Request, name: str) -> int | None:
-    """Return a whole number above 0, or None where it is not given; raises InvalidRequest."""
+    """Return a whole number above 0, or None if it is not given; raises InvalidRequest."""
     value = request.query.get(name)
     if value is None:
         return None
@@ -97,7 +97,7 @@ def positive(request: web.Request, name: str) -> int | None:
 
 
 def wait_seconds(request: web.Request) -> float | None:
-    """Return ``?wait=``, or None where it is not given; raises InvalidRequest."""
+    """Return ``?wait=``, or None if it is not given; raises InvalidRequest."""
     value = request.query.get("wait")
     if value is None:
         return None

@@ -103,9 +103,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/server", server.show_server, READ.needing(_MAY.READ)),
     ("GET", f"{API}/openapi.json", documentation.show_document, STATIC),
 )
-"""Method, address, handler, and what stands before it. What can be asked with GET can be asked with
-HEAD, too, except for the streams: aiohttp would open one to answer. What is said of each, to
-machines, stands in :mod:`~cameleer_registry.web.openapi.operations`."""
+"""Method, address, handler, and the checks before it. Every address that takes GET also takes HEAD,
+except for the streams, because aiohttp would open one to answer. The texts for machines are in
+:mod:`~cameleer_registry.web.openapi.operations`.
+"""
 
 BUSIEST: Final = (agents.heartbeat, commands.acknowledge)
 """Added first: among addresses that begin alike, aiohttp tries one after the other."""

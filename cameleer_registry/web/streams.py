@@ -44,7 +44,7 @@ class EventStreamResponse(EventSourceResponse):
         self._released = False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write the headers; raises ConnectionResetError where the client is gone already."""
+        """Write the headers; raises ConnectionResetError if the client has already gone."""
         if self.prepared:
             return head_writer(self)
         if request.transport is None:
@@ -63,7 +63,7 @@ class EventStreamResponse(EventSourceResponse):
         release(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """End the response, unless it is not aiohttp's to end any more."""
+        """End the response, unless it no longer is aiohttp's to end."""
         if not self._released:
             await super().write_eof(data)
 
@@ -75,10 +75,11 @@ class EventStreamResponse(EventSourceResponse):
 
 
 async def begin(request: web.Request) -> tuple[EventStreamResponse, asyncio.Transport, bool]:
-    """Write the head of a stream; return it, the connection to be taken over, and if in chunks.
+    """Write the head of a stream; return it, the connection to take over, and whether it is
+    chunked.
 
-    A storage that has failed is no reason to refuse it, since no client would come back: it ends at
-    once. Raises ConnectionResetError where the client is gone.
+    A failed storage is no reason to refuse a stream, because the client would not come back: it
+    ends at once. Raises ConnectionResetError if the client has gone.
     """
     with contextlib.suppress(StorageUnavailable):
         await request.app[NODE].settled()  # that there is such a stream must not be taken back

@@ -62,7 +62,7 @@ async def test_from_an_open_server_to_a_closed_one(tmp_path: Path) -> None:
         assert 0 == status, err
         status, _, err = await run("agents", **{**environment, "CAMELEER_TOKEN": viewer})
         assert 3 == status
-        assert "not good for this server" in err
+        assert "not valid for this server" in err
         status, before, err = await run("auth", "keys", "show", **environment)
         assert (0, 2) == (status, len(before.splitlines())), err
         for expected in ("next", "retired"):

@@ -181,7 +181,7 @@ async def test_a_server_without_a_database_has_no_backup() -> None:
     """Whether the flag or the environment says so."""
     status, out, err = await run("backup", "x")
     assert (2, "") == (status, out)
-    assert "cameleer-registry: a server with --database memory keeps nothing\n" == err
+    assert "cameleer-registry: a server with --database memory has no file\n" == err
 
 
 async def test_the_database_may_stand_in_a_file_of_settings(tmp_path: Path) -> None:
@@ -227,10 +227,10 @@ def cut_off(path: Path) -> None:
 
 NONE_OF_OURS: Mapping[str, Callable[[Path], object]] = {
     "there is no database": lambda path: None,
-    "is no database of SQLite": lambda path: path.write_text("hello"),
-    "is a database of something else": foreign,
+    "is not an SQLite database": lambda path: path.write_text("hello"),
+    "is a database of another program": foreign,
     "written by a newer version": newer,
-    "is cut off in the middle of a page": cut_off,
+    "ends in the middle of a page": cut_off,
     "is a directory": lambda path: path.mkdir(),
 }
 
@@ -271,7 +271,7 @@ def test_a_copy_takes_nobodys_place(tmp_path: Path) -> None:
     path, taken = tmp_path / "r.db", tmp_path / "taken.db"
     make(path)
     taken.write_text("mine")
-    with pytest.raises(CopyFailed, match=r"taken\.db exists; it is left as it is"):
+    with pytest.raises(CopyFailed, match=r"taken\.db exists, and is not overwritten"):
         back_up(path, taken)
     assert "mine" == taken.read_text()
     with pytest.raises(CopyFailed, match="No such file or directory"):
@@ -364,7 +364,7 @@ async def test_keys_beside_the_database_are_in_the_backup(tmp_path: Path) -> Non
     there = tmp_path / "there" / "r.db"
     status, out, err = await run("restore", "--database", str(there), str(copy))
     assert 0 == status
-    assert [True] == ["good again" in line for line in err.splitlines()]
+    assert [True] == ["valid again" in line for line in err.splitlines()]
     assert f"keys\t{there.with_name('keys.json')}\n" in out
     assert 0o600 == stat.S_IMODE(there.with_name("keys.json").stat().st_mode)
     assert made["admin token"] not in out + err
@@ -402,7 +402,7 @@ async def test_what_was_revoked_since_is_good_again_and_how_to_prevent_it(tmp_pa
     assert "credential-revoked" == await status_of(path, old)
 
     status, _, err = await run("restore", "--database", str(path), str(copy))
-    assert (0, True) == (status, "revoked since the backup was made is good again" in err)
+    assert (0, True) == (status, "revoked since the backup was made are valid again" in err)
     assert 200 == await status_of(path, old)
 
     upto = json.loads((await run("restore", "--json", "--database", str(path), str(copy)))[1])
@@ -425,7 +425,7 @@ async def test_keys_that_are_there_and_those_of_another_registry(tmp_path: Path)
     assert 0 == (await run("auth", "keys", "rotate", "command", "--database", str(path)))[0]
     before = path.with_name("keys.json").read_bytes()
     status, out, _ = await run("restore", "--database", str(path), str(copy))
-    assert (0, True) == (status, "stay, since they are as new" in out)
+    assert (0, True) == (status, "stay, because they are at least as new" in out)
     assert before == path.with_name("keys.json").read_bytes()
     assert 200 == await status_of(path, made["admin token"])
 

@@ -113,7 +113,7 @@ async def test_commands_in_a_terminal() -> None:
         assert failed.endswith("1 acknowledged, 2 failed")
         assert "red" == s.colour_of("2 failed")
         assert "2 acknowledged, 1" in expired
-        assert nobody.endswith("nobody was there")
+        assert nobody.endswith("no agents")
     async with stub() as asked, terminal("commands", "--url", asked.url) as s:
         assert 0 == await s.ended()
         assert "No commands." == s.text
@@ -169,9 +169,9 @@ async def test_forgetting_the_dead() -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ([], "say one of ID and --dead"),
-        (["a", "--dead"], "say one of ID and --dead"),
-        (["a", "--group", "g"], "--group goes with --dead"),
+        ([], "give either ids or --dead"),
+        (["a", "--dead"], "give either ids or --dead"),
+        (["a", "--group", "g"], "--group needs --dead"),
     ],
 )
 def test_forgetting_nobody_in_particular(

@@ -73,7 +73,7 @@ async def test_who_may_not_look_is_told_so() -> None:
     async with closed() as served:
         status, out, err = await run("console", "--no-browser", CAMELEER_URL=served.url)
         assert (3, "") == (status, out)
-        assert "this server wants a token" in err
+        assert "this server requires a token" in err
         env = {"CAMELEER_URL": served.url, "CAMELEER_TOKEN": served.tokens["enrol"]}
         status, out, err = await run("console", "--no-browser", **env)
         assert (3, "") == (status, out)

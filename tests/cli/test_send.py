@@ -87,7 +87,7 @@ async def test_sending_again(served: Served) -> None:
     assert 1 == len(served.node.agent_deliveries("a"))
     status, out, err = await sending(served, "deep-trace", *args)
     assert (3, "") == (status, out)
-    assert "under the key 'rollout 7' another command was asked for" in err
+    assert "the key 'rollout 7' was used for a different command" in err
 
 
 async def test_sending_as_json(served: Served) -> None:
@@ -155,15 +155,18 @@ def test_a_payload_that_is_none(
 @pytest.mark.parametrize(
     ("args", "part"),
     [
-        (["replay"], "say one of --agent ID, --group GROUP and --all"),
-        (["replay", "--agent", "a", "--group", "orders"], "say one of"),
-        (["replay", "--all", "--agent", "a", "--yes"], "say one of"),
+        (["replay"], "give one of --agent ID, --group GROUP and --all"),
+        (["replay", "--agent", "a", "--group", "orders"], "give one of"),
+        (["replay", "--all", "--agent", "a", "--yes"], "give one of"),
         (["reboot", "--all"], "'reboot' is not one of 'config-update', 'deep-trace', 'replay'"),
         (["replay", "--agent", "a", "--wait", "soon"], "expected seconds, or a duration"),
         (["replay", "--agent", "a", "--idempotency-key", ""], "expected 1 to 255 characters"),
         (["replay", "--agent", "a", "--idempotency-key", "clé"], "printable ASCII only"),
-        (["replay", "--all"], "--all needs --yes where nobody can be asked"),
-        (["replay", "--all", "--json"], "--all needs --yes where nobody can be asked"),
+        (["replay", "--all"], "--all needs --yes, because there is no terminal on which to ask"),
+        (
+            ["replay", "--all", "--json"],
+            "--all needs --yes, because there is no terminal on which to ask",
+        ),
     ],
 )
 def test_used_wrongly(
@@ -182,7 +185,7 @@ async def test_nobody_to_send_it_to(wait: tuple[str, ...], options: tuple[str, .
     """Status 1, whether or not it was to be waited for."""
     async with serving() as empty:
         status, out, err = await sending(empty, "replay", "--all", "--yes", *wait, *options)
-    assert (1, "cameleer-registry: there was nobody to send it to\n") == (status, err)
+    assert (1, "cameleer-registry: there was no agent to send it to\n") == (status, err)
     if options:
         assert "UNDELIVERABLE" == json.loads(out)["status"]
     else:

@@ -136,7 +136,7 @@ async def test_a_hangup_without_a_terminal() -> None:
                     pass
         assert 0 == await served.terminate()
         assert served.process.stderr is not None
-        assert b"SIGHUP: there is nothing to read again" in await served.process.stderr.read()
+        assert b"SIGHUP: there is nothing to reload" in await served.process.stderr.read()
 
 
 async def test_a_hangup_of_a_terminal() -> None:
@@ -185,8 +185,8 @@ async def test_what_the_environment_holds_is_remarked_on() -> None:
         assert 0 == await served.terminate()
         assert served.process.stderr is not None
         log = (await served.process.stderr.read()).decode()
-    assert re.search("is of a service called cameleer, .*variable=CAMELEER_PORT", log)
-    assert re.search("is no setting, .*did_you_mean=CAMELEER_COMMAND_TTL", log)
+    assert re.search("is that of a Service called cameleer, .*variable=CAMELEER_PORT", log)
+    assert re.search("is not a setting, .*did_you_mean=CAMELEER_COMMAND_TTL", log)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -363,7 +363,7 @@ async def test_the_first_line_of_the_log_names_the_database_and_what_was_found(
     opened = {"event": "database opened", "database": str(path)}
     told = await first_line(*args, end=signal.SIGTERM, before=["a", "b"])
     assert {**opened, "found": "nothing: it is new"} == told
-    for ended, how in ((signal.SIGKILL, "cleanly"), (signal.SIGTERM, "without having closed it")):
+    for ended, how in ((signal.SIGKILL, "cleanly"), (signal.SIGTERM, "without closing it")):
         told = await first_line(*args, end=ended)
         assert 0 <= told.pop("away_seconds") < 600
         assert {**opened, "agents": 2, "commands": 2, "ended_before": how} == told
@@ -373,7 +373,7 @@ async def test_a_server_that_keeps_nothing_says_so() -> None:
     """On the first line of its log."""
     told = await first_line("--database", "memory", end=signal.SIGTERM)
     assert "memory" == told["database"]
-    assert "nothing is kept: a restart forgets all agents and commands" == told["event"]
+    assert "nothing is stored: a restart forgets all agents and commands" == told["event"]
 
 
 async def test_json_logs() -> None:

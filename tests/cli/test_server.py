@@ -161,7 +161,7 @@ async def test_a_certificate_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "No such file or directory"), ("no certificate", "it has no certificate in PEM")],
+    [(None, "No such file or directory"), ("no certificate", "it contains no certificate in PEM")],
 )
 async def test_a_file_without_certificates(content: str | None, words: str, tmp_path: Path) -> None:
     """One clear line, and status 2."""
@@ -189,11 +189,11 @@ async def test_a_server_at_a_socket(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "env", "words"),
     [
-        (401, "unauthenticated", {}, "wants a token: put it into CAMELEER_TOKEN"),
-        (401, "token-expired", {"CAMELEER_TOKEN": TOKEN}, "is not good for this server"),
+        (401, "unauthenticated", {}, "requires a token: put it into CAMELEER_TOKEN"),
+        (401, "token-expired", {"CAMELEER_TOKEN": TOKEN}, "is not valid for this server"),
         (403, "insufficient-role", {"CAMELEER_TOKEN": TOKEN}, "does not allow it: ask"),
-        (401, "", {}, "something in front of it wants credentials"),
-        (403, "", {}, "something in front of it wants credentials"),
+        (401, "", {}, "something in front of it requires credentials"),
+        (403, "", {}, "something in front of it requires credentials"),
     ],
 )
 async def test_credentials_that_are_missing(
@@ -274,7 +274,7 @@ async def test_a_password_is_not_in_what_a_proxy_has_refused() -> None:
         status, _, err = await run("groups", "--url", url)
     assert 3 == status
     assert "Basic " in asked.headers[0]["Authorization"]
-    assert "wants credentials" in err
+    assert "requires credentials" in err
     assert "s3cret" not in err
 
 
@@ -284,7 +284,7 @@ async def test_a_password_and_a_token_are_one_too_many(
     """Both would be the one header Authorization."""
     status, out, err = await run("groups", "--url", "http://a:b@x", CAMELEER_TOKEN=TOKEN)
     assert (2, "") == (status, out)
-    assert "only one can be sent: the name and password in the address of http://x" in err
+    assert "only one of them can be sent: the name and password in the address of http://x" in err
     assert TOKEN not in err
 
 

@@ -616,7 +616,9 @@ async def test_stopping_what_does_not_end(served: Served) -> None:
     agent.stop()
     await within(task)
     [cut_off], [left] = (served.node.deliveries(command.command_id) for command in commands)
-    assert Ack(status=Outcome.FAILURE, message="cut off by the end of the agent") == cut_off.result
+    assert (
+        Ack(status=Outcome.FAILURE, message="interrupted by the end of the agent") == cut_off.result
+    )
     assert DeliveryState.PENDING is left.status
 
 

@@ -290,7 +290,7 @@ async def test_an_end_that_cuts_off() -> None:
         desk.inbox.offer(command(number))
     await asyncio.sleep(1)
     await desk.inbox.close(grace=1)
-    failure = Ack(status=Outcome.FAILURE, message="cut off by the end of the agent")
+    failure = Ack(status=Outcome.FAILURE, message="interrupted by the end of the agent")
     assert [("c0", failure), ("c1", failure)] == desk.acks
     assert 0 == desk.side_by_side
 
@@ -316,7 +316,7 @@ async def test_an_end_that_nobody_hears(caplog: pytest.LogCaptureFixture) -> Non
     began = asyncio.get_running_loop().time()
     await desk.inbox.close(grace=1)
     assert pytest.approx(1 + module.LAST_WORDS) == asyncio.get_running_loop().time() - began
-    assert "command left without an answer" in caplog.text
+    assert "command left without an acknowledgement" in caplog.text
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -347,7 +347,7 @@ async def test_an_answer_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     desk.inbox._send_ack = fail
     desk.inbox.offer(command(0))
     await asyncio.sleep(1)
-    assert "a command was not answered" in caplog.text
+    assert "a command was not acknowledged" in caplog.text
     desk.inbox._send_ack = answered
     desk.inbox.offer(command(1))
     await asyncio.sleep(1)

@@ -168,7 +168,7 @@ async def test_a_proxy_that_refuses() -> None:
         proxy = f"http://u:s3cret@{address}"
         for url, told in (
             ("https://registry.invalid", "its proxy answered 407 Who are you?"),
-            (ELSEWHERE, "was answered 407 Who are you?: no registry's"),
+            (ELSEWHERE, "was answered 407 Who are you?, not by a registry"),
         ):
             async with Operator(url, proxy=proxy) as operator:
                 with pytest.raises(ServerUnreachable) as caught:

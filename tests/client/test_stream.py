@@ -96,7 +96,7 @@ async def test_silence() -> None:
 
     async with opened(write, silence=0.3) as stream:
         began = asyncio.get_running_loop().time()
-        with pytest.raises(ServerUnreachable, match="nothing has come on the stream"):
+        with pytest.raises(ServerUnreachable, match="nothing has arrived on the stream"):
             await within(read(stream))
         assert asyncio.get_running_loop().time() - began > 0.5
         never.set()

@@ -373,7 +373,7 @@ def test_a_refusal_can_be_answered_for(world: World, line: bytes, command_id: st
     [
         ({"challenge": "another"}, "not to this registration"),
         ({"challenge": None}, "not to this registration"),
-        ({"agentId": "a-2"}, "of another agent"),
+        ({"agentId": "a-2"}, "for another agent"),
         ({"registry": OTHER_REGISTRY}, "of another registry"),
         ({"serverTime": None}, "it does not say when"),
         ({"by": key(9)}, "unknown key"),

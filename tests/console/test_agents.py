@@ -90,7 +90,7 @@ async def test_what_is_there_already_is_shown_with_its_history(
     await expect(texts).to_have_count(2)
     await expect(texts.first).to_contain_text("2 agents registered")
     await expect(texts.first).to_contain_text("group orders")
-    await expect(texts.nth(1)).to_contain_text("a was forgotten")
+    await expect(texts.nth(1)).to_contain_text("a was deleted")
     await console.go("#/agents")
     await expect(console.page.locator(ROWS)).to_have_count(1)
 

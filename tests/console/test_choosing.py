@@ -23,7 +23,7 @@ async def enter(served: Served, count: int, **more: Any) -> None:
 
 
 def box(console: Console, agent_id: str) -> Locator:
-    return console.page.get_by_role("checkbox", name=f"Choose {agent_id}", exact=True)
+    return console.page.get_by_role("checkbox", name=f"Select {agent_id}", exact=True)
 
 
 async def test_one_by_one_a_range_or_all(served: Served, console: Console) -> None:
@@ -34,22 +34,22 @@ async def test_one_by_one_a_range_or_all(served: Served, console: Console) -> No
     chosen = page.locator(".chosen")
     await expect(chosen).to_be_hidden()
     await box(console, "a-2").check()
-    await expect(chosen).to_contain_text("1 agent chosen")
+    await expect(chosen).to_contain_text("1 agent selected")
     await box(console, "a-5").click(modifiers=["Shift"])
-    await expect(chosen).to_contain_text("4 agents chosen")
+    await expect(chosen).to_contain_text("4 agents selected")
     await box(console, "a-3").uncheck()
-    await expect(chosen).to_contain_text("3 agents chosen")
+    await expect(chosen).to_contain_text("3 agents selected")
     everyone = page.get_by_role("checkbox", name="Select all")
     assert await everyone.evaluate("box => box.indeterminate")
     await everyone.check()
-    await expect(chosen).to_contain_text("12 agents chosen")
+    await expect(chosen).to_contain_text("12 agents selected")
     await page.locator(".list .search").fill("a-1")  # a-1, a-10 and a-11
-    await expect(chosen).to_contain_text("3 agents chosen")
+    await expect(chosen).to_contain_text("3 agents selected")
     await page.locator(".list .search").fill("")
-    await expect(chosen).to_contain_text("3 agents chosen")
+    await expect(chosen).to_contain_text("3 agents selected")
     await served.request("DELETE", "/agents/a-10")
-    await expect(chosen).to_contain_text("2 agents chosen")
-    await chosen.get_by_role("button", name="Choose none").click()
+    await expect(chosen).to_contain_text("2 agents selected")
+    await chosen.get_by_role("button", name="Clear selection").click()
     await expect(chosen).to_be_hidden()
     await page.locator(".grid.agents").focus()
     await page.keyboard.press("Home")
@@ -68,7 +68,7 @@ async def test_a_command_to_those_that_are_chosen(served: Served, console: Conso
         await box(console, f"a-{number}").check()
     await page.locator(".chosen").get_by_role("button", name="Send command").click()
     dialog = page.locator("dialog.send")
-    await expect(dialog).to_contain_text("To the 3 agents that you have chosen: a-0, a-1, a-2")
+    await expect(dialog).to_contain_text("To the 3 agents that you have selected: a-0, a-1, a-2")
     await expect(dialog.locator(".reach")).to_have_text(
         "Reaches 3 agents; none with an open stream."
     )

@@ -136,7 +136,7 @@ async def test_what_is_filtered_by_is_asked_of_the_server(console: Console) -> N
     await console.go("#/commands?agentId=a-7")
     await expect(rows).to_have_count(1)
     assert "a-7" == history.asked[-1].query["agentId"]
-    await page.get_by_role("button", name="Take back: to a-7").click()
+    await page.get_by_role("button", name="Remove filter: to a-7").click()
     await expect(rows).to_have_count(3)
 
 

@@ -73,7 +73,7 @@ async def test_a_command_to_an_agent(served: Served, console: Console) -> None:
     await expect(dialog.get_by_label("Agent id")).to_have_value("a")
     await expect(dialog.locator(".reach")).to_contain_text("Reaches 1 agent, which is LIVE")
     await dialog.get_by_label("Agent id").fill("b")
-    await expect(dialog.locator(".reach")).to_have_text("No agent of that id is registered.")
+    await expect(dialog.locator(".reach")).to_have_text("No agent with that id is registered.")
     await expect(dialog.get_by_role("button", name="Send", exact=True)).to_be_disabled()
     await dialog.get_by_label("Agent id").fill("a")
     await dialog.get_by_role("button", name="Send", exact=True).click()
@@ -126,10 +126,10 @@ async def test_a_command_to_nobody(served: Served, console: Console) -> None:
     """It says so before, and after."""
     await console.open()
     dialog = await choose(console, "All agents")
-    await expect(dialog.locator(".reach")).to_have_text("Nobody is reached: there is no agent.")
+    await expect(dialog.locator(".reach")).to_have_text("Reaches nobody: there are no agents.")
     await dialog.get_by_role("button", name="Send", exact=True).click()
     await console.page.locator("dialog.confirm .danger").click()
-    await expect(console.page.locator(".pane-head .status")).to_have_text("Nobody to reach")
+    await expect(console.page.locator(".pane-head .status")).to_have_text("No agents")
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ async def test_the_server_is_not_there_yet(browser: Browser) -> None:
             await second.page.goto(served.url)
             banner = second.page.locator(".banner")
             await expect(banner).to_contain_text("The server cannot be reached.")
-            await expect(second.page.get_by_text("Nothing is known yet")).to_be_visible()
+            await expect(second.page.get_by_text("Nothing to show yet")).to_be_visible()
             await first.page.goto("about:blank")
             await eventually(lambda: not served.node.feed.streams)
             await banner.get_by_role("button", name="Try now").click()

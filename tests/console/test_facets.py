@@ -45,7 +45,7 @@ async def test_the_spread_is_shown_and_filters(served: Served, console: Console)
     assert page.url.endswith("#/agents?version=1.9&route=out")
     await values(page, "Version").nth(0).click()  # either version
     await expect(page.locator(ROWS)).to_have_count(3)
-    await page.get_by_role("button", name="Take back Route: out").click()
+    await page.get_by_role("button", name="Remove Route: out").click()
     await expect(page.locator(ROWS)).to_have_count(6)
     await page.get_by_role("button", name="Clear filters").click()
     await values(page, "Version").nth(2).click()  # those that say none

@@ -183,7 +183,7 @@ async def test_a_viewer_is_offered_no_commands(guarded: Closed, page_of: Console
     await open_as(page_of, guarded.tokens["viewer"], "#/agents/a")
     await expect(page.locator(".pane .facts dl").first).to_be_visible()
     await page.locator(".of-check input").first.check()
-    await expect(page.locator(".chosen")).to_contain_text("1 agent chosen")
+    await expect(page.locator(".chosen")).to_contain_text("1 agent selected")
     await page_of.go("#/groups")
     await expect(page.locator(".groups .rows > .row")).to_have_count(1)
     for name in ("Send command", "Forget", "Send"):

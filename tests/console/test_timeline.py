@@ -113,7 +113,7 @@ async def test_the_newest_events_lead_to_the_timeline(served: Served, console: C
 async def test_an_entry_that_is_no_more(console: Console) -> None:
     """It says so, in words."""
     await console.open("#/timeline/1")
-    await expect(console.page.get_by_text("This entry is no more")).to_be_visible()
+    await expect(console.page.get_by_text("This entry is gone")).to_be_visible()
 
 
 async def test_the_timeline_is_searched_by_any_agent_in_it(

@@ -447,7 +447,7 @@ async def test_the_log_is_bounded_while_a_reader_stays(
         assert reader.stdout is not None
         assert reader.stdin is not None
         assert b"reads\n" == await within(reader.stdout.readline())
-        with pytest.raises(StorageUnavailable, match="since a process reads an old state"):
+        with pytest.raises(StorageUnavailable, match="because a process reads an old state"):
             await issue_many(node)
         assert node.ailments
         assert 8 * 2**20 > nodes.journal_of(node).sizes[1]

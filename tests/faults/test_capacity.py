@@ -146,7 +146,7 @@ async def test_more_connections_than_descriptors() -> None:
         rest = (await served.process.stderr.read()).decode()
     assert [
         ("info", "agent registered"),
-        ("error", "connections cannot be accepted, those that are open go on"),
+        ("error", "new connections cannot be accepted, open ones go on"),
         ("info", "command issued"),
         ("warning", "connections are accepted again"),
     ] == told

@@ -29,7 +29,7 @@ async def test_one_that_fails_fails_nobody_else(
         served.node.listen(each, AgentRegistered)
     assert 201 == (await served.register("a")).status
     assert [number for number in range(3) if number != teller] == told
-    assert "a fact was not told" in caplog.text
+    assert "a fact was not reported" in caplog.text
     assert AgentRegistered.__name__ in [getattr(record, "fact", "") for record in caplog.records]
 
 

@@ -122,7 +122,7 @@ def test_what_is_no_message_is_not_signed(message: bytes) -> None:
 
 def test_members_cannot_bring_a_signature() -> None:
     """At the top, where a reader of the whole line would find two."""
-    with pytest.raises(ValueError, match="signature already"):
+    with pytest.raises(ValueError, match="already have a signature"):
         line_of(signature="x")
 
 

@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_used_any_more_changes_nothing(path: Path, text: s
     again = files.read_again(now=NOW)
     assert before.tokens == again.tokens
     [warning] = again.warnings
-    assert warning.endswith("; the tokens that it held before still count")
+    assert warning.endswith("; the tokens that it contained before stay valid")
     assert not files.changed()
     assert () == files.read_again(now=NOW).warnings
     put(path, TWO)

@@ -104,9 +104,9 @@ def test_only_an_enrolment_token_has_a_thumbprint() -> None:
         with pytest.raises(NoToken, match="not the thumbprint"):
             tokens.parse(text)
     for text in (f"{enrolment}.", f"{enrolment}.{ROOT}A", f"{enrolment}.{ROOT}.{ROOT}"):
-        with pytest.raises(NoToken, match="no token of a registry"):
+        with pytest.raises(NoToken, match="not a token of a registry"):
             tokens.parse(text)
-    with pytest.raises(ValueError, match="for an enrolment token only"):
+    with pytest.raises(ValueError, match="only for an enrolment token"):
         tokens.generate(TokenKind.OPERATOR, root=ROOT)
     with pytest.raises(ValueError, match="expected a thumbprint"):
         tokens.generate(TokenKind.ENROLMENT, root="short")
@@ -133,7 +133,7 @@ def test_one_of_ours_that_was_mistyped_is_taken_with_a_warning() -> None:
     text = tokens.generate(TokenKind.ENROLMENT, root=ROOT).text
     assert tokens.outside(text).warning is None
     other = text[:-1] + ("A" if text[-1] != "A" else "Q") + "x"
-    assert "no token of a registry" in str(tokens.outside(other).warning)
+    assert "not a token of a registry" in str(tokens.outside(other).warning)
     assert tokens.digest_of(other) == tokens.outside(other).digest
 
 

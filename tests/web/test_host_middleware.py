@@ -119,7 +119,7 @@ async def test_what_is_gone_is_not_taken_for_empty(
         with caplog.at_level(logging.ERROR):
             answer = await served.ack("a", command["commandId"], FAILURE)
         assert (500, "internal-error") == (answer.status, answer.code)
-        assert "middleware has taken" in str(caplog.records[-1].exc_info)
+        assert "middleware has read" in str(caplog.records[-1].exc_info)
         assert 1 == served.node.command(command["commandId"]).counts["PENDING"]
         looking = False
         answer = await served.ack("a", command["commandId"], FAILURE)

@@ -179,7 +179,7 @@ class Authority:
         try:
             principal = self.verifier.of_token(token, now=now)
             if principal.role is Role.AGENT:  # it would outlive its renewal and its revocation
-                raise InvalidToken("an agent's token does not sign anybody in")
+                raise InvalidToken("an agent's token cannot sign in")
         except Exception:
             self.attempts.failed(source, now)
             raise

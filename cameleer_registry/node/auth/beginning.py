@@ -95,8 +95,8 @@ class Beginning:
             return Mode.REQUIRED
         if not is_only_here(self.settings.host):
             raise SettingsError(
-                f"anybody who reaches {self.settings.host} could command every agent, and there is "
-                f'no credential yet: run "{INIT}", or say --auth off'
+                f"anybody who reaches {self.settings.host} could command every agent, because "
+                f'there is no credential yet: run "{INIT}", or use --auth off'
             )
         return Mode.OFF
 
@@ -132,7 +132,7 @@ class Beginning:
         assert ring is not None
         authority.use(ring)
         if mode is Mode.REQUIRED and not credentials.tokens() and not self.embedded:
-            log.warning("nobody can ask for anything, since there is no token", help=INIT)
+            log.warning("every request will be refused, because there is no token", help=INIT)
         return facts
 
 

@@ -120,7 +120,7 @@ class NodeCollector(Collector):
         yield gauge("cameleer_streams_open", "Agents' streams that are open.", len(streams))
         yield gauge(
             "cameleer_stream_backlog_max_bytes",
-            "Bytes waiting in this process for the stream that is furthest behind.",
+            "Bytes waiting in this process for the slowest stream.",
             streams.worst_backlog(),
         )
         yield counter(
@@ -182,14 +182,14 @@ class NodeCollector(Collector):
         )
         yield counter(
             "cameleer_commands_finished_total",
-            "Commands of which nothing is pending any more, by what became of them.",
+            "Commands with no pending deliveries left, by outcome.",
             {(kind, status.lower()): n for (kind, status), n in meters.commands_finished.items()},
             "type",
             "outcome",
         )
         yield counter(
             "cameleer_deliveries_total",
-            "Deliveries that have ended, by how.",
+            "Deliveries that have ended, by outcome.",
             meters.deliveries,
             "type",
             "outcome",
@@ -231,12 +231,12 @@ class NodeCollector(Collector):
         )
         yield gauge(
             "cameleer_storage_trouble",
-            "1 while changes are refused because they could not be kept.",
+            "1 while changes are refused because they could not be stored.",
             int(figures.in_trouble),
         )
         yield counter(
             "cameleer_storage_refusals_total",
-            "Changes refused because they could not be kept, by code.",
+            "Changes refused because they could not be stored, by code.",
             figures.refused,
             "code",
         )
@@ -249,7 +249,7 @@ class NodeCollector(Collector):
         )
         yield counter(
             "cameleer_clock_paused_seconds_total",
-            "Seconds for which this process was away, which count against nobody's lease.",
+            "Seconds for which this process was paused, which count against no lease.",
             self._node.clock.paused / NANOSECONDS,
         )
         yield counter(

@@ -55,7 +55,7 @@ class Narrator:
             suppressed, self._suppressed = self._suppressed, Counter()
             self._waiting.clear()
             for kind, count in suppressed.items():
-                log.log(_LEVELS[kind], f"{kind}: more than are told one by one", more=count)
+                log.log(_LEVELS[kind], f"{kind}: more than are logged one by one", more=count)
 
     def _by_one(self, fact: Event) -> None:
         _BY_ONE[type(fact)](fact)
@@ -198,7 +198,7 @@ def _credential_issued(fact: facts.CredentialIssued) -> None:
 
 def _credential_conflict(fact: facts.CredentialConflict) -> None:
     log.warning(
-        "two processes want to be one agent",
+        "two processes use one agent id",
         agent_id=fact.agent_id,
         refused=fact.refused,
         by=fact.by,
@@ -206,7 +206,7 @@ def _credential_conflict(fact: facts.CredentialConflict) -> None:
 
 
 def _auth_began(_fact: facts.AuthBegan) -> None:
-    log.info("there is a credential: from now on one is needed")
+    log.info("there is a credential: from now on requests need one")
 
 
 def _token_created(fact: facts.TokenCreated) -> None:

@@ -156,7 +156,7 @@ class Checker {
     const found = this.#match(NUMBER);
     if (found === null) this.#refuse("Expected digits after the minus sign");
     else if (/[\w.]/.test(this.text[this.#at] ?? "")) {
-      throw new Refusal("This is no number in JSON", start);
+      throw new Refusal("This is not a JSON number", start);
     } else if (found[1] === undefined && found[2] === undefined) {
       const value = BigInt(found[0]);
       if (value < INTEGERS.least || value > INTEGERS.most) {
@@ -176,7 +176,7 @@ class Checker {
     if (found === "true" || found === "false" || found === "null") return;
     if (start >= this.text.length) throw new Refusal("It ends too early", start);
     if (found.startsWith("'")) throw new Refusal("Text needs double quotes", start);
-    throw new Refusal(found ? `“${found.slice(0, 20)}” is no value` : "Expected a value", start);
+    throw new Refusal(found ? `“${found.slice(0, 20)}” is not a value` : "Expected a value", start);
   }
 
   /** @param {RegExp} pattern */

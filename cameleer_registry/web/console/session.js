@@ -9,11 +9,11 @@ const PATIENCE = 3000;
 
 /** A token that is good, but lets nobody see anything. */
 class Useless extends Error {
-  title = "This token does not sign anybody in";
+  title = "This token cannot sign in";
 
   /** @param {string} role */
   constructor(role) {
-    super(`It has the role ${role}. To look, it takes one of a viewer, an operator or an admin.`);
+    super(`It has the role ${role}. Use the token of a viewer, an operator or an admin.`);
   }
 }
 

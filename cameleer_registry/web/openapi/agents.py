@@ -1,4 +1,4 @@
-"""What is said of agents: registering, heartbeats, and what operators read of them."""
+"""Operations on agents: registering, heartbeats, and what operators read about them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tag="Agents",
         summary="Register an agent, or resume it",
         description="Everything in the body replaces what was declared before. The agent is LIVE "
-        "from now on, and commands that are pending for it stay so. With a `challenge`, 1 to 256 "
-        "printable characters of ASCII that the agent has made up, the answer is a signed line, if "
-        "the registry has keys.",
+        "from now on, and its pending commands stay pending. With a `challenge`, 1 to 256 "
+        "printable characters of ASCII that the agent has made up, the answer is a signed "
+        "line, if the registry has keys.",
         body=Registration,
         body_example=examples.REGISTRATION,
         answers=(
@@ -42,7 +42,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ),
             Answer(
                 status=200,
-                description="An agent that was known: `resumed` is true.",
+                description="A known agent: `resumed` is true.",
                 shape=Welcome,
                 example=examples.WELCOME_BACK,
                 links=_AFTER_REGISTRATION,
@@ -62,8 +62,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="listAgents",
         tag="Agents",
         summary="List agents",
-        description="In order of `agentId`. Without `limit`, more than 500 are written in slices, "
-        "each of which is exact when it is written.",
+        description="In order of `agentId`. Without `limit`, a list of more than 500 is written "
+        "in slices; each slice is exact when it is written.",
         parameters=(
             parameters.AGENT_STATUSES,
             parameters.GROUPS,
@@ -83,15 +83,15 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "DELETE /api/v1/agents": Operation(
         operation_id="removeAgents",
         tag="Agents",
-        summary="Forget many agents",
-        description="All that are STALE or DEAD, or those of a group. Each is judged in the moment "
-        "in which it is forgotten, as if it were deleted alone. `status` has to be given, and no "
-        "other parameter than these two.",
+        summary="Delete many agents",
+        description="All agents that are STALE or DEAD, or those of a group. Each agent's status "
+        "is checked at the moment at which it is deleted. `status` is required, and "
+        "parameters other than these two are refused.",
         parameters=(parameters.LAPSED_STATUSES, parameters.GROUPS_TO_FORGET),
         answers=(
             Answer(
                 status=200,
-                description="How many were forgotten.",
+                description="The number of deleted agents.",
                 shape=Removed,
                 example=Removed(removed=12),
             ),
@@ -101,11 +101,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="listGroups",
         tag="Agents",
         summary="List groups",
-        description="Those that have agents, in order of their names.",
+        description="The groups that have agents, in order of their names.",
         answers=(
             Answer(
                 status=200,
-                description="The groups, with their agents counted.",
+                description="The groups, with the numbers of their agents.",
                 shape=list[GroupSummary],
                 example=[examples.GROUP],
             ),
@@ -128,10 +128,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "DELETE /api/v1/agents/{agentId}": Operation(
         operation_id="removeAgent",
         tag="Agents",
-        summary="Forget an agent",
-        description="Its stream is ended and its pending commands expire at once. Where it is "
-        "still running, its next heartbeat is answered 404 and it registers again, as a new one.",
-        answers=(Answer(status=204, description="The agent is forgotten."),),
+        summary="Delete an agent",
+        description="Its stream ends, and its pending commands expire at once. If the agent is "
+        "still running, its next heartbeat is answered 404, and it registers again as a new "
+        "agent.",
+        answers=(Answer(status=204, description="The agent is deleted."),),
         problems=(AgentNotRegistered,),
     ),
 }

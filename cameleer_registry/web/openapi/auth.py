@@ -1,4 +1,4 @@
-"""What is said of credentials: who asks, tokens, sessions and keys."""
+"""Operations on credentials: identity, tokens, sessions and keys."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _KEY: Final[dict[str, Any]] = {
 }
 
 KEYS: Final[dict[str, Any]] = {
-    "description": "The registry's keys, as their root has signed them: one line, which ends in "
-    "its signature.",
+    "description": "The registry's keys, signed by their root key: one line, which ends in its "
+    "signature.",
     "type": "object",
     "properties": {
         "registry": {"type": "string", "format": "uuid"},
@@ -65,7 +65,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         answers=(
             Answer(
                 status=200,
-                description="Whether one is needed, and who asks, if that is known.",
+                description="Whether a credential is needed, and whose credential was sent, if "
+                "one was.",
                 shape=AuthShown,
                 example=examples.AUTH,
             ),
@@ -75,9 +76,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="signIn",
         tag="Credentials",
         summary="Sign a browser in",
-        description="With a token, or with a code that stands for one. The cookie stands for the "
-        "token from now on, for 12 hours. With it, a browser has to say where a change comes from, "
-        "in `Origin` or `Sec-Fetch-Site`.",
+        description="With a token, or with a code that stands for one. The cookie replaces the "
+        "token for 12 hours. A browser that sends the cookie must say where a change comes "
+        "from, in `Origin` or `Sec-Fetch-Site`.",
         body=SessionRequest,
         body_example=SessionRequest(token=examples.TOKEN_MADE.token),
         answers=(Answer(status=204, description="Signed in.", headers=("Set-Cookie",)),),
@@ -87,8 +88,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="makeCode",
         tag="Credentials",
         summary="Make a code that signs a browser in",
-        description="Once, within a minute, on the server that has made it; as whoever asks. A "
-        "session makes none.",
+        description="The code is valid once, within a minute, on the server that made it, and "
+        "signs in as the holder of the token. A session cannot make one.",
         answers=(
             Answer(
                 status=201,
@@ -115,7 +116,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         answers=(
             Answer(
                 status=201,
-                description="The token, which is shown this once.",
+                description="The token, which is shown only this once.",
                 shape=TokenMade,
                 example=examples.TOKEN_MADE,
             ),
@@ -126,8 +127,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="listTokens",
         tag="Credentials",
         summary="List tokens",
-        description="Those of people, programs and for enrolment, without what is secret of them; "
-        "revoked and expired ones for 30 days more.",
+        description="The tokens of people and programs and those for enrolment, without their "
+        "secrets. Revoked and expired ones are listed for 30 more days.",
         answers=(
             Answer(
                 status=200,
@@ -142,20 +143,20 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="revokeToken",
         tag="Credentials",
         summary="Revoke a token",
-        description="At once. Streams, feeds and sessions that stand on it end within a second.",
-        answers=(Answer(status=204, description="It is void."),),
+        description="Streams, feeds and sessions that depend on the token end within a second.",
+        answers=(Answer(status=204, description="The token is void."),),
         problems=(AuthOff, NotFound),
     ),
     "POST /api/v1/agents/{agentId}/token": Operation(
         operation_id="renewToken",
         tag="Credentials",
         summary="Renew an agent's token",
-        description="With the agent's own, also when it has expired, for as long as it can be "
-        "renewed. Its open stream stands on the new one.",
+        description="With the agent's own token, even if it has expired, as long as it can be "
+        "renewed. The agent's open stream then depends on the new token.",
         answers=(
             Answer(
                 status=200,
-                description="Another token.",
+                description="The new token.",
                 shape=CredentialShown,
                 example=CredentialShown(credential=examples.CREDENTIAL),
             ),
@@ -166,9 +167,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="revokeCredentials",
         tag="Credentials",
         summary="Revoke an agent's credentials",
-        description="All of them, at once; its stream ends within a second. It needs an enrolment "
-        "token to come back.",
-        answers=(Answer(status=204, description="They are void."),),
+        description="All of its credentials become void at once, and its stream ends within a "
+        "second. To come back it needs an enrolment token.",
+        answers=(Answer(status=204, description="The credentials are void."),),
         problems=(AuthOff, AgentNotRegistered),
     ),
     "GET /api/v1/keys": Operation(
@@ -183,8 +184,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="rotateKey",
         tag="Credentials",
         summary="Rotate a key",
-        description="The first time a key is announced that is to sign next, so that everybody "
-        "knows it before it does; the second time it signs.",
+        description="The first call announces the next key, so that all agents know it before it "
+        "signs; the second call makes it sign.",
         answers=(
             Answer(
                 status=200,
@@ -199,8 +200,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="revokeKey",
         tag="Credentials",
         summary="Revoke a key",
-        description="Nothing that it has signed is good any more. If it is the one that signs, "
-        "another one does at once.",
+        description="Everything that the key has signed becomes void. If it is the key that "
+        "signs, another one takes its place at once.",
         answers=(
             Answer(
                 status=200,

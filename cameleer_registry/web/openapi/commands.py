@@ -1,4 +1,4 @@
-"""What is said of commands: issuing, acknowledging, and what became of them."""
+"""Operations on commands: issuing, acknowledging, and results."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="issueToAgent",
         tag="Commands",
         summary="Command one agent",
-        description="Whatever its status. The command is written to its open stream at once, and "
-        "not again when it reconnects.",
+        description="The agent may have any status. The command is written to its open stream at "
+        "once, and not again when it reconnects.",
         parameters=(parameters.IDEMPOTENCY_KEY,),
         body=Order,
         body_example=examples.ORDER,
@@ -52,15 +52,15 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="issueToGroup",
         tag="Commands",
         summary="Command a group",
-        description="The agents of the group that are LIVE at this moment. Those with too many "
-        "pending commands are left out and named in `skipped`.",
+        description="The targets are the agents of the group that are LIVE at this moment. Agents "
+        "with too many pending commands are left out and named in `skipped`.",
         parameters=(parameters.IDEMPOTENCY_KEY,),
         body=Order,
         body_example=examples.ORDER,
         answers=(
             Answer(
                 status=202,
-                description="The command is issued, if only to nobody.",
+                description="The command is issued, even if it has no targets.",
                 shape=Command,
                 example=examples.TO_GROUP,
                 links=_AFTER_ISSUE,
@@ -72,15 +72,15 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="issueToAll",
         tag="Commands",
         summary="Command all agents",
-        description="Those that are LIVE at this moment. Those with too many pending commands "
-        "are left out and named in `skipped`.",
+        description="The targets are the agents that are LIVE at this moment. Agents with too "
+        "many pending commands are left out and named in `skipped`.",
         parameters=(parameters.IDEMPOTENCY_KEY,),
         body=Order,
         body_example=examples.ORDER,
         answers=(
             Answer(
                 status=202,
-                description="The command is issued, if only to nobody.",
+                description="The command is issued, even if it has no targets.",
                 shape=Command,
                 example=examples.TO_ALL,
                 links=_AFTER_ISSUE,
@@ -92,13 +92,13 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="listCommandsOfAgent",
         tag="Commands",
         summary="Show what was sent to an agent",
-        description="What is remembered of it, newest first. An agent that reconnects finds here "
-        "what it missed, with `?status=PENDING`.",
+        description="The remembered commands, newest first. With `?status=PENDING` an agent that "
+        "reconnects finds the commands that it missed.",
         parameters=(parameters.DELIVERY_STATES,),
         answers=(
             Answer(
                 status=200,
-                description="The commands, with what became of them.",
+                description="The commands, with their results.",
                 shape=list[AgentDelivery],
                 example=[examples.AGENT_DELIVERY],
             ),
@@ -109,8 +109,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="acknowledgeCommand",
         tag="Commands",
         summary="Acknowledge a command",
-        description="Without a body: success. The first acknowledgement stands; another one gets "
-        "the same answer.",
+        description="A missing body means success. The first acknowledgement stands; another one "
+        "gets the same answer.",
         body=Ack,
         body_required=False,
         body_example=examples.ACK,
@@ -128,9 +128,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="listCommands",
         tag="Commands",
         summary="List commands",
-        description="Those that are remembered, newest first. A payload that takes more than 4 KiB "
-        "is left out: `payloadTruncated` is true, and `GET` of the command shows it. Without "
-        "`limit` they are written in slices, each of which is exact when it is written.",
+        description="The remembered commands, newest first. A payload of more than 4 KiB is left "
+        "out: `payloadTruncated` is true, and `GET` of the command shows the payload. Without "
+        "`limit` the list is written in slices; each slice is exact when it is written.",
         parameters=(
             parameters.COMMAND_STATUSES,
             parameters.COMMAND_TYPES,
@@ -153,7 +153,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="showCommand",
         tag="Commands",
         summary="Show a command",
-        description="At once, or with `wait` as soon as nothing of it is PENDING.",
+        description="The answer comes at once, or with `wait` when no delivery is PENDING any "
+        "more.",
         parameters=(parameters.WAIT,),
         answers=(
             Answer(

@@ -1,4 +1,4 @@
-"""The document itself: what the router knows, together with what is said of each address."""
+"""The document itself: what the router knows, with the texts of each operation."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _INFO: Final = {
     "title": "cameleer-registry",
     "summary": "An agent registry and command-push server.",
     "description": "Observability agents register, send heartbeats and hold an event stream; "
-    "operators read who is there and send commands to one agent, a group, or all.\n\n"
-    "Bodies are JSON in UTF-8, read whatever the `Content-Type` says; unknown fields are ignored. "
-    "Whatever GET answers, HEAD answers without its body, but for the streams. Refusals are "
-    "RFC 9457 problem details.",
+    "operators list agents and send commands to one agent, a group, or all.\n\n"
+    "Bodies are JSON in UTF-8, whatever the `Content-Type`; unknown fields are ignored. Every "
+    "address that takes GET also takes HEAD, except for the streams. Refusals are RFC 9457 "
+    "problem details.",
     "version": __version__,
     "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
 }
@@ -37,8 +37,8 @@ _SCHEMES: Final = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An enrolment token, an agent's own, or one of people and programs. A "
-        "server that asks for no credentials does not look at it.",
+        "description": "An enrolment token, an agent's own token, or a token of a person or "
+        "program. A server that asks for no credentials ignores it.",
     },
     "session": {
         "type": "apiKey",
@@ -52,9 +52,9 @@ _BRACES: Final = re.compile(r"{(\w+)}")
 
 
 def operations_of(router: web.UrlDispatcher, prefix: str) -> dict[str, dict[str, Operation]]:
-    """Return what is said of each route, by its path below the prefix and its method.
+    """Return the operation of each route, by its path below the prefix and its method.
 
-    Routes of which nothing is said, pages for people, are left out.
+    Routes without one, the pages for people, are left out.
     """
     found: dict[str, dict[str, Operation]] = {}
     for route in router.routes():
@@ -110,10 +110,13 @@ class _Document:
         }
 
     def _servers(self, prefix: str) -> list[dict[str, str]]:
-        servers = [{"url": prefix or "/", "description": "Where this document comes from."}]
+        servers = [{"url": prefix or "/", "description": "The server that serves this document."}]
         if self._settings.public_url:
             servers.append(
-                {"url": self._settings.public_url + prefix, "description": "From outside."}
+                {
+                    "url": self._settings.public_url + prefix,
+                    "description": "The address from outside.",
+                }
             )
         return servers
 

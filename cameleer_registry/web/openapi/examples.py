@@ -1,4 +1,4 @@
-"""One story told by every example: an order service, its group, and a command to it."""
+"""One story in all examples: an order service, its group, and a command to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of the operators' event feed."""
+"""The operation of the operators' event feed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="followEvents",
         tag="Events",
         summary="Follow what happens",
-        description="Held open until either side goes. It begins like an agent's stream. With "
-        "the id of the event that was seen last it goes on behind that one, or begins with "
-        "`reset` where it cannot; without one it begins with its `position`. `curl -N` shows "
-        "it as it comes, and so does the page at `/docs`.",
+        description="The feed stays open until either side closes it. It begins like an agent's "
+        "stream. With the id of the last event that was seen it goes on after that event, or "
+        "begins with `reset` if it cannot; without an id it begins with its `position`. `curl "
+        "-N` shows it as it arrives, and so does the page at `/docs`.",
         parameters=(
             parameters.EVENT_TYPES,
             parameters.EVENT_GROUPS,

@@ -1,6 +1,6 @@
-"""What is said of every address: one entry each, by its method and path.
+"""All operations: one entry for each address, by its method and path.
 
-The path stands as in ``docs/http-api.md``, below the mount prefix. Path parameters, the protocol's
+The path is that of ``docs/http-api.md``, below the mount prefix. Path parameters, the protocol's
 headers, HEAD, and the problems that follow from the address, the method and the body are added to
 each by :mod:`~cameleer_registry.web.openapi.document`.
 """
@@ -23,10 +23,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 }
 
 TAGS: Final[Mapping[str, str]] = {
-    "Agents": "What agents say of themselves, and what operators read of them.",
+    "Agents": "Agents declare themselves, and operators read about them.",
     "Stream": "How commands reach an agent.",
-    "Commands": "What operators tell agents to do, and what became of it.",
+    "Commands": "Operators issue commands, and agents acknowledge them.",
     "Events": "What happens, as it happens.",
-    "Credentials": "Who asks, what they may, and how commands are known to be genuine.",
+    "Credentials": "Who may do what, and how agents verify commands.",
     "Server": "The server itself: probes for orchestrators, metrics, and this document.",
 }

@@ -109,7 +109,7 @@ COMMAND_TYPES: Final = _any_of(
 COMMAND_TARGETS: Final = _any_of(
     "agentId",
     rules.AgentId,
-    "Only commands that were issued for one of these agents, whatever has become of it.",
+    "Only commands that were issued for one of these agents, even if it has been deleted since.",
     "order-service-1",
 )
 COMMAND_GROUPS: Final = _any_of(
@@ -123,7 +123,8 @@ BEFORE: Final = Parameter(
     name="before",
     where="query",
     shape=COMMAND_ID,
-    description="Only commands that were issued before this one, which may be forgotten by now.",
+    description="Only commands that were issued before this one, which need not be remembered any "
+    "more.",
     example="01a2090e-3fdd-751c-a875-3287a4af1059",
 )
 DELIVERY_STATES: Final = _any_of(
@@ -139,7 +140,7 @@ LAST_EVENT_ID_IN_QUERY: Final = Parameter(
     name="lastEventId",
     where="query",
     shape=str,
-    description="For clients that cannot set the header `Last-Event-ID`, which counts first.",
+    description="For clients that cannot set the header `Last-Event-ID`, which takes precedence.",
     example="1795448257000017",
 )
 GROUPS: Final = _any_of("group", str, "Only agents of these groups.", "order-service-prod")
@@ -147,21 +148,22 @@ LIMIT: Final = Parameter(
     name="limit",
     where="query",
     shape={"type": "integer", "minimum": 1, "maximum": LARGEST_NUMBER},
-    description="At most so many; where more follow, the answer has a `Link` to the next page.",
+    description="The size of a page. If more items follow, the answer has a `Link` to the next "
+    "page.",
     example=100,
 )
 AFTER: Final = Parameter(
     name="after",
     where="query",
     shape=str,
-    description="Only agents that follow this id, which need not be one of an agent.",
+    description="Only agents whose id follows this one, which need not exist.",
     example="order-service-1",
 )
 WAIT: Final = Parameter(
     name="wait",
     where="query",
     shape={"type": "number", "minimum": 0, "maximum": LONGEST_WAIT},
-    description="Seconds that the answer may take until nothing of the command is PENDING.",
+    description="How many seconds to wait at most until no delivery of the command is PENDING.",
     example=2.5,
 )
 
@@ -182,15 +184,15 @@ IDEMPOTENCY_KEY: Final = Parameter(
         "type": "string",
         "pattern": r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-+.-:<-\[\]-~-]{1,255})$',
     },
-    description="A key of the client's own: the same request with the same key, within an hour, "
-    "is answered with the same command, which is issued once.",
+    description="A key that the client chooses: the same request with the same key, within an "
+    "hour, is answered with the same command, which is issued once.",
     example='"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 )
 LAST_EVENT_ID: Final = Parameter(
     name="Last-Event-ID",
     where="header",
     shape=str,
-    description="The last event that was seen. The feed goes on behind it; an agent's stream "
+    description="The last event that was seen. The feed goes on after it; an agent's stream "
     "accepts it, and replays nothing.",
     example="01a2090e-3fdd-751c-a875-3287a4af1059",
 )
@@ -206,29 +208,29 @@ HEADERS: Final[Mapping[str, Header]] = {
         example=SUPPORTED_VERSIONS[-1],
     ),
     INSTANCE_HEADER: Header(
-        description="The process that answered, drawn at random when it was started.",
+        description="The process that answered: a random value that it draws when it starts.",
         schema={"type": "string", "pattern": "^[0-9a-f]{8}$"},
         example="5f0c1a9e",
     ),
     TIME_HEADER: Header(
-        description="The server's time of day when it answered. Deadlines are judged by it: a "
-        "`Date` may be that of a proxy.",
+        description="The server's time of day when it answered. Compute deadlines from it, "
+        "because `Date` may be that of a proxy.",
         schema={"type": "string", "format": "date-time"},
         example="2026-11-23T08:15:30.123Z",
     ),
     "Cache-Control": Header(
-        description="Answers are of the moment; those of streams are not to be transformed.",
+        description="Answers must not be stored, and those of streams must not be transformed.",
         schema={"type": "string", "enum": ["no-store", "no-store, no-transform"]},
         example="no-store",
     ),
     "Link": Header(
-        description="The next page, where there is one (RFC 8288).",
+        description="The next page, if there is one (RFC 8288).",
         schema={"type": "string", "pattern": '^<[^>]+>; rel="next"$'},
         example='</api/v1/agents?limit=1&after=order-service-1>; rel="next"',
         required=False,
     ),
     "Retry-After": Header(
-        description="Seconds after which to try again, drawn anew each time.",
+        description="Seconds after which to try again; random in each answer.",
         schema={"type": "integer", "minimum": RETRY_AFTER[0], "maximum": RETRY_AFTER[1]},
         example=RETRY_AFTER[0],
     ),

@@ -1,4 +1,4 @@
-"""What is said of refusals: which an address can answer with, and what they look like."""
+"""Refusals: which an address can answer with, and their form."""
 
 from __future__ import annotations
 
@@ -150,11 +150,11 @@ def _problem(schemas: Schemas) -> Schema:
                 "type": "string",
                 "format": "uri",
             },
-            "title": {"description": "For people; the same each time.", "type": "string"},
+            "title": {"description": "For people; always the same for a code.", "type": "string"},
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
-            "detail": {"description": "For people; what happened this time.", "type": "string"},
+            "detail": {"description": "For people; describes this case.", "type": "string"},
             "errors": {
-                "description": "Every fault of a refused body or query, as far as they are named.",
+                "description": "The faults of a refused body or query.",
                 "type": "array",
                 "items": schemas.of(Fault),
                 "minItems": 1,

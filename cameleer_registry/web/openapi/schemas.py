@@ -58,8 +58,8 @@ _TIMESTAMP: Final[Schema] = {
 }
 
 _JSON_VALUE: Final[Schema] = {
-    "description": "Any JSON value; it is passed on as it came. Integers fit into 64 bits, and "
-    f"arrays and objects are nested {wire.MAX_DEPTH} levels deep at most, the body included.",
+    "description": "Any JSON value; it is passed on unchanged. Integers fit into 64 bits, and "
+    f"arrays and objects are nested {wire.MAX_DEPTH} levels deep at most, including the body.",
     "anyOf": [
         {"type": ["null", "boolean", "string"]},
         {"type": "number", "minimum": wire.SMALLEST, "maximum": wire.LARGEST},
@@ -256,7 +256,7 @@ def _texts_of_fields(shape: type) -> dict[str, str]:
 
 
 def _texts_under(owner: type | ModuleType) -> dict[str, str]:
-    """Return the docstrings of attributes by their names; none where there is no source."""
+    """Return the docstrings of attributes by their names; none if there is no source."""
     documented = docstring_parser.parse_from_object(owner)
     return {found.arg_name: _markdown(found.description or "") for found in documented.params}
 

@@ -1,4 +1,4 @@
-"""What is said of the server itself: its probes and metrics, and the document."""
+"""Operations of the server itself: probes, metrics, and the document."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="showServer",
         tag="Server",
         summary="Show which server this is",
-        description="Two processes behind one address are two registries: by their `instance` they "
-        "can be told apart. `resumed` says what it found of the process before it, and how many "
-        "agents have not come back since.",
+        description="Two processes behind one address are two registries, which differ in their "
+        "`instance`. `resumed` describes what the process took over from the one before it, "
+        "and how many agents have not come back since.",
         answers=(
             Answer(
                 status=200,
@@ -62,8 +62,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="showMetrics",
         tag="Server",
         summary="Show the metrics, for Prometheus",
-        description="In the text format, or as OpenMetrics where `Accept` names "
-        "`application/openmetrics-text`. It answers while the server shuts down, too.",
+        description="In the text format, or as OpenMetrics if `Accept` names "
+        "`application/openmetrics-text`. The address also answers while the server shuts "
+        "down.",
         answers=(
             Answer(
                 status=200,
@@ -82,18 +83,18 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="isUp",
         tag="Server",
         summary="Is the process up",
-        answers=(Answer(status=200, description="It answers.", shape=Up, example=Up()),),
+        answers=(Answer(status=200, description="The process answers.", shape=Up, example=Up()),),
     ),
     "GET /readyz": Operation(
         operation_id="isReady",
         tag="Server",
         summary="Does the server take work",
         answers=(
-            Answer(status=200, description="It does.", shape=Ready, example=Ready()),
+            Answer(status=200, description="It takes work.", shape=Ready, example=Ready()),
             Answer(
                 status=503,
-                description="It is shutting down, one of its tasks keeps failing, or nothing can "
-                "be stored.",
+                description="It does not: it is shutting down, one of its tasks keeps failing, or "
+                "nothing can be stored.",
                 shape=NotReady,
                 example=NotReady(reasons=["storage: the disk is full: 7 MiB are free"]),
             ),

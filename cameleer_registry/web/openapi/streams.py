@@ -1,4 +1,4 @@
-"""What is said of the event stream."""
+"""The operation of an agent's event stream."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="streamEvents",
         tag="Stream",
         summary="Open an agent's event stream",
-        description="Held open until a newer stream of the agent comes, the agent is deleted, "
-        "or either side goes. It begins with `retry:` and a comment; `:` and a line end come "
-        "as keepalives. `curl -N` shows it as it comes, and so does the page at `/docs`.",
+        description="The stream stays open until the agent opens a newer one, the agent is "
+        "deleted, or either side closes it. It begins with `retry:` and a comment; `:` and a "
+        "line end are keepalives. `curl -N` shows it as it arrives, and so does the page at "
+        "`/docs`.",
         parameters=(parameters.LAST_EVENT_ID,),
         answers=(
             Answer(

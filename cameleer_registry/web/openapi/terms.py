@@ -12,7 +12,7 @@ from ..access import READ, Access
 from .schemas import Schema
 
 Shape = Any
-"""The type of a model, or a schema where no model says it."""
+"""The type of a model, or a schema if there is no model."""
 
 
 @frozen(kw_only=True)
@@ -40,7 +40,7 @@ class Header:
 
 @frozen(kw_only=True)
 class Link:
-    """An operation that can follow, and where its parameters are found in this answer."""
+    """An operation that can follow, and where this answer contains its parameters."""
 
     operation_id: str
     parameters: Mapping[str, str]
@@ -53,9 +53,9 @@ class Answer:
     status: int
     description: str
     shape: Shape = None
-    """None where there is no body."""
+    """None if there is no body."""
     media_types: tuple[str, ...] = ("application/json",)
-    """Those that clients can choose among, where it is several."""
+    """The media types among which clients can choose."""
     example: Any = None
     headers: tuple[str, ...] = ()
     """Names of those that other answers do not have."""
@@ -73,7 +73,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     """Of its query and its own headers; the others follow from its address."""
     body: type | None = None
-    """The model that clients send; None where no body is read."""
+    """The model that clients send; None if no body is read."""
     body_required: bool = True
     body_example: Any = None
     answers: tuple[Answer, ...]

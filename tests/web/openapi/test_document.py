@@ -98,8 +98,8 @@ def test_texts_of_the_models_are_in_it() -> None:
     """As Markdown, in the words of the wire."""
     schemas = CONTRACT.contents["components"]["schemas"]
     text = schemas["Command"]["properties"]["counts"]["description"]
-    assert "Deliveries by state; they add up to `targetCount`." == text
-    assert "What an agent declares of itself." == schemas["Registration"]["description"]
+    assert "The number of deliveries in each state; together they are `targetCount`." == text
+    assert "What an agent declares about itself." == schemas["Registration"]["description"]
     assert schemas["AgentId"]["description"].startswith("1–128 characters of `A–Z a–z")
     assert "``" not in json.dumps(CONTRACT.contents)
     assert ":mod:" not in json.dumps(CONTRACT.contents)

@@ -82,13 +82,13 @@ def back_up(path: Path, destination: Path) -> Copy:
         destination /= f"{path.stem}-{moment()}{path.suffix}"
     destination = Path(os.path.abspath(destination))
     if destination.exists():
-        raise CopyFailed(f"{destination} exists; it is left as it is")
+        raise CopyFailed(f"{destination} exists, and is not overwritten")
     with _partial(destination) as partial:
         _copy(path, partial)
         checked = _check(partial)
         size = _sync(partial)
         if destination.exists():
-            raise CopyFailed(f"{destination} has come into being meanwhile; it is left as it is")
+            raise CopyFailed(f"{destination} was created in the meantime, and is not overwritten")
         os.replace(partial, destination)
     sync_directory(destination.parent)
     return evolve(checked, path=destination, size=size)

@@ -43,7 +43,7 @@ class Condition:
         """Note that there is trouble somewhere, or none any more."""
         if trouble is None:
             if self._troubles.pop(where, None) is not None and not self._troubles:
-                log.warning("changes are kept again", database=str(self._path))
+                log.warning("changes are stored again", database=str(self._path))
             return
         if where not in self._troubles:
             log.error("changes are refused", database=str(self._path), reason=trouble)
@@ -67,7 +67,7 @@ class Condition:
         long = wal_bytes > MOST_WAL
         self.note(
             "reader",
-            f"the write-ahead log is {wal_bytes // 2**20} MiB, since a process reads an old state"
+            f"the write-ahead log is {wal_bytes // 2**20} MiB, because a process reads an old state"
             if long
             else None,
         )

@@ -39,7 +39,7 @@ BUSY_SECONDS: Final = 1.0
 WAL_LIMIT: Final = 64 * 2**20
 """Bytes to which the write-ahead log is cut when it has been written back."""
 
-_ADVICE: Final = "name another file with --database, or --database memory to keep nothing"
+_ADVICE: Final = "name another file with --database, or --database memory to store nothing"
 
 _PRAGMAS: Final = (
     ("journal_mode", "wal", "wal"),
@@ -117,14 +117,14 @@ def open_file(path: Path) -> File:
     try:
         if kind in filesystems.REMOTE:
             log.warning(
-                "the database is on a network file system, where nobody else may read it meanwhile",
+                "the database is on a network file system, where no other process can read it",
                 database=str(path),
                 file_system=kind,
             )
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         elif kind in filesystems.FLEETING:
             log.warning(
-                "the database goes with this container or with the next start of the host",
+                "the database will be lost with this container or the next start of the host",
                 database=str(path),
                 file_system=kind,
             )
@@ -201,21 +201,21 @@ def look_at(path: Path) -> bool:
             raise CannotOpenDatabase(f"{path} is empty, but its write-ahead log is not")
         return True
     if not header.startswith(MAGIC) or len(header) < HEADER:
-        raise CannotOpenDatabase(f"{path} is no database of SQLite; it is left as it is")
+        raise CannotOpenDatabase(f"{path} is not an SQLite database; it is left unchanged")
     logged = wal.exists() and wal.stat().st_size > 0
     version, application = struct.unpack_from(">I4xI", header, 60)
     if application == 0 and version == 0 and _is_blank(header):
         return False  # it was being made when the process ended; see _complete()
     if application != schema.APPLICATION_ID:
-        raise CannotOpenDatabase(f"{path} is a database of something else; it is left as it is")
+        raise CannotOpenDatabase(f"{path} is a database of another program; it is left unchanged")
     if version > schema.FORMAT:
         raise CannotOpenDatabase(
             f"{path} was written by a newer version of cameleer-registry (format {version}; this "
-            f"one knows {schema.FORMAT}); it is left as it is"
+            f"one knows {schema.FORMAT}); it is left unchanged"
         )
     page = struct.unpack_from(">H", header, 16)[0]
     if size % (65536 if page == 1 else page) and not logged:
-        raise CannotOpenDatabase(f"{path} is cut off in the middle of a page; it is left as it is")
+        raise CannotOpenDatabase(f"{path} ends in the middle of a page; it is left unchanged")
     return False
 
 
@@ -232,7 +232,7 @@ def _configure(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {name} = {value}")
         found = connection.execute(f"PRAGMA {name}").fetchone()
         if found is not None and found[0] != expected:
-            raise CannotOpenDatabase(f"SQLite does not take {name} = {value} here: {found[0]!r}")
+            raise CannotOpenDatabase(f"SQLite does not accept {name} = {value} here: {found[0]!r}")
 
 
 def _fill(connection: sqlite3.Connection) -> None:
@@ -255,7 +255,7 @@ def _complete(connection: sqlite3.Connection, path: Path) -> None:
         return
     [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application or tables:
-        raise CannotOpenDatabase(f"{path} is a database of something else; it is left as it is")
+        raise CannotOpenDatabase(f"{path} is a database of another program; it is left unchanged")
     _fill(connection)
     sync_directory(path.parent)
 
@@ -278,7 +278,7 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     if version > schema.FORMAT:
         raise CannotOpenDatabase(
             f"{path} was written by a newer version of cameleer-registry (format {version}; this "
-            f"one knows {schema.FORMAT}); it is left as it is"
+            f"one knows {schema.FORMAT}); it is left unchanged"
         )
     copy = path.with_name(f"{path.name}.v{version}.bak")
     if not copy.exists():

@@ -173,7 +173,9 @@ class SqliteJournal:
                 ):
                     result = await self.carry_out(job)
                     if result.error is not None:
-                        log.error("the end was not written", reason=errors.reason(result.error))
+                        log.error(
+                            "the clean stop was not recorded", reason=errors.reason(result.error)
+                        )
         except TimeoutError:
             self.give_up()
 

@@ -89,7 +89,7 @@ class Loaded:
             "agents": self.agents,
             "commands": self.commands,
             "away_seconds": round((self.now.steady - self.last_alive.steady) / NANOSECONDS, 1),
-            "ended_before": "cleanly" if self.clean else "without having closed it",
+            "ended_before": "cleanly" if self.clean else "without closing it",
         }
 
 
@@ -112,7 +112,8 @@ def load(
         raise errors.unreadable(file.path, error) from None
     except (UnknownFact, KeyError, IndexError, TypeError, ValueError) as error:
         raise CannotOpenDatabase(
-            f"{file.path} holds what this version does not understand: {error}; it is left as it is"
+            f"{file.path} contains something that this version does not understand: {error}; it is "
+            "left unchanged"
         ) from error
 
 

@@ -167,7 +167,7 @@ export class AgentPane {
         this.#trouble,
         emptiness(
           "This agent is not registered",
-          "It was forgotten, or never came. If it registers, it appears here.",
+          "It was deleted, or never registered. If it registers, it appears here.",
         ),
       );
       this.#drawn = this.#commandsDrawn = "";
@@ -191,7 +191,7 @@ export class AgentPane {
         h(
           "p.warning",
           { role: "alert" },
-          "Several processes share this id, and take the stream from each other. Seen ",
+          "Several processes share this id, and end each other's streams. Seen ",
           ago(this.#conflictAt),
           ".",
         ),

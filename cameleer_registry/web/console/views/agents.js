@@ -76,7 +76,7 @@ export class AgentsView {
       open: (agent) => go(to("agents", agent.agentId, this.#query)),
       close: () => this.#close(),
       sort: (key) => this.#sortBy(key),
-      selects: ({ agentId }) => `Choose ${agentId}`,
+      selects: ({ agentId }) => `Select ${agentId}`,
       chose: (chosen) => this.#chose(chosen),
     });
     this.#chosenBar = new Chosen(
@@ -270,16 +270,16 @@ const idOf = ({ agentId }) => agentId;
 
 /** @type {Record<string, () => Node>} */
 const WHY_EMPTY = {
-  filtered: () => emptiness("No agent matches", "Take back a filter, or look for another word."),
+  filtered: () => emptiness("No agent matches", "Remove a filter, or search for something else."),
   nobody: () =>
     emptiness(
       "No agent has registered yet",
-      "As soon as one does, it appears here by itself. An agent registers with a ",
+      "It appears here as soon as it does. An agent registers with a ",
       h("code", null, "POST"),
       " to ",
       h("code", null, new URL("api/v1/agents/register", document.baseURI).href),
     ),
   connecting: () => emptiness("Reading the fleet …", "One moment."),
-  paused: () => emptiness("Nothing is known yet", "The fleet is read once somebody has signed in."),
-  lost: () => emptiness("Nothing is known yet", "The fleet is read as soon as the server answers."),
+  paused: () => emptiness("Nothing to show yet", "The fleet is shown when you have signed in."),
+  lost: () => emptiness("Nothing to show yet", "The fleet is shown as soon as the server answers."),
 };

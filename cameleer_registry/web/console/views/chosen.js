@@ -14,12 +14,12 @@ export class Chosen {
     this.#forget = h("button.quiet.danger-text", { type: "button", click: forget }, "Forget");
     this.element = h(
       "div.chosen",
-      { role: "group", "aria-label": "Chosen agents", hidden: true },
+      { role: "group", "aria-label": "Selected agents", hidden: true },
       this.#text,
       this.#send,
       this.#forget,
       exporting,
-      h("button.quiet", { type: "button", click: clear }, "Choose none"),
+      h("button.quiet", { type: "button", click: clear }, "Clear selection"),
     );
   }
 
@@ -28,6 +28,6 @@ export class Chosen {
     show(this.element, count > 0);
     show(this.#send, operates);
     show(this.#forget, operates);
-    setText(this.#text, `${agents(count)} chosen`);
+    setText(this.#text, `${agents(count)} selected`);
   }
 }

@@ -21,7 +21,7 @@ export function commandFacts(command, payload) {
       ...fact(
         "Reached",
         `${number(connectedCount)} of ${number(targetCount)} held an open stream`,
-        skippedCount > 0 && `; ${number(skippedCount)} skipped, with too much pending`,
+        skippedCount > 0 && `; ${number(skippedCount)} skipped with too many pending commands`,
       ),
       ...fact("Sent", h("time", { datetime: createdAt }, moment(createdAt)), " · ", ago(createdAt)),
       ...(command.issuedBy ? fact("By", h("code", null, plain(command.issuedBy))) : []),

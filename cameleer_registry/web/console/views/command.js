@@ -92,7 +92,7 @@ export class CommandPane {
         { key: "state", title: "Status", cell: ({ state }) => [badge(state)] },
         {
           key: "agentId",
-          title: "Agent, and what it said",
+          title: "Agent, and its message",
           cell: ({ agentId, note }) => [
             agentLink(agentId),
             note && h("span.said-it", { title: plain(note) }, plain(note)),
@@ -205,7 +205,7 @@ export class CommandPane {
   /** @param {Error} error */
   #failed(error) {
     if (error instanceof Problem && error.code === "command-not-found") {
-      const why = "It was never sent, or is so old that the server has forgotten it.";
+      const why = "It was never sent, or the server has forgotten it because it is too old.";
       if (!this.#command) fill(this.#trouble, emptiness("There is no such command", why));
     } else if (!this.#command || this.#store.connection.state === "live") {
       sayUnread(this.#trouble, error, () => void this.#read());
@@ -259,7 +259,7 @@ export class CommandPane {
     const waiting = status === "PENDING";
     fill(
       this.#deadline,
-      waiting && "What is pending expires in ",
+      waiting && "Pending deliveries expire in ",
       waiting && ticking(command.expiresAt, remaining),
     );
     fill(this.#facts, ...commandFacts(command, this.#command?.payload));

@@ -176,7 +176,7 @@ export class CommandsView {
     const agentId = query.get("agentId") ?? "";
     show(this.#agent, agentId !== "");
     setText(this.#agent, `To ${plain(agentId)} ×`);
-    setAttribute(this.#agent, "aria-label", `Take back: to ${plain(agentId)}`);
+    setAttribute(this.#agent, "aria-label", `Remove filter: to ${plain(agentId)}`);
     const rows = this.#list.rows();
     const { complete } = this.#list;
     setText(
@@ -199,7 +199,7 @@ export class CommandsView {
     const said = error
       ? `The list could not be read. ${error.message}`
       : full
-        ? `These are of the newest ${number(looked)}. Filters reach further back.`
+        ? `These are among the newest ${number(looked)}. Filters reach further back.`
         : loading
           ? searching && looked > 0 && `Looking through ${number(looked)} commands …`
           : searching && !complete && `Looked through the newest ${number(looked)} commands.`;
@@ -243,11 +243,11 @@ export class CommandsView {
 /** @type {Record<string, () => Node>} */
 const WHY_EMPTY = {
   loading: () => emptiness("Reading the commands …", "One moment."),
-  filtered: () => emptiness("No command matches", "Take back a filter, or look for another word."),
+  filtered: () => emptiness("No command matches", "Remove a filter, or search for something else."),
   none: () =>
     emptiness(
-      "No command is remembered",
-      "One appears as soon as it is sent, from here or from anywhere.",
+      "There are no commands",
+      "A command appears as soon as it is sent, from here or elsewhere.",
     ),
 };
 

@@ -75,7 +75,7 @@ export class EntryPane {
     fill(
       this.#gone,
       !entry &&
-        emptiness("This entry is no more", "It is older than what is remembered of the timeline."),
+        emptiness("This entry is gone", "It is older than the oldest entry of the timeline."),
     );
     if (entry) this.#show(entry);
     else this.#pane.entitle("Timeline");

@@ -135,7 +135,7 @@ export class Filters {
           {
             type: "button",
             title: text,
-            "aria-label": `Take back ${text}`,
+            "aria-label": `Remove ${text}`,
             click: () => this.#change(toggled(name, value)),
           },
           h("span", null, text),

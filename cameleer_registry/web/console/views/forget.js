@@ -22,7 +22,7 @@ export const forgetOne = (actions, id, alive) =>
         "p",
         null,
         h("strong.id", null, id),
-        " is taken from the registry, its stream is ended, and its pending commands expire at once.",
+        " is deleted from the registry, its stream ends, and its pending commands expire at once.",
       ),
       alive &&
         h("p", null, "It is LIVE: if it is still running it will register again, as a new one."),
@@ -49,15 +49,15 @@ export function forgetMany(actions, chosen) {
       h(
         "p",
         null,
-        "They are taken from the registry, their streams are ended, and their pending commands " +
+        "They are deleted from the registry, their streams end, and their pending commands " +
           "expire at once.",
       ),
       alive > 0 &&
         h(
           "p.warning",
           null,
-          `${number(alive)} of them ${alive === 1 ? "is" : "are"} LIVE: what is still running ` +
-            "registers again, as a new one.",
+          `${number(alive)} of them ${alive === 1 ? "is" : "are"} LIVE: an agent that is still running ` +
+            "registers again as a new one.",
         ),
       progress,
     ],

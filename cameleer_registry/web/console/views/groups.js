@@ -221,9 +221,9 @@ export class GroupsView {
 
 /** @type {Record<string, () => Node>} */
 const WHY_EMPTY = {
-  filtered: () => emptiness("No group matches", "Another word may."),
+  filtered: () => emptiness("No group matches", "Search for something else."),
   none: () =>
-    emptiness("There is no group yet", "A group is there as soon as an agent declares it."),
+    emptiness("There is no group yet", "A group appears as soon as an agent declares it."),
 };
 
 /** @param {Group} group */

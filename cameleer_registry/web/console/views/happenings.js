@@ -48,7 +48,7 @@ const HAPPENINGS = {
   "agent-removed": {
     kind: "agents",
     tone: () => "plain",
-    what: (entry) => [...whom(entry), several(entry) ? " were forgotten" : " was forgotten"],
+    what: (entry) => [...whom(entry), several(entry) ? " were deleted" : " was deleted"],
     more: ofGroup,
   },
   "stream-opened": {

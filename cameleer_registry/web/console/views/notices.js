@@ -57,9 +57,9 @@ export class Notices {
           "span",
           null,
           `${reason} `,
-          loaded && `What you see is as of ${timeOfDay(at)}, `,
+          loaded && `The page shows the state at ${timeOfDay(at)}, `,
           loaded && ticking(at, (when) => `${age(when)} ago.`),
-          !reload && " It is tried again by itself.",
+          !reload && " The page keeps trying.",
         ),
         reload
           ? h("button.quiet", { type: "button", click: () => location.reload() }, "Reload the page")
@@ -80,7 +80,7 @@ export class Notices {
       h(
         "span",
         null,
-        `The server is of release ${version} now, and this page of ${this.#release}.`,
+        `The server now has release ${version}, and this page is from ${this.#release}.`,
       ),
       h("button.quiet", { type: "button", click: () => location.reload() }, "Reload the page"),
     );

@@ -22,7 +22,7 @@ const STATUS_WORDS = /** @type {Record<string, string>} */ ({
   FAILURE: "Failed",
   PARTLY: "Partly failed",
   EXPIRED: "Expired",
-  UNDELIVERABLE: "Nobody to reach",
+  UNDELIVERABLE: "No agents",
 });
 
 /** A status in a word, behind a sign of its own form and colour. @param {string} status */
@@ -41,7 +41,7 @@ export const word = (status) => STATUS_WORDS[status] ?? status;
 export const stream = (connected) =>
   h(
     `span.stream${connected ? ".open" : ""}`,
-    { title: connected ? "Its event stream is open" : "It holds no event stream" },
+    { title: connected ? "Its event stream is open" : "It has no open event stream" },
     connected ? "Open" : "Closed",
   );
 
@@ -114,7 +114,7 @@ export function troubleText(command) {
 
 /** @param {Command} command @param {Record<string, number>} counts */
 function inWords({ targetCount }, counts) {
-  if (!targetCount) return "nobody to reach";
+  if (!targetCount) return "no agents";
   const parts = Object.entries(counts).filter(([, count]) => count);
   return parts.map(([name, count]) => `${number(count)} ${name}`).join(", ");
 }

@@ -28,8 +28,8 @@ export function reaching(store, chosen) {
   const quiet = totals.STALE + totals.DEAD;
   if (!totals.LIVE) {
     const text = quiet
-      ? `Nobody is reached: none of ${agents(quiet)} is LIVE.`
-      : "Nobody is reached: there is no agent.";
+      ? `Reaches nobody: none of ${agents(quiet)} is LIVE.`
+      : "Reaches nobody: there are no agents.";
     return { reached: 0, text, possible: true };
   }
   let connected = 0;
@@ -45,10 +45,10 @@ export function reaching(store, chosen) {
 function agent(store, id) {
   if (!id) return { reached: 0, text: "Which agent?", possible: false };
   const found = store.agents.get(id);
-  if (!found) return { reached: 0, text: "No agent of that id is registered.", possible: false };
+  if (!found) return { reached: 0, text: "No agent with that id is registered.", possible: false };
   const where = found.connected
     ? "its stream is open"
-    : "it holds no stream: it can fetch the command when it comes back in time";
+    : "it has no open stream, but can fetch the command if it comes back in time";
   return {
     reached: 1,
     text: `Reaches 1 agent, which is ${found.status}; ${where}.`,
@@ -64,7 +64,7 @@ function several(store, ids) {
   const parts = [`Reaches ${agents(found.length)}`, ...without(found.length, connected)];
   if (quiet) parts.push(`${number(quiet)} of them STALE or DEAD`);
   const gone = ids.length - found.length;
-  if (gone) parts.push(`${number(gone)} that were chosen are not registered any more`);
+  if (gone) parts.push(`${number(gone)} of the selected ones are not registered any more`);
   return { reached: found.length, text: `${parts.join("; ")}.`, possible: found.length > 0 };
 }
 

@@ -30,8 +30,8 @@ const NAMED = 3;
 const OFFERED = 20;
 
 const LOST =
-  "The server does not answer. It is tried again by itself, and what is typed here stays; " +
-  "it can be sent as soon as the server is back.";
+  "The server does not answer. The page keeps trying, and your text stays here; " +
+  "you can send it when the server is back.";
 
 export class SendDialog {
   #store;
@@ -195,7 +195,7 @@ export class SendDialog {
     const more = ids.length - NAMED;
     fill(
       this.#severalField,
-      h("strong", null, `To the ${agents(ids.length)} that you have chosen: `),
+      h("strong", null, `To the ${agents(ids.length)} that you have selected: `),
       h("span.id", null, ids.slice(0, NAMED).join(", ")),
       more > 0 && ` and ${number(more)} more`,
       ". Each gets a command of its own.",
@@ -238,7 +238,7 @@ export class SendDialog {
             "p",
             null,
             h("strong", null, this.#type.value),
-            " goes to every agent that is LIVE at that moment. It cannot be taken back.",
+            " goes to all agents that are LIVE at that moment. It cannot be undone.",
           ),
         ],
         verb: `Send to ${agents(reached)}`,
@@ -282,7 +282,7 @@ export class SendDialog {
       return;
     }
     const [{ id, error }] = failed;
-    const again = "Sent again as it is, those that have it already get it only once.";
+    const again = "If you send it again unchanged, those that have it do not get it twice.";
     throw Object.assign(
       new Error(
         `${agents(done)} got it, ${agents(failed.length)} did not. ${id}: ${error.message} ${again}`,

@@ -46,7 +46,7 @@ export class SignIn {
               null,
               "An operator's token, which begins with ",
               h("code", null, "camo_"),
-              ". The browser keeps a session in its place, which no script can read.",
+              ". The browser keeps only a session, which no script can read.",
             ),
           ),
           this.#problem,

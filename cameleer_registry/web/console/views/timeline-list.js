@@ -53,7 +53,7 @@ export class TimelineList {
       null,
       emptiness(
         "Nothing has happened yet",
-        "What agents and commands do appears here as it happens.",
+        "Events of agents and commands appear here as they happen.",
       ),
     );
     this.element = h("div.fill", null, this.#grid.element, this.#nothing);
