@@ -10,7 +10,7 @@ from ..client.operator import Operator
 from ..core.model import Agent, AgentStatus, Resumed
 from ..errors import AgentNotRegistered, RegistryError, ServerUnreachable
 from . import exits, output, views, watch
-from .asking import ask, json_option, server_options
+from .asking import ask, json_option, only, server_options
 from .help import examples
 from .server import Server
 
@@ -23,20 +23,8 @@ from .server import Server
         "agents --watch",
     ),
 )
-@click.option(
-    "--status",
-    "statuses",
-    multiple=True,
-    type=click.Choice([str(each) for each in AgentStatus], case_sensitive=False),
-    help="Only agents of that status; may be repeated.",
-)
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="GROUP",
-    help="Only agents of that group; may be repeated.",
-)
+@only("--status", "statuses", "agents of that status", AgentStatus)
+@only("--group", "groups", "agents of that group")
 @click.option(
     "--watch",
     "watching",

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,6 +82,19 @@ def json_option(command: F) -> F:
     return click.option(
         "--json", "as_json", is_flag=True, help="Print JSON, with the names of the HTTP API."
     )(command)
+
+
+def only(flag: str, name: str, what: str, choices: type[StrEnum] | None = None) -> Callable[[F], F]:
+    """Give a command a filter that may be repeated: a text, or one of some choices in any case."""
+    kind = click.Choice([str(each) for each in choices], case_sensitive=False) if choices else None
+    return click.option(
+        flag,
+        name,
+        multiple=True,
+        type=kind,
+        metavar=None if choices else flag.removeprefix("--").upper(),
+        help=f"Only {what}; may be repeated.",
+    )
 
 
 def ask(server: Server, question: Callable[[Operator], Awaitable[T]]) -> T:

@@ -21,7 +21,7 @@ from ..core.model import (
 )
 from ..errors import ServerUnreachable
 from . import exits, output, progress, views
-from .asking import ask, json_option, server_options
+from .asking import ask, json_option, only, server_options
 from .help import examples
 from .server import Server
 from .tally import Report
@@ -124,30 +124,12 @@ def send_command(
         "commands --agent order-service-1",
     ),
 )
-@click.option(
-    "--status",
-    "statuses",
-    multiple=True,
-    type=click.Choice([str(each) for each in CommandStatus], case_sensitive=False),
-    help="Only commands of that status; may be repeated.",
-)
-@click.option(
-    "--type",
-    "types",
-    multiple=True,
-    type=click.Choice([str(each) for each in CommandType], case_sensitive=False),
-    help="Only commands of that type; may be repeated.",
-)
+@only("--status", "statuses", "commands of that status", CommandStatus)
+@only("--type", "types", "commands of that type", CommandType)
 @click.option(
     "--agent", "agent_id", metavar="ID", help="Only commands that were sent to this agent."
 )
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="GROUP",
-    help="Only commands to that group; may be repeated.",
-)
+@only("--group", "groups", "commands to that group")
 @click.option(
     "--limit",
     type=click.IntRange(1),

@@ -41,8 +41,12 @@ async def routes(served: Served) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+at_each_size = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+in_each_scheme = pytest.mark.parametrize("scheme", ["light", "dark"])
+
+
+@at_each_size
+@in_each_scheme
 async def test_every_view(
     served: Served,
     browser: Browser,
@@ -76,8 +80,8 @@ async def test_every_view(
         assert [] == await violations(page, axe), "without a server"
 
 
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@at_each_size
+@in_each_scheme
 async def test_what_opens_on_top(
     served: Served,
     browser: Browser,

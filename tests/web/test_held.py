@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import web
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cameleer_registry import NODE, Settings
@@ -24,7 +24,17 @@ from ..journals import HeldJournal
 from ..support import Served, connected, eventually, following, running, streaming
 from ..wires import Wire
 from .exchanges import request
-from .test_inline import BODY, HEARTBEAT, REQUESTS, SETTINGS, Peer, PoliteRunner, said, turns
+from .test_inline import (
+    BODY,
+    HEARTBEAT,
+    REQUESTS,
+    SETTINGS,
+    Peer,
+    PoliteRunner,
+    said,
+    thoroughly,
+    turns,
+)
 
 WAYS: Final = {"inline": InlineRunner, "aiohttp's": PoliteRunner, "embedded": web.AppRunner}
 
@@ -310,13 +320,7 @@ def decoded() -> Registration:
 # Whatever is sent, and however long it is held, all ways say the same
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+@thoroughly(200)
 @given(
     requests=st.lists(REQUESTS, max_size=6),
     cuts=st.lists(st.tuples(st.integers(1, 400), st.integers(0, 8)), max_size=5),

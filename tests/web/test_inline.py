@@ -461,13 +461,18 @@ REQUESTS: Final = st.builds(
 )
 
 
-@settings(
-    max_examples=400,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+def thoroughly(examples: int) -> settings:
+    """So many examples, the same each time, however long they take."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@thoroughly(400)
 @given(
     requests=st.lists(REQUESTS, max_size=8),
     cuts=st.lists(st.tuples(st.integers(1, 400), st.integers(0, 12)), max_size=8),

@@ -14,7 +14,7 @@ from ...errors import (
     NotYourAgent,
 )
 from . import examples, parameters
-from .terms import Answer, Link, Operation
+from .terms import Answer, Link, Operation, page_of
 
 _SAME_AGENT: Final = {"agentId": "$response.body#/agentId"}
 _AFTER_REGISTRATION: Final = tuple(
@@ -70,15 +70,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             parameters.LIMIT,
             parameters.AFTER,
         ),
-        answers=(
-            Answer(
-                status=200,
-                description="The agents, or a page of them.",
-                shape=list[Agent],
-                example=[examples.AGENT],
-                headers=("Link",),
-            ),
-        ),
+        answers=(page_of("agents", Agent, examples.AGENT),),
     ),
     "DELETE /api/v1/agents": Operation(
         operation_id="removeAgents",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from ...core.model import Ack, AgentDelivery, Command, Delivery, ListedCommand, Order
 from ...errors import (
@@ -12,10 +12,11 @@ from ...errors import (
     CommandNotFound,
     GroupNotFound,
     IdempotencyKeyReused,
+    RegistryError,
     TooManyPending,
 )
 from . import examples, parameters
-from .terms import Answer, Link, Operation
+from .terms import Answer, Link, Operation, page_of
 
 _SAME_COMMAND: Final = {"commandId": "$response.body#/commandId"}
 _AFTER_ISSUE: Final = tuple(
@@ -26,6 +27,32 @@ _ACK_OF_AGENT: Final = Link(
     operation_id="acknowledgeCommand",
     parameters={"agentId": "$response.body#/target/agentId", **_SAME_COMMAND},
 )
+
+
+def _to_many(
+    operation_id: str, target: str, agents: str, example: Any, *problems: type[RegistryError]
+) -> Operation:
+    return Operation(
+        operation_id=operation_id,
+        tag="Commands",
+        summary=f"Command {target}",
+        description=f"The targets are the {agents} that are LIVE at this moment. Agents with too "
+        "many pending commands are left out and named in `skipped`.",
+        parameters=(parameters.IDEMPOTENCY_KEY,),
+        body=Order,
+        body_example=examples.ORDER,
+        answers=(
+            Answer(
+                status=202,
+                description="The command is issued, even if it has no targets.",
+                shape=Command,
+                example=example,
+                links=_AFTER_ISSUE,
+            ),
+        ),
+        problems=(*problems, IdempotencyKeyReused),
+    )
+
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "POST /api/v1/agents/{agentId}/commands": Operation(
@@ -48,46 +75,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
         problems=(AgentNotRegistered, TooManyPending, IdempotencyKeyReused),
     ),
-    "POST /api/v1/agents/groups/{group}/commands": Operation(
-        operation_id="issueToGroup",
-        tag="Commands",
-        summary="Command a group",
-        description="The targets are the agents of the group that are LIVE at this moment. Agents "
-        "with too many pending commands are left out and named in `skipped`.",
-        parameters=(parameters.IDEMPOTENCY_KEY,),
-        body=Order,
-        body_example=examples.ORDER,
-        answers=(
-            Answer(
-                status=202,
-                description="The command is issued, even if it has no targets.",
-                shape=Command,
-                example=examples.TO_GROUP,
-                links=_AFTER_ISSUE,
-            ),
-        ),
-        problems=(GroupNotFound, IdempotencyKeyReused),
+    "POST /api/v1/agents/groups/{group}/commands": _to_many(
+        "issueToGroup", "a group", "agents of the group", examples.TO_GROUP, GroupNotFound
     ),
-    "POST /api/v1/agents/commands": Operation(
-        operation_id="issueToAll",
-        tag="Commands",
-        summary="Command all agents",
-        description="The targets are the agents that are LIVE at this moment. Agents with too "
-        "many pending commands are left out and named in `skipped`.",
-        parameters=(parameters.IDEMPOTENCY_KEY,),
-        body=Order,
-        body_example=examples.ORDER,
-        answers=(
-            Answer(
-                status=202,
-                description="The command is issued, even if it has no targets.",
-                shape=Command,
-                example=examples.TO_ALL,
-                links=_AFTER_ISSUE,
-            ),
-        ),
-        problems=(IdempotencyKeyReused,),
-    ),
+    "POST /api/v1/agents/commands": _to_many("issueToAll", "all agents", "agents", examples.TO_ALL),
     "GET /api/v1/agents/{agentId}/commands": Operation(
         operation_id="listCommandsOfAgent",
         tag="Commands",
@@ -139,15 +130,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             parameters.LIMIT,
             parameters.BEFORE,
         ),
-        answers=(
-            Answer(
-                status=200,
-                description="The commands, or a page of them.",
-                shape=list[ListedCommand],
-                example=[examples.LISTED],
-                headers=("Link",),
-            ),
-        ),
+        answers=(page_of("commands", ListedCommand, examples.LISTED),),
     ),
     "GET /api/v1/commands/{commandId}": Operation(
         operation_id="showCommand",

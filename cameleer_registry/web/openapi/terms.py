@@ -62,6 +62,17 @@ class Answer:
     links: tuple[Link, ...] = ()
 
 
+def page_of(items: str, shape: Shape, example: Any) -> Answer:
+    """Return the answer of a list that can be read in pages."""
+    return Answer(
+        status=200,
+        description=f"The {items}, or a page of them.",
+        shape=list[shape],
+        example=[example],
+        headers=("Link",),
+    )
+
+
 @frozen(kw_only=True)
 class Operation:
     """What an address does when it is asked with one method."""
