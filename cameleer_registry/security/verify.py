@@ -12,8 +12,10 @@ then on no step of a clock makes it good again, or ends it early.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
 
 from attrs import define, evolve
@@ -21,6 +23,7 @@ from attrs import define, evolve
 from ..core.instant import NANOSECONDS, Instant
 from ..errors import CredentialRevoked, InvalidToken, TokenExpired, Unauthenticated
 from . import jwt, tokens
+from .ed25519 import SigningKey
 from .jwt import Credential, Reader
 from .keys import KeySet, Status, Use
 from .principals import Principal, Role, Scope
@@ -65,13 +68,15 @@ class Verifier:
         if keys is not None:
             self.use_keys(keys)
 
-    def use_keys(self, keys: KeySet) -> None:
-        """Go by this key set from now on.
+    def use_keys(
+        self, keys: KeySet, private: Mapping[str, SigningKey] = MappingProxyType({})
+    ) -> None:
+        """Go by this key set from now on, and by the private halves of it that are here.
 
         What was signed by a key that is revoked, or gone, is not remembered any more.
         """
         self._keys = keys
-        self._reader = Reader(keys)
+        self._reader = Reader(keys, private)
         active = keys.active(Use.TOKEN)
         self._issuing = None if active is None else active.key_id
         self._verified = {
