@@ -435,8 +435,8 @@ class Settings:
         "Names by which this server may be addressed, besides localhost, host and public_url, "
         "separated by commas; *.example.org is every name below example.org. A request for "
         "another host is refused with 421, because a web page could otherwise reach a server on "
-        "a user's own machine under the page's name. An embedded server checks this only if it "
-        "is set.",
+        "a user's own machine under the page's name. A server that requires credentials, and an "
+        "embedded one, check this only if it is set.",
     )
     auth: AuthMode = _setting(  # noqa: RUF009 - it is a text
         AuthMode.AUTO,

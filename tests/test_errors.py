@@ -141,12 +141,12 @@ def test_the_detail_is_what_the_exception_says() -> None:
         (errors.GroupNotFound("g"), "no agent has ever declared the group 'g'"),
         (errors.CommandNotFound("c"), "there is no command 'c'"),
         (errors.CommandNotFound("c", agent_id="a"), "there is no command 'c' for agent 'a'"),
-        (errors.AgentIdInUse("a"), "agent 'a' is LIVE, and this token does not take it over"),
+        (errors.AgentIdInUse("a"), "agent 'a' is LIVE, and this token may not take it over"),
         (
             errors.GroupNotAllowed("a"),
             "the credential does not let 'a' be registered in that group",
         ),
-        (errors.NotYourAgent("a"), "the credential is not that of the agent 'a'"),
+        (errors.NotYourAgent("a"), "the credential does not belong to agent 'a'"),
         (
             errors.InsufficientRole("viewer", "command"),
             "the role 'viewer' does not have the permission 'command'",

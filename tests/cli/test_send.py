@@ -214,7 +214,7 @@ async def test_an_agent_that_has_too_many(served: Served) -> None:
     assert "cameleer-registry: agent 'a' already has 2 pending commands\n" == err
     status, out, err = await sending(served, "replay", "--group", "orders")
     assert (1, "") == (status, err)
-    assert "delivery\ta\tskipped\ttoo many commands are pending there" == out.splitlines()[-1]
+    assert "delivery\ta\tskipped\ttoo many pending commands" == out.splitlines()[-1]
 
 
 async def test_an_agent_that_is_left_out_of_what_is_waited_for(served: Served) -> None:
@@ -227,7 +227,7 @@ async def test_an_agent_that_is_left_out_of_what_is_waited_for(served: Served) -
     status, out, err = await sent
     assert (1, "") == (status, err)
     assert "acknowledged\t1\n" in out
-    assert "delivery\ta\tskipped\ttoo many commands are pending there" == out.splitlines()[-1]
+    assert "delivery\ta\tskipped\ttoo many pending commands" == out.splitlines()[-1]
 
 
 async def test_the_id_is_told_at_once(served: Served) -> None:

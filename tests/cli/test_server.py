@@ -80,10 +80,10 @@ async def test_a_token_from_the_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("env", "words"),
     [
-        ({"CAMELEER_TOKEN": "two words"}, "CAMELEER_TOKEN holds no token"),
-        ({"CAMELEER_TOKEN": "gehéim"}, "CAMELEER_TOKEN holds no token"),
+        ({"CAMELEER_TOKEN": "two words"}, "CAMELEER_TOKEN contains no token"),
+        ({"CAMELEER_TOKEN": "gehéim"}, "CAMELEER_TOKEN contains no token"),
         ({"CAMELEER_TOKEN_FILE": "no-such-file"}, "no-such-file: No such file or directory"),
-        ({"CAMELEER_TOKEN_FILE": "/dev/null"}, "CAMELEER_TOKEN_FILE, /dev/null, holds no token"),
+        ({"CAMELEER_TOKEN_FILE": "/dev/null"}, "CAMELEER_TOKEN_FILE, /dev/null, contains no token"),
     ],
 )
 def test_what_is_no_token(

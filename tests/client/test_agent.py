@@ -65,7 +65,7 @@ async def test_it_can_run_again(served: Served) -> None:
     for _ in range(2):
         async with running_agent(agent):
             await connected(served)
-            with pytest.raises(RuntimeError, match="a is running already"):
+            with pytest.raises(RuntimeError, match="a is already running"):
                 await agent.run()
         await eventually(lambda: not served.node.agent("a").connected)
 
@@ -73,7 +73,7 @@ async def test_it_can_run_again(served: Served) -> None:
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        ({"agent_id": "groups"}, "agent_id: 'groups' is a reserved word"),
+        ({"agent_id": "groups"}, "agent_id: 'groups' is reserved"),
         ({"group": ""}, "group: expected at least 1"),
         ({"name": "a\nb"}, "name: control characters"),
         ({"route_ids": "orders"}, "route_ids: expected an array, got a string"),
@@ -99,7 +99,7 @@ def test_handlers_are_for_types_that_there_are() -> None:
     agent, _ = echoing("http://127.0.0.1:1")
     with pytest.raises(ValueError, match="'reboot' is not a valid CommandType"):
         agent.on("reboot")
-    with pytest.raises(ValueError, match="config-update has a handler already"):
+    with pytest.raises(ValueError, match="config-update already has a handler"):
         agent.on("config-update")(print)
 
 

@@ -185,9 +185,9 @@ async def test_stopped_after_it_has_ended(served: Served) -> None:
 @pytest.mark.parametrize(
     ("raised", "message"),
     [
-        (SystemExit(2), "the handler has called exit(2)"),
-        (SystemExit(), "the handler has called exit()"),
-        (SystemExit("no file"), "the handler has called exit('no file')"),
+        (SystemExit(2), "the handler called exit(2)"),
+        (SystemExit(), "the handler called exit()"),
+        (SystemExit("no file"), "the handler called exit('no file')"),
         (BaseException("odd"), "odd"),
         (BaseExceptionGroup("some", [SystemExit(1)]), "some (1 sub-exception)"),
     ],

@@ -136,7 +136,7 @@ async def test_a_command_to_nobody(served: Served, console: Console) -> None:
     ("payload", "fault"),
     [
         ('{"a": 1,}', "Line 1, column 9: A comma must not stand before }"),
-        ('{\n  "a": tru\n}', "Line 2, column 8: “tru” is no value"),
+        ('{\n  "a": tru\n}', "Line 2, column 8: “tru” is not a value"),
         ("[1]", "Line 1, column 1: The payload must be an object: { … }"),
         (
             '{"n": 99999999999999999999}',

@@ -127,7 +127,7 @@ async def test_another_release_asks_for_the_page_to_be_loaded_again(
     version["version"] = "0.4.0"
     for follower in list(served.node.feed.streams):
         follower.transport.abort()
-    await expect(notice).to_contain_text("The server is of release 0.4.0 now")
+    await expect(notice).to_contain_text("The server now has release 0.4.0")
     await notice.get_by_role("button", name="Reload the page").click()
     await expect(page.locator(".brand")).to_have_text("Production EU")
     await expect(notice).to_be_hidden()

@@ -247,7 +247,7 @@ Change = Callable[[dict[str, Any]], Any]
     ("change", "why"),
     [
         (lambda held: held.pop("format"), "not a file of keys"),
-        (lambda held: held.update(format=2), "it has format 2, and 1 is what is known here"),
+        (lambda held: held.update(format=2), "it has format 2; this version knows 1"),
         (lambda held: held.pop("keySet"), "keySet, root or keys is missing"),
         (lambda held: held.update(keys={}), "keySet, root or keys is missing"),
         (lambda held: held.update(registry=None), "registry is not the key set's"),

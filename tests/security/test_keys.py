@@ -58,9 +58,9 @@ def test_keys_are_rotated_step_by_step() -> None:
 def test_there_is_one_next_key_at_most() -> None:
     """And none becomes active if none is next."""
     announced = FIRST.announced(Use.TOKEN, THIRD.public, at=day(1))
-    with pytest.raises(ValueError, match="is to sign tokens next already"):
+    with pytest.raises(ValueError, match="is already the next key for tokens"):
         announced.announced(Use.TOKEN, SECOND_COMMAND.public, at=day(1))
-    with pytest.raises(ValueError, match="no key is to sign commands next"):
+    with pytest.raises(ValueError, match="there is no next key for commands"):
         announced.activated(Use.COMMAND, at=day(1))
     bare = KeySet.first(REGISTRY, ROOT.public, {Use.TOKEN: TOKEN.public}, at=NOON)
     with pytest.raises(ValueError, match="no key for commands to rotate"):

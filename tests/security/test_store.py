@@ -139,7 +139,7 @@ def test_a_token_is_found_by_its_digest(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"role": Role.AGENT}, "no token is made for agents"),
+        ({"role": Role.AGENT}, "tokens cannot be made for agents"),
         ({"uses": 1}, "for enrolment tokens"),
         ({"reclaim": Reclaim.LAPSED}, "for enrolment tokens"),
         ({"role": Role.ENROL, "uses": 0}, "uses: expected 1"),
@@ -148,7 +148,7 @@ def test_a_token_is_found_by_its_digest(talk: Talk) -> None:
         ({"note": "n" * (LONGEST_NOTE + 1)}, "note: expected at most"),
         ({"groups": []}, "globs"),
         ({"groups": ["a b"]}, "letters"),
-        ({"token_id": "there"}, "there is a token 'there' already"),
+        ({"token_id": "there"}, "there already is a token 'there'"),
     ],
     ids=str,
 )
@@ -241,7 +241,7 @@ def test_uses_count_new_agents_only(talk: Talk) -> None:
     for agent_id, known in (("a-1", True), ("a-1", False), ("a-9", True)):
         assert () == talk.says("use_token", "t", agent_id, known=known)
     talk.says("use_token", "t", "a-2", known=False)
-    with pytest.raises(TokenExpired, match="the 2 new agents that it may"):
+    with pytest.raises(TokenExpired, match="already registered 2 new agents"):
         talk.says("use_token", "t", "a-3", known=False)
     assert () == talk.says("use_token", "t", "a-2", known=False)
 

@@ -55,9 +55,9 @@ def test_a_file_holds_tokens_of_its_role(path: Path, tmp_path: Path) -> None:
     [
         ("", "there is no token in "),
         (" \n\n", "there is no token in "),
-        ("guessable\n", "line 1 of .* is no token: it is shorter than 27"),
-        (f"{ONE}\n{TWO} {TWO}\n", "line 2 of .* is no token: .*header"),
-        ("ü" * 40, "is no token: it is not ASCII"),
+        ("guessable\n", "line 1 of .* is not a token: it is shorter than 27"),
+        (f"{ONE}\n{TWO} {TWO}\n", "line 2 of .* is not a token: .*header"),
+        ("ü" * 40, "is not a token: it is not ASCII"),
         ("x" * (LARGEST + 1), "too large"),
     ],
     ids=["empty", "blank", "short", "two words", "letters", "large"],
