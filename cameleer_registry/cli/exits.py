@@ -78,7 +78,7 @@ def _help_with(status: int, code: str | None) -> str:
         case 403, ("insufficient-role" | "not-your-agent" | "group-not-allowed"):
             return (
                 f" (the token in {token} or {file} does not allow it: ask "
-                "its administrator for one that does)"
+                "the administrator for one that does)"
             )
         case 403, "proxied-without-auth":
             return " (start the server with --auth off, or with tokens)"

@@ -281,8 +281,8 @@ async def test_waiting_for_those_that_do_not(served: Served) -> None:
         "expired\t1",
         "pending\t1",
         "delivery\ta\tfailed\tno [bold]disk[/]\\n\\x1b[31m",
-        "delivery\tb\texpired\tit was not connected",
-        "delivery\td\tpending\tit was not connected",
+        "delivery\tb\texpired\tthe agent was not connected",
+        "delivery\td\tpending\tthe agent was not connected",
     ]
     assert expected == out.splitlines()[3:]
 
@@ -350,7 +350,7 @@ async def test_command(served: Served) -> None:
         "failed\t0",
         "expired\t0",
         "pending\t1",
-        "delivery\tb\tpending\tit was not connected",
+        "delivery\tb\tpending\tthe agent was not connected",
     ]
     assert expected == out.splitlines()
 
@@ -432,7 +432,7 @@ async def test_a_command_in_a_terminal(served: Served) -> None:
     await served.ack("a", command["commandId"])
     async with terminal("command", command["commandId"], "--url", served.url) as shown:
         assert 0 == await shown.ended()
-        await shown.shows("1/2", "1 acknowledged", "b      pending   it was not connected")
+        await shown.shows("1/2", "1 acknowledged", "b      pending   the agent was not connected")
 
 
 async def test_failures_are_counted_while_it_waits(served: Served) -> None:

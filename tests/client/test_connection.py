@@ -192,7 +192,7 @@ async def test_where_it_redirects_is_told_without_what_is_secret() -> None:
         running(app) as (host, port),
         Operator(f"http://u:s3cret@{host}:{port}") as operator,
     ):
-        with pytest.raises(UnexpectedAnswer, match=r"to https://sso\.example/login: ") as caught:
+        with pytest.raises(UnexpectedAnswer, match=r"to https://sso\.example/login, ") as caught:
             await operator.agents(groups=["g"])
     assert "s3cret" not in str(caught.value)
 

@@ -239,7 +239,7 @@ export class AgentPane {
       h("h3", null, more ? `Last ${COMMANDS} of ${commands.length} commands` : "Commands"),
       shown.length
         ? h("ul.deliveries", null, ...shown.map(delivery))
-        : h("p.hint", null, "No command to it is remembered."),
+        : h("p.hint", null, "The server remembers no commands to it."),
       more &&
         h(
           "a.more",
