@@ -36,7 +36,7 @@ def test_base64url_is_read_as_it_is_written(raw: bytes) -> None:
 )
 def test_another_spelling_is_no_base64url(text: str) -> None:
     """Bits that are left over, padding, and characters that Python's decoder ignores."""
-    with pytest.raises(ValueError, match="not (canonical )?base64url"):
+    with pytest.raises(ValueError, match=r"not (canonical )?base64url"):
         base64url.decode(text)
 
 
