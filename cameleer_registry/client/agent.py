@@ -7,7 +7,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -15,47 +15,28 @@ from attrs import define, evolve, field
 
 from .. import wire
 from ..core import model
-from ..core.model import CommandEvent, CommandType, Registration, Welcome
-from ..errors import (
-    AgentNotRegistered,
-    GroupNotAllowed,
-    RegistryError,
-    ServerUnreachable,
-    Unauthenticated,
-)
+from ..core.model import CommandType, Registration
+from ..errors import AgentNotRegistered, RegistryError, ServerUnreachable
 from ..logs import get_logger
-from . import backoff
 from .acks import Acks
 from .believing import Believing
 from .connection import Connection
 from .credentials import Credentials, token_given
 from .handling import Handler
+from .holding import HeldStream
 from .inbox import Inbox
 from .membership import Membership
 from .missed import Missed
-from .pacing import LASTING, Pacing
 from .proxies import Proxies
 from .server_clock import ServerClock
 from .sigterm import on_sigterm
-from .stream import EventStream
-from .trust import Distrusted
 
 log = get_logger(__name__)
 
 H = TypeVar("H", bound=Handler)
 
-RETRY: Final = 3.0
-"""Seconds before a stream is opened again, if the server has not said how long."""
-
-SILENT_KEEPALIVES: Final = 3
-"""Keepalives that may be missing before a stream is taken for dead."""
-
 LEAVING: Final = 2.0
 """Seconds that an agent takes to have itself forgotten, at most."""
-
-
-class _EndedSoon(ServerUnreachable):
-    """The server has ended a stream soon after it was opened."""
 
 
 @define
@@ -173,14 +154,12 @@ class Agent:
         # Whether a run has been asked for that has not begun, and whether it shall end at once.
         self._is_awaited = True
         self._stop_at_once = False
-        # Seconds to wait before the stream is opened again, as the server said last.
-        self._retry = RETRY
+        # The stream that it holds; None before it runs.
+        self._held: HeldStream | None = None
         # What it believes, from one run to the next; None before the first.
         self._believing: Believing | None = None
         # What it shows; None before it runs.
         self._credentials: Credentials | None = None
-        self.connected = False
-        """Whether the stream is open."""
 
     @property
     def agent_id(self) -> str:
@@ -192,6 +171,11 @@ class Agent:
         """Whether the agent is registered, as far as it knows."""
         life = self._life
         return life is not None and life.membership.is_known
+
+    @property
+    def connected(self) -> bool:
+        """Whether the stream is open."""
+        return self._held is not None and self._held.connected
 
     def on(self, type: CommandType | str) -> Callable[[H], H]:
         """Use the decorated function to carry out the commands of a type.
@@ -298,12 +282,16 @@ class Agent:
             send_ack=acks.send,
         )
         assert self._credentials is not None
+        assert self._believing is not None
+        held = self._held = HeldStream(
+            self._connection, self.agent_id, membership, missed, acks, self._believing
+        )
         duties = {
             asyncio.create_task(duty, name=f"{name} of {self.agent_id}")
             for name, duty in (
                 ("registration", membership.keep_registered()),
                 ("heartbeats", membership.send_heartbeats()),
-                ("stream", self._hold_stream(membership, missed, acks)),
+                ("stream", held.keep_open()),
                 ("token", self._credentials.keep_renewed(self._connection, self.agent_id)),
                 ("catching up", missed.keep_fetching()),
                 ("end", life.stopping.wait()),
@@ -359,99 +347,6 @@ class Agent:
         if self._nonce[1] != os.getpid():
             self._nonce = (str(uuid.uuid4()), os.getpid())
         return self._nonce[0]
-
-    # The stream
-
-    async def _hold_stream(self, membership: Membership, missed: Missed, acks: Acks) -> None:
-        """Have a stream open, always; never returns."""
-        ended_soon, pacing = False, Pacing()
-
-        def most() -> float:
-            # Of two processes under one id, one is connected nearly always.
-            return backoff.LONGEST if ended_soon else membership.longest_delay
-
-        def told(error: BaseException, delay: float) -> None:
-            nonlocal ended_soon
-            ended_soon = isinstance(error, _EndedSoon)
-            self._say_that_it_failed(error, delay)
-
-        while True:
-            pause = await backoff.persist(
-                lambda: self._listen(membership, missed, pacing, acks),
-                least=lambda: self._retry,
-                most=most,
-                again=lambda error: isinstance(error, ServerUnreachable | RegistryError),
-                told=told,
-            )
-            await asyncio.sleep(pause)
-
-    async def _listen(
-        self, membership: Membership, missed: Missed, pacing: Pacing, acks: Acks
-    ) -> float:
-        """Open the stream, and take what comes until it ends; return how long to wait then.
-
-        Raises ServerUnreachable or RegistryError if it could not be opened, or did not last.
-        """
-        welcome = await membership.registered()
-        try:
-            stream = await self._open(welcome, membership)
-        except AgentNotRegistered:
-            membership.forgotten(welcome)
-            stream = await self._open(await membership.registered(), membership)
-        except (Unauthenticated, GroupNotAllowed):
-            membership.refused(welcome)
-            stream = await self._open(await membership.registered(), membership)
-        loop = asyncio.get_running_loop()
-        opened = loop.time()
-        self._log.info("stream opened")
-        self.connected = True
-        missed.stream_opened()
-        broke: ServerUnreachable | None = None
-        try:
-            await self._take(stream, missed, acks)
-        except ServerUnreachable as error:
-            broke = error
-        finally:
-            self.connected = False
-            self._retry = stream.retry or self._retry
-            stream.close()
-        lasted = loop.time() - opened
-        if lasted < LASTING:
-            raise broke or _EndedSoon("the server ended the stream soon after it was opened")
-        if broke is None:
-            self._log.info("stream ended by the server")
-        else:
-            self._log.warning("stream lost", reason=str(broke))
-        return pacing.after(lasted, cleanly=broke is None, retry=self._retry)
-
-    async def _open(self, welcome: Welcome, membership: Membership) -> EventStream:
-        silence = SILENT_KEEPALIVES * welcome.config.keepalive_interval_ms / 1000
-        response = await self._connection.stream(
-            welcome.sse_endpoint,
-            "agents",
-            self.agent_id,
-            "events",
-            home=membership.home,
-            silence=silence,
-        )
-        return EventStream(response)
-
-    async def _take(self, stream: EventStream, missed: Missed, acks: Acks) -> None:
-        assert self._believing is not None
-        async with aclosing(stream.events()) as events:
-            async for event in events:
-                try:
-                    sent = wire.decode_answer(event.data, CommandEvent)
-                    command = await self._believing.command(event.data, sent)
-                    if command is not None:
-                        missed.offer(command)
-                except Distrusted as refusal:
-                    self._believing.refuse(refusal, acks.send)
-                except ValueError as error:
-                    self._log.warning("event ignored", event_type=event.event, reason=str(error))
-
-    def _say_that_it_failed(self, error: BaseException, delay: float) -> None:
-        self._log.warning("no stream", reason=str(error), again_in=round(delay, 1))
 
 
 def _sendable(registration: Registration) -> Registration:

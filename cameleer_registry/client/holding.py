@@ -1,0 +1,150 @@
+"""The stream that an agent holds: it is kept open, and what comes on it is passed on."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any, Final
+
+from attrs import define, field
+
+from .. import wire
+from ..core.model import CommandEvent, Welcome
+from ..errors import (
+    AgentNotRegistered,
+    GroupNotAllowed,
+    RegistryError,
+    ServerUnreachable,
+    Unauthenticated,
+)
+from ..logs import get_logger
+from . import backoff
+from .acks import Acks
+from .believing import Believing
+from .connection import Connection
+from .membership import Membership
+from .missed import Missed
+from .pacing import LASTING, Pacing
+from .stream import EventStream
+from .trust import Distrusted
+
+log = get_logger(__name__)
+
+RETRY: Final = 3.0
+"""Seconds before a stream is opened again, if the server has not said how long."""
+
+SILENT_KEEPALIVES: Final = 3
+"""Keepalives that may be missing before a stream is taken for dead."""
+
+
+class _EndedSoon(ServerUnreachable):
+    """The server has ended a stream soon after it was opened."""
+
+
+@define(eq=False)
+class HeldStream:
+    """The event stream of one agent, during one run of it."""
+
+    _connection: Connection
+    _agent_id: str
+    _membership: Membership
+    _missed: Missed
+    _acks: Acks
+    _believing: Believing
+    connected: bool = field(default=False, init=False)
+    """Whether the stream is open."""
+    # Seconds to wait before the stream is opened again, as the server said last.
+    _retry: float = field(default=RETRY, init=False)
+    _log: Any = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._log = log.bind(agent_id=self._agent_id)
+
+    async def keep_open(self) -> None:
+        """Open the stream again whenever it ends; never returns."""
+        ended_soon, pacing = False, Pacing()
+
+        def most() -> float:
+            # Of two processes under one id, one is connected nearly always.
+            return backoff.LONGEST if ended_soon else self._membership.longest_delay
+
+        def told(error: BaseException, delay: float) -> None:
+            nonlocal ended_soon
+            ended_soon = isinstance(error, _EndedSoon)
+            self._say_that_it_failed(error, delay)
+
+        while True:
+            pause = await backoff.persist(
+                lambda: self._listen(pacing),
+                least=lambda: self._retry,
+                most=most,
+                again=lambda error: isinstance(error, ServerUnreachable | RegistryError),
+                told=told,
+            )
+            await asyncio.sleep(pause)
+
+    async def _listen(self, pacing: Pacing) -> float:
+        """Open the stream, and take what comes until it ends; return how long to wait then.
+
+        Raises ServerUnreachable or RegistryError if it could not be opened, or did not last.
+        """
+        membership = self._membership
+        welcome = await membership.registered()
+        try:
+            stream = await self._open(welcome)
+        except AgentNotRegistered:
+            membership.forgotten(welcome)
+            stream = await self._open(await membership.registered())
+        except (Unauthenticated, GroupNotAllowed):
+            membership.refused(welcome)
+            stream = await self._open(await membership.registered())
+        loop = asyncio.get_running_loop()
+        opened = loop.time()
+        self._log.info("stream opened")
+        self.connected = True
+        self._missed.stream_opened()
+        broke: ServerUnreachable | None = None
+        try:
+            await self._take(stream)
+        except ServerUnreachable as error:
+            broke = error
+        finally:
+            self.connected = False
+            self._retry = stream.retry or self._retry
+            stream.close()
+        lasted = loop.time() - opened
+        if lasted < LASTING:
+            raise broke or _EndedSoon("the server ended the stream soon after it was opened")
+        if broke is None:
+            self._log.info("stream ended by the server")
+        else:
+            self._log.warning("stream lost", reason=str(broke))
+        return pacing.after(lasted, cleanly=broke is None, retry=self._retry)
+
+    async def _open(self, welcome: Welcome) -> EventStream:
+        silence = SILENT_KEEPALIVES * welcome.config.keepalive_interval_ms / 1000
+        response = await self._connection.stream(
+            welcome.sse_endpoint,
+            "agents",
+            self._agent_id,
+            "events",
+            home=self._membership.home,
+            silence=silence,
+        )
+        return EventStream(response)
+
+    async def _take(self, stream: EventStream) -> None:
+        async with aclosing(stream.events()) as events:
+            async for event in events:
+                try:
+                    sent = wire.decode_answer(event.data, CommandEvent)
+                    command = await self._believing.command(event.data, sent)
+                    if command is not None:
+                        self._missed.offer(command)
+                except Distrusted as refusal:
+                    self._believing.refuse(refusal, self._acks.send)
+                except ValueError as error:
+                    self._log.warning("event ignored", event_type=event.event, reason=str(error))
+
+    def _say_that_it_failed(self, error: BaseException, delay: float) -> None:
+        self._log.warning("no stream", reason=str(error), again_in=round(delay, 1))
