@@ -31,6 +31,9 @@ KIB: Final = 1024
 WARM_UP: Final = 100
 """Agents that come first, so that what is made once is not counted."""
 
+AT_ONCE: Final = 2_000
+"""Agents of those that come back who connect in one moment: all of them would fill the backlog."""
+
 OPEN: Final = "the same without credentials"
 
 
@@ -185,7 +188,7 @@ def _come_back(kind: Comeback, size: int) -> tuple[float, float]:
     ):
         if not kind.kept:
             tokens = _registered(server, size, kind.secrets, tls=kind.tls)
-        _open(streams, tokens, at_once=size)
+        _open(streams, tokens, at_once=AT_ONCE)
         return time.monotonic() - began, server.cpu()
 
 
