@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import select
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ from attrs import define, field, frozen
 from . import machine
 from .http import END_OF_EVENT, END_OF_HEAD, is_complete, status_of
 from .servers import Address
-from .sockets import connecting, error_of
+from .sockets import connecting, error_of, trusting
 
 PATIENCE: Final = 60.0
 """Seconds after which an event, or an opening, has been waited for long enough."""
@@ -96,11 +97,11 @@ class Fleet:
 
 
 @contextmanager
-def fleet(address: Address) -> Iterator[Fleet]:
+def fleet(address: Address, *, tls: bool = False) -> Iterator[Fleet]:
     """Start a process that holds streams to that server."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_hold, args=(there, address), daemon=True)
+    process = context.Process(target=_hold, args=(there, address, tls), daemon=True)
     process.start()
     there.close()
     assert process.pid is not None
@@ -115,9 +116,9 @@ def fleet(address: Address) -> Iterator[Fleet]:
 # In the process
 
 
-def _hold(control: Connection, address: Address) -> None:
+def _hold(control: Connection, address: Address, tls: bool) -> None:
     machine.allow_descriptors()
-    holder = _Holder(control, address)
+    holder = _Holder(control, address, trusting() if tls else None)
     gc.disable()  # nothing here is cyclic, and a collection would look like a slow server
     with suppress(EOFError, KeyboardInterrupt):
         holder.run()
@@ -134,15 +135,18 @@ class _Opening:
     refused: int = 0
     # With the request that waits for the connection, and with what was read of the head so far.
     connecting: dict[int, tuple[socket.socket, bytes]] = field(factory=dict)
+    negotiating: dict[int, tuple[ssl.SSLSocket, bytes]] = field(factory=dict)
     asked: dict[int, tuple[socket.socket, bytes]] = field(factory=dict)
 
 
 class _Holder:
     """One epoll over everything."""
 
-    def __init__(self, control: Connection, address: Address) -> None:
+    def __init__(self, control: Connection, address: Address, tls: ssl.SSLContext | None) -> None:
         self._control = control
         self._address = address
+        # None if streams are not encrypted.
+        self._tls = tls
         self._epoll = select.epoll()
         self._epoll.register(control.fileno(), select.EPOLLIN)
         self._streams: dict[int, socket.socket] = {}
@@ -167,6 +171,8 @@ class _Holder:
                     getattr(self, f"_on_{verb}")(*arguments)
                 elif self._opening and number in self._opening.connecting:
                     self._ask_for_stream(self._opening, number, events)
+                elif self._opening and number in self._opening.negotiating:
+                    self._negotiate(self._opening, number)
                 elif self._opening and number in self._opening.asked:
                     self._read_head(self._opening, number)
                 elif self._heart:
@@ -216,7 +222,7 @@ class _Holder:
     # Opening
 
     def _open_more(self, opening: _Opening) -> None:
-        underway = len(opening.connecting) + len(opening.asked)
+        underway = len(opening.connecting) + len(opening.negotiating) + len(opening.asked)
         while opening.waiting and underway < opening.at_once:
             sock = connecting(self._address, opening.number)
             opening.number += 1
@@ -233,6 +239,29 @@ class _Holder:
         if events & (select.EPOLLERR | select.EPOLLHUP) or error_of(sock):
             self._refused(opening, sock)
             return
+        if self._tls is not None:
+            encrypted = self._tls.wrap_socket(sock, do_handshake_on_connect=False)
+            opening.negotiating[number] = (encrypted, request)
+            self._negotiate(opening, number)
+            return
+        self._ask(opening, number, sock, request)
+
+    def _negotiate(self, opening: _Opening, number: int) -> None:
+        sock, request = opening.negotiating[number]
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._epoll.modify(number, select.EPOLLIN)
+        except ssl.SSLWantWriteError:
+            self._epoll.modify(number, select.EPOLLOUT)
+        except OSError:
+            del opening.negotiating[number]
+            self._refused(opening, sock)
+        else:
+            del opening.negotiating[number]
+            self._ask(opening, number, sock, request)
+
+    def _ask(self, opening: _Opening, number: int, sock: socket.socket, request: bytes) -> None:
         sock.send(request)
         opening.asked[number] = (sock, b"")
         self._epoll.modify(number, select.EPOLLIN)
@@ -241,6 +270,9 @@ class _Holder:
         sock, head = opening.asked.pop(number)
         try:
             data = sock.recv(READ)
+        except ssl.SSLWantReadError:  # a ticket of TLS 1.3
+            opening.asked[number] = (sock, head)
+            return
         except OSError:
             data = b""
         head += data
@@ -264,7 +296,7 @@ class _Holder:
     def _read(self, number: int) -> None:
         try:
             data = self._streams[number].recv(READ)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return
         except OSError:
             data = b""

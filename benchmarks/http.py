@@ -22,7 +22,12 @@ def request(method: str, path: str, body: Any = None, *, header: str = "") -> by
     return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{header}{length}\r\n".encode() + content
 
 
-def registration(agent_id: str, group: str = "fleet") -> bytes:
+def bearer(token: str | None) -> str:
+    """Return the header that shows a token; nothing without one."""
+    return "" if token is None else f"Authorization: Bearer {token}\r\n"
+
+
+def registration(agent_id: str, group: str = "fleet", *, token: str | None = None) -> bytes:
     """Return the registration of an agent with two routes and two capabilities."""
     body = {
         "agentId": agent_id,
@@ -33,30 +38,32 @@ def registration(agent_id: str, group: str = "fleet") -> bytes:
         "capabilities": {"replay": True, "deep-trace": {"levels": 3}},
         "instanceId": f"{agent_id}-0193f1",
     }
-    return request("POST", f"{API}/agents/register", body)
+    return request("POST", f"{API}/agents/register", body, header=bearer(token))
 
 
-def heartbeat(agent_id: str) -> bytes:
+def heartbeat(agent_id: str, *, token: str | None = None) -> bytes:
     """Return an agent's heartbeat."""
-    return request("POST", f"{API}/agents/{agent_id}/heartbeat")
+    return request("POST", f"{API}/agents/{agent_id}/heartbeat", header=bearer(token))
 
 
-def stream(agent_id: str) -> bytes:
+def stream(agent_id: str, *, token: str | None = None) -> bytes:
     """Return the request that opens an agent's stream."""
     path = f"{API}/agents/{agent_id}/events"
-    return request("GET", path, header="Accept: text/event-stream\r\n")
+    return request("GET", path, header=f"Accept: text/event-stream\r\n{bearer(token)}")
 
 
-def order(path: str = f"{API}/agents/commands") -> bytes:
+def order(path: str = f"{API}/agents/commands", *, token: str | None = None) -> bytes:
     """Return a command with a payload of ordinary size."""
     payload = {"revision": 7, "sampling": 0.25, "routes": ["orders-in", "orders-out"]}
-    return request("POST", path, {"type": "config-update", "payload": payload})
+    body = {"type": "config-update", "payload": payload}
+    return request("POST", path, body, header=bearer(token))
 
 
-def acknowledgement(agent_id: str, command_id: str) -> bytes:
+def acknowledgement(agent_id: str, command_id: str, *, token: str | None = None) -> bytes:
     """Return an agent's answer to a command."""
     path = f"{API}/agents/{agent_id}/commands/{command_id}/ack"
-    return request("POST", path, {"status": "SUCCESS", "data": {"applied": 7}})
+    body = {"status": "SUCCESS", "data": {"applied": 7}}
+    return request("POST", path, body, header=bearer(token))
 
 
 def agent_ids(count: int, start: int = 0) -> Iterator[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Final
@@ -14,7 +15,7 @@ from attrs import frozen
 
 from .http import END_OF_EVENT, is_complete, status_of
 from .servers import Address
-from .sockets import connecting
+from .sockets import connecting, trusting
 
 CONNECTIONS: Final = 32
 """Enough that a server always has something to do, few enough that none waits long."""
@@ -44,10 +45,13 @@ def saturate(
     *,
     seconds: float = PATIENCE,
     connections: int = CONNECTIONS,
+    tls: bool = False,
+    heard: Callable[[bytes], object] = lambda _: None,
 ) -> Burst:
     """Send requests over some connections, each as soon as the one before it is answered.
 
-    It ends with the requests, or after so many seconds. Raises where an answer is no success.
+    It ends with the requests, or after so many seconds. ``heard`` is given each answer. Raises
+    where an answer is no success.
     """
     epoll = select.epoll()
     socks: dict[int, socket.socket] = {}
@@ -55,6 +59,8 @@ def saturate(
     for number in range(connections):
         sock = connecting(address, number)
         sock.setblocking(True)  # until it is connected, which the first send waits for
+        if tls:
+            sock = _encrypted(sock)
         epoll.register(sock.fileno(), select.EPOLLIN)
         socks[sock.fileno()] = sock
     began = time.monotonic()
@@ -69,11 +75,12 @@ def saturate(
             raise TimeoutError(f"{address} has stopped answering")
         over = time.monotonic() >= deadline
         for number, _ in ready:
-            answer = partial.pop(number, b"") + socks[number].recv(READ)
+            answer = partial.pop(number, b"") + _received(socks[number])
             if not is_complete(answer):
                 partial[number] = answer
                 continue
             _check(answer)
+            heard(answer)
             answered += 1
             underway -= 1
             if not over and (request := next(requests, b"")):
@@ -89,8 +96,10 @@ def saturate(
 class Caller:
     """One connection, on which one request follows the other."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, tls: bool = False) -> None:
         self._sock = socket.create_connection(address, PATIENCE)
+        if tls:
+            self._sock = trusting().wrap_socket(self._sock)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def fileno(self) -> int:
@@ -200,6 +209,22 @@ def paced(address: Address, request: bytes, *, seconds: float, per_second: float
     for one in idle:
         one.close()
     return took
+
+
+def _encrypted(sock: socket.socket) -> ssl.SSLSocket:
+    """Negotiate, when the connection has come about."""
+    select.select((), (sock,), (), PATIENCE)
+    encrypted = trusting().wrap_socket(sock)
+    encrypted.setblocking(False)
+    return encrypted
+
+
+def _received(sock: socket.socket) -> bytes:
+    """Return what has come; nothing if that was a ticket of TLS 1.3."""
+    try:
+        return sock.recv(READ)
+    except ssl.SSLWantReadError:
+        return b""
 
 
 def _check(answer: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,7 +25,7 @@ Address = tuple[str, int]
 
 HERE: Final = Path(__file__).parent
 YARDSTICKS: Final = HERE / "yardsticks"
-READY: Final = b" listening on http://"
+READY: Final = re.compile(rb" listening on https?://(\S+):(\d+)\n")
 STOPPING_SECONDS: Final = 10.0
 
 ENVIRONMENT: Final = {
@@ -142,9 +143,9 @@ def _announcing(
     with _process(command, env) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert READY in line, f"{command} has said {line!r} instead of where it listens"
-        host, _, port = line.split(READY)[1].strip().decode().rpartition(":")
-        yield Server((host, int(port)), process.pid)
+        said = READY.search(line)
+        assert said is not None, f"{command} has said {line!r} instead of where it listens"
+        yield Server((said[1].decode(), int(said[2])), process.pid)
 
 
 @contextmanager

@@ -283,7 +283,17 @@ def _walk(error: ValidationError, path: str) -> Iterator[Fault]:
         else:
             yield Fault(where, _message(inner))
     for inner in without:
-        yield Fault(path, _message(inner))
+        yield _of_a_field(error, path, _message(inner))
+
+
+def _of_a_field(error: ValidationError, path: str, message: str) -> Fault:
+    """Return the fault of a field whose validator has put its name in front of the message."""
+    name, _, rest = message.partition(": ")
+    cls = getattr(error, "cl", None)
+    attribute = attrs.fields_dict(cls).get(name) if cls is not None and attrs.has(cls) else None
+    if attribute is None:
+        return Fault(path, message)
+    return Fault(f"{path}.{wire_name(attribute)}", rest)
 
 
 def _message(error: Exception) -> str:

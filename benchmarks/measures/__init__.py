@@ -16,6 +16,7 @@ from . import (
     latency,
     loading,
     memory,
+    security,
     size,
     start,
     throughput,
@@ -32,6 +33,7 @@ MEASURES: Final[Mapping[str, Callable[[Scale], Iterator[Row]]]] = {
     "idle": idle.measure,
     "size": size.measure,
     "comeback": comeback.measure,
+    "security": security.measure,
     "start": start.measure,
 }
 """By the names that ``--only`` takes, in the order of the table."""

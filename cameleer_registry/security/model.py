@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from attrs import field, fields, frozen
 from attrs.validators import optional
@@ -12,6 +13,9 @@ from ..core import rules
 from ..core.model import ABSENT, AgentCredential, Registration
 from ..core.rules import Nonce, Note, follows
 from .principals import Reclaim, Role, glob
+
+AT_LEAST_1: Final = {"schema": {"minimum": 1}}
+"""What the document says of a field besides its type."""
 
 
 class TokenStatus(StrEnum):
@@ -47,11 +51,15 @@ class TokenRequest:
     role: Role = field(converter=Role)
     groups: tuple[str, ...] = field(default=("*",), converter=_globs, validator=follows(_each_glob))
     """Globs over groups, such as ``order-*``: only these groups exist for its holder."""
-    expires_in_ms: int | None = field(default=None, validator=optional(follows(_above_0)))
+    expires_in_ms: int | None = field(
+        default=None, validator=optional(follows(_above_0)), metadata=AT_LEAST_1
+    )
     """For ever if it is absent."""
     note: Note | None = field(default=None, validator=optional(follows(rules.note)))
     """A remark for people."""
-    uses: int | None = field(default=None, validator=optional(follows(_above_0)))
+    uses: int | None = field(
+        default=None, validator=optional(follows(_above_0)), metadata=AT_LEAST_1
+    )
     """How many new agents an enrolment token may register; unlimited if it is absent."""
     reclaim: Reclaim = field(default=Reclaim.ALWAYS, converter=Reclaim)
     """Which known agents an enrolment token may register: any in its groups, or those that are not

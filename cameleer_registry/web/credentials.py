@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..core import rules
 from ..core.model import AgentCredential
 from ..errors import AgentNotRegistered, Unauthenticated
 from ..security.jwt import Credential
@@ -30,6 +31,10 @@ async def revoke(call: Call) -> Answer:
     assert principal is not None
     if not principal.scope.is_everything and call.node.registry.group_of(agent_id) is None:
         raise AgentNotRegistered(agent_id)  # it may have been in a group that does not exist here
+    try:
+        rules.agent_id(agent_id)
+    except ValueError:  # nobody can have been called that, so there is nothing to remember
+        raise AgentNotRegistered(agent_id) from None
     await call.node.revoke_agent(agent_id, by=principal.issuer)
     return Answer(status=204)
 

@@ -26,6 +26,10 @@ async def show_keys(call: Call) -> Answer:
 async def rotate(call: Call) -> Answer:
     """``POST /keys/{use}/rotate``: the next key signs; if there is none one is announced."""
     use = Use(call.address["use"])
+    call.node.authority.check_on()
+    held = call.node.authority.ring
+    if held is None or held.keys.active(use) is None:
+        raise NotFound(f"there is no key for {use}s to rotate")
 
     def change(ring: KeyRing, at: datetime) -> KeyRing:
         waits = ring.keys.next(use) is not None

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from cameleer_registry.node.resumption import Resumption
+from cameleer_registry.security.keyring import KeyRing
+from cameleer_registry.security.keys import Use
 
-from ..closed import Closed, closed
+from ..closed import RING, Closed, closed
 from ..support import connected, within
 
 
@@ -211,3 +213,31 @@ async def test_what_a_server_found_is_of_all_groups() -> None:
         for kind, shown in (("viewer", True), ("viewer of g", False)):
             resumed = (await served.ask(kind, "GET", "/server")).json()["resumed"]
             assert shown == (resumed is not None)
+
+
+async def test_what_cannot_be_an_agent_is_not_revoked() -> None:
+    """Nothing would ever be remembered for; who is not known, and could be, is revoked."""
+    async with closed() as served:
+        before = served.node.authority.credentials.revocations
+        for agent_id in ("%C3%97", "a%20b", "-a", "a" * 129):
+            answer = await served.ask("admin", "DELETE", f"/agents/{agent_id}/token")
+            assert "agent-not-registered" == answer.code, agent_id
+        assert before == served.node.authority.credentials.revocations
+        assert 204 == (await served.ask("admin", "DELETE", "/agents/nobody/token")).status
+
+
+async def test_what_is_wrong_about_a_token_is_named_as_it_was_sent() -> None:
+    """Not as it is called in this program."""
+    async with closed() as served:
+        for member in ("expiresInMs", "uses"):
+            answer = await served.ask("admin", "POST", "/auth/tokens", {"role": "enrol", member: 0})
+            [error] = answer.json()["errors"]
+            assert f"$.{member}" == error["path"]
+
+
+async def test_a_use_without_a_key_is_not_rotated() -> None:
+    """As in memory, where nothing signs commands."""
+    ring = KeyRing.generate(at=RING.keys.issued_at, uses=[Use.TOKEN])
+    async with closed(ring=ring) as served:
+        assert "not-found" == (await served.ask("admin", "POST", "/keys/command/rotate")).code
+        assert 200 == (await served.ask("admin", "POST", "/keys/token/rotate")).status

@@ -11,6 +11,7 @@ import pytest
 from attrs import evolve
 
 from cameleer_registry.core.instant import NANOSECONDS
+from cameleer_registry.node.auth import standing
 from cameleer_registry.security.jwt import Lifetimes
 from cameleer_registry.security.principals import Role
 
@@ -247,3 +248,8 @@ async def test_uses_count_new_agents_only() -> None:
         assert "token-expired" == (await served.enrol("m", kind="one")).code
         assert "n" in served.node.registry
         assert "m" not in served.node.registry
+
+
+def test_what_was_revoked_is_looked_for_within_a_second() -> None:
+    """In tokens of files, too, which are looked at less often."""
+    assert standing.PACE + standing.FILES_EVERY / NANOSECONDS < 1

@@ -49,16 +49,15 @@ class Signer:
         self._key: SigningKey | None = None
         # The order of the last command that was signed here, or by whoever was here before.
         self._order = 0
+        # The key that signs, as base64 of its SubjectPublicKeyInfo; None if there is none. Every
+        # agent that registers is told.
+        self.public_key: str | None = None
 
     def use(self, ring: KeyRing) -> None:
         """Sign with these keys from now on."""
         self._ring = ring
         self._key = ring.signing(Use.COMMAND)
-
-    @property
-    def public_key(self) -> str | None:
-        """The key that signs, as base64 of its SubjectPublicKeyInfo; None if there is none."""
-        return None if self._key is None else spki(self._key.public)
+        self.public_key = None if self._key is None else spki(self._key.public)
 
     def goes_on_after(self, line: str) -> None:
         """Have what is signed from now on follow a line that was signed before."""

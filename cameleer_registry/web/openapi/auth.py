@@ -194,7 +194,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 example=examples.KEYS,
             ),
         ),
-        problems=(AuthOff,),
+        problems=(AuthOff, NotFound),
     ),
     "DELETE /api/v1/keys/{keyId}": Operation(
         operation_id="revokeKey",

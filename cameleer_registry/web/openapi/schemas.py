@@ -229,7 +229,8 @@ class Schemas:
         shape = identifiers.get(attribute.name, attribute.type)
         if shape is not attribute.type and NoneType in get_args(attribute.type):
             return {"anyOf": [self.of(shape, sent=sent), {"type": "null"}]}
-        return self.of(shape, sent=sent)
+        schema, more = self.of(shape, sent=sent), attribute.metadata.get("schema")
+        return schema if more is None else {**schema, **more}
 
 
 def _described(schema: Schema, text: str) -> Schema:
