@@ -10,10 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from attrs import field, frozen
+from attrs import field
 
 from .events import CloseReason, ExpiryReason
 from .model import AgentStatus, CommandStatus, CommandType, DeliveryState, Outcome, Target
+from .unchanging import unchanging
 
 
 class FeedType(StrEnum):
@@ -44,7 +45,7 @@ class ResetReason(StrEnum):
     """It was another server that was followed, or this one before it was started again."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class FeedEvent:
     """The ``data`` of an event of the feed."""
 
@@ -52,7 +53,7 @@ class FeedEvent:
     """When it happened, which may be a little before it is told."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentFeedEvent(FeedEvent):
     """Something happened to an agent, or to its stream."""
 
@@ -61,7 +62,7 @@ class AgentFeedEvent(FeedEvent):
     """The group that it was in then."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentRegisteredEvent(AgentFeedEvent):
     """An agent registered, for the first time or again."""
 
@@ -72,7 +73,7 @@ class AgentRegisteredEvent(AgentFeedEvent):
     """Whether it was known before."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentStatusEvent(AgentFeedEvent):
     """The status of an agent changed."""
 
@@ -80,14 +81,14 @@ class AgentStatusEvent(AgentFeedEvent):
     after: AgentStatus = field(metadata={"wire": "to"})
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class StreamClosedEvent(AgentFeedEvent):
     """An agent's stream ended, or is no longer its stream."""
 
     reason: CloseReason
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CommandIssuedEvent(FeedEvent):
     """A command was issued."""
 
@@ -106,7 +107,7 @@ class CommandIssuedEvent(FeedEvent):
     expires_at: datetime
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class DeliveriesEvent(FeedEvent):
     """The same happened to deliveries of one command, in the same moment."""
 
@@ -121,7 +122,7 @@ class DeliveriesEvent(FeedEvent):
     """The command's acknowledgements by what they say, likewise."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Failure:
     """An agent could not do what it was told to."""
 
@@ -130,7 +131,7 @@ class Failure:
     """Its own words; the beginning of them, where they are long."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class DeliveryAcknowledgedEvent(DeliveriesEvent):
     """Agents acknowledged a command."""
 
@@ -140,14 +141,14 @@ class DeliveryAcknowledgedEvent(DeliveriesEvent):
     """Agents that have acknowledged the command with FAILURE so far, these included."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class DeliveryExpiredEvent(DeliveriesEvent):
     """Agents did not acknowledge a command, and will not any more."""
 
     reason: ExpiryReason
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CredentialFeedEvent(FeedEvent):
     """Something happened to a credential. Who sees some groups only is told of their agents'."""
 
@@ -161,7 +162,7 @@ class CredentialFeedEvent(FeedEvent):
     """Who did it, by an id; null if that was on the server's own machine."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CredentialConflictEvent(CredentialFeedEvent):
     """Somebody enrolled under the id of an agent whose stream another process holds, or tried to
     under that of one that is LIVE.
@@ -171,7 +172,7 @@ class CredentialConflictEvent(CredentialFeedEvent):
     """Whether that was refused; otherwise the agent was taken over."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class ResetEvent(FeedEvent):
     """What was missed cannot be told any more: the lists have to be read again."""
 

@@ -17,6 +17,7 @@ from attrs.validators import instance_of, optional
 
 from . import rules
 from .rules import AgentId, GroupName, Label, Note, follows
+from .unchanging import unchanging
 
 JsonObject = Mapping[str, Any]
 """A JSON object as it was sent."""
@@ -130,7 +131,7 @@ ABSENT: Final = {"absent": True, "sparse": True}
 """Of a field that an answer has only if there is something to be said."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentConfig:
     """The times that a server keeps, in milliseconds, so that its agents keep them, too."""
 
@@ -141,7 +142,7 @@ class AgentConfig:
     command_ttl_ms: int
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentCredential:
     """What an agent is given to show from now on. Durations: its own time of day may be wrong."""
 
@@ -154,7 +155,7 @@ class AgentCredential:
     """For which it can be renewed, also when it has expired."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Welcome:
     """The answer to a registration."""
 
@@ -184,7 +185,7 @@ class Welcome:
     signature: str | None = field(default=None, metadata=ABSENT)
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Agent:
     """One agent, as it is at the moment of asking."""
 
@@ -204,7 +205,7 @@ class Agent:
     status_changed_at: datetime
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Removed:
     """What became of a request to forget many agents."""
 
@@ -212,7 +213,7 @@ class Removed:
     """Agents that were forgotten."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class GroupSummary:
     """How many agents of a group there are by status, and how many hold a stream."""
 
@@ -282,7 +283,7 @@ TARGETS: Final[Mapping[TargetLevel, type[Target]]] = {
 """The class of target of each level."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Command:
     """One command with the state of its deliveries added up."""
 
@@ -308,7 +309,7 @@ class Command:
     """Who issued it, by an id; null if the server does not know who asks."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class ListedCommand(Command):
     """A command in a list, which leaves out a payload of more than 4 KiB."""
 
@@ -318,7 +319,7 @@ class ListedCommand(Command):
     """Present, and true, if the payload is left out."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Delivery:
     """One command for one agent."""
 
@@ -332,7 +333,7 @@ class Delivery:
     result: Ack | None
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CommandEvent:
     """The ``data`` of an event on an agent's stream."""
 
@@ -343,7 +344,7 @@ class CommandEvent:
     expires_at: datetime
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentDelivery(CommandEvent):
     """One command for one agent: all that the event would have said, and what became of it."""
 
@@ -358,7 +359,7 @@ class AgentDelivery(CommandEvent):
     believes nothing else. It is there if something is signed."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Resumed:
     """What a server found that went on where an earlier process had ended."""
 
@@ -372,7 +373,7 @@ class Resumed:
     """Of those that were LIVE or STALE then, how many have not been heard since."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Server:
     """The server that answers."""
 
