@@ -70,8 +70,8 @@ class Effects:
 
         return end
 
-    def note(self, fact: Event) -> None:
-        """Tell of a fact that is neither kept nor has an effect: a heartbeat."""
+    def tell_of(self, fact: Event) -> None:
+        """Tell of a fact; of one that is neither kept nor has an effect, such as a heartbeat."""
         for tell in self._tellers.get(type(fact), ()):
             try:
                 tell(fact)
@@ -96,19 +96,16 @@ class Effects:
     def _carry_out_at_once(self, facts: Sequence[Event]) -> None:
         """Do the same where nothing is kept: then nothing waits, and it is a few calls in a row."""
         self._busy = True
+        at_once, effects = self._at_once, self._effects
         try:
             for fact in facts:
                 kind = type(fact)
-                if kind in self._at_once:
-                    self._do(self._at_once[kind], fact)
-                if kind in self._effects:
-                    self._do(self._effects[kind], fact)
+                if kind in at_once:
+                    self._do(at_once[kind], fact)
+                if kind in effects:
+                    self._do(effects[kind], fact)
             for fact in facts:
-                for tell in self._tellers.get(type(fact), ()):
-                    try:
-                        tell(fact)
-                    except Exception:
-                        self._complain("a fact was not told", fact)
+                self.tell_of(fact)
         finally:
             self._busy = False
         if self._waiting:
@@ -132,8 +129,7 @@ class Effects:
                         carried_out.append((position, fact))
                 elif carried_out:
                     self.position, fact = carried_out.popleft()
-                    for tell in self._tellers.get(type(fact), ()):
-                        self._tell(tell, fact)
+                    self.tell_of(fact)
                 else:
                     return
         finally:
@@ -145,12 +141,6 @@ class Effects:
         except Exception:
             # It is a fact, and so is what follows, whether or not this could be done about it.
             self._complain("an effect has failed", fact)
-
-    def _tell(self, tell: Listener, fact: Event) -> None:
-        try:
-            tell(fact)
-        except Exception:
-            self._complain("a fact was not told", fact)
 
     def _complain(self, what: str, fact: Event) -> None:
         with contextlib.suppress(Exception):

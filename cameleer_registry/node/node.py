@@ -473,7 +473,7 @@ class Node:
         """Renew an agent's lease; raises AgentNotRegistered. It waits for nothing."""
         facts = self.registry.heartbeat(agent_id, now=self.clock.now())
         if len(facts) == 1:
-            self._effects.note(facts[0])
+            self._effects.tell_of(facts[0])
         else:
             self.carry_out(facts)
 
