@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import resource
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
+steady_ns: Final[Callable[[], int]] = partial(
+    time.clock_gettime_ns, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+)
+"""Returns nanoseconds that only move forward, also while the host is suspended.
 
-def steady_ns() -> int:
-    """Return nanoseconds that only move forward, also while the host is suspended.
-
-    Linux's CLOCK_MONOTONIC stands still in a suspended host and CLOCK_BOOTTIME does not.
-    """
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return time.monotonic_ns()
+Linux's CLOCK_MONOTONIC stands still in a suspended host and CLOCK_BOOTTIME does not.
+"""
 
 
 def boot_id() -> str:

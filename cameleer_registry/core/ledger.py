@@ -275,9 +275,10 @@ class Ledger:
 
     def excess(self) -> list[CommandRecord]:
         """Return the finished commands that are over the limits of the history, oldest first."""
-        weight, size, over = self.finished_weight, self.finished_size, list[CommandRecord]()
+        weight, size = self.finished_weight, self.finished_size
         if weight <= self.history and size <= self.history_bytes:
-            return over  # as it nearly always is
+            return []  # as it nearly always is
+        over: list[CommandRecord] = []
         for record in self._finished.values():
             if weight <= self.history and size <= self.history_bytes:
                 break

@@ -141,16 +141,21 @@ class Registry(Queries):
         limit = self.limits.max_agents
         if record is None and limit and len(self._roster.agents) >= limit:
             raise AtCapacity(agent_id, limit)
+        if record is None:
+            return self._commit(
+                events.AgentRegistered(
+                    at=now, agent_id=agent_id, registration=registration, resumed=False, by=by
+                )
+            )
+        before = record.registration.group
         registered = events.AgentRegistered(
             at=now,
             agent_id=agent_id,
             registration=registration,
-            resumed=record is not None,
-            left=_left(record, registration.group),
+            resumed=True,
+            left=None if before == registration.group else before,
             by=by,
         )
-        if record is None:
-            return self._commit(registered)
         lapsed = self._lapsed_transitions(record, now)
         revival = self._revival(record, registration.group, now)
         if record.stream_id is None or not _is_another(record.registration, registration):
@@ -407,12 +412,6 @@ def _is_another(before: Registration, now: Registration) -> bool:
     return None not in (before.instance_id, now.instance_id) and (
         before.instance_id != now.instance_id
     )
-
-
-def _left(record: AgentRecord | None, group: str) -> str | None:
-    """Return the group that an agent leaves, if it goes to another one."""
-    before = None if record is None else record.registration.group
-    return None if before == group else before
 
 
 def _closed(record: AgentRecord, reason: CloseReason, now: Instant) -> events.StreamClosed:
