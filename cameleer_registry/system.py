@@ -6,7 +6,7 @@ import contextlib
 import resource
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 steady_ns: Final[Callable[[], int]] = partial(
@@ -18,6 +18,7 @@ Linux's CLOCK_MONOTONIC stands still in a suspended host and CLOCK_BOOTTIME does
 """
 
 
+@cache
 def boot_id() -> str:
     """Return what tells one start of the host from another; empty where the system does not say."""
     try:

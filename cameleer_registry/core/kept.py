@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from . import encoding, events
 from .encoding import Encoder, TargetLists, Value
@@ -28,6 +28,7 @@ from .push_times import PushTimes
 from .registry import Registry
 from .roster import AgentRecord
 from .targets import Targets
+from .unchanging import unchanging
 
 AGENT: Final = "agent"
 COMMAND: Final = "command"
@@ -56,19 +57,13 @@ class Entity(NamedTuple):
     """Of a delivery, whose it is; of a key, the key."""
 
 
-@frozen
+@unchanging
 class Row:
     """What something has come to."""
 
     entity: Entity
     value: Value
     """None where it is gone."""
-
-
-def touched(fact: Event) -> Sequence[Entity]:
-    """Return what a fact was about, so that its rows have to be made anew."""
-    find = _TOUCHED.get(type(fact))
-    return () if find is None else find(fact)
 
 
 def _of_agent(fact: AgentEvent) -> Sequence[Entity]:
@@ -130,31 +125,37 @@ class Touched:
     def __init__(self) -> None:
         # With the first fact since then, which is in no row yet.
         self._since: dict[Entity, int] = {}
+        # The newest of those facts, and whether they stand in order.
+        self._newest = 0
+        self._is_ordered = True
         # How many of them are parts of each command: its deliveries, and its key.
         self._parts: Counter[str] = Counter()
-        # What else says what a fact was about, for kinds that are not known here.
-        self.others: Callable[[Event], Iterable[Entity]] = lambda _: ()
+        # What says what a fact was about, by its kind.
+        self._finders: Mapping[type[Event], Callable[[Any], Iterable[Entity]]] = _TOUCHED
 
     def __len__(self) -> int:
         return len(self._since)
 
     def note(self, fact: Event, seq: int) -> None:
         """Note what a fact, which is the ``seq``-th, was about."""
-        since = self._since
-        for entity in touched(fact):
-            if entity not in since:
-                since[entity] = seq
-                if entity.part:
-                    self._parts[entity.key] += 1
-        for entity in self.others(fact):
-            self.add(entity, seq)
+        find = self._finders.get(type(fact))
+        if find is not None:
+            for entity in find(fact):
+                self.add(entity, seq)
+
+    def extend(self, finders: Mapping[type[Event], Callable[[Any], Iterable[Entity]]]) -> None:
+        """Note what facts of other kinds are about, too."""
+        self._finders = {**self._finders, **finders}
 
     def add(self, entity: Entity, seq: int) -> None:
         """Note that something has happened to something, by the ``seq``-th fact."""
         if entity not in self._since:
             self._since[entity] = seq
-            if entity.part:
-                self._parts[entity.key] += 1
+            if seq < self._newest:
+                self._is_ordered = False
+            self._newest = seq
+            if entity[2]:
+                self._parts[entity[1]] += 1
 
     def take(self, most: int) -> list[Entity]:
         """Return up to so many of them, whose rows are made now.
@@ -167,7 +168,7 @@ class Touched:
         for entity in self._since:
             if len(taken) == most:
                 break
-            if entity.table != COMMAND or not self._parts[entity.key]:
+            if entity[0] != COMMAND or entity[1] not in self._parts:
                 taken.append(entity)
         for entity in taken:
             del self._since[entity]
@@ -183,10 +184,16 @@ class Touched:
             if entity not in self._since and entity.part:
                 self._parts[entity.key] += 1
             self._since[entity] = min(seq, self._since.get(entity, seq))
+            self._is_ordered = False
 
     def folded(self, last: int) -> int:
         """Return up to which fact all are in rows; ``last`` is the newest that has been noted."""
-        return min(self._since.values(), default=last + 1) - 1
+        if not self._since:
+            self._is_ordered = True
+            return last
+        # Thousands of them, and mostly one after the other.
+        oldest = next(iter(self._since.values())) if self._is_ordered else min(self._since.values())
+        return oldest - 1
 
 
 class RowMaker:

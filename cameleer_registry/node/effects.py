@@ -85,12 +85,14 @@ class Effects:
         if not (self._keeps or self._busy):
             self._carry_out_at_once(facts)
             return
-        before = self._journal.position
-        self._waiting.append((self._journal.append(facts), before, facts))
+        journal, at_once = self._journal, self._at_once
+        before = journal.position
+        awaited = journal.append(facts)
+        self._waiting.append((awaited, before, facts))
         for fact in facts:
-            if (effect := self._at_once.get(type(fact))) is not None:
-                self._do(effect, fact)
-        if not self._busy:
+            if type(fact) in at_once:
+                self._do(at_once[type(fact)], fact)
+        if awaited <= journal.durable:
             self.proceed()
 
     def _carry_out_at_once(self, facts: Sequence[Event]) -> None:
@@ -116,16 +118,17 @@ class Effects:
         if self._busy:
             return
         self._busy = True
-        waiting, carried_out, keeps = self._waiting, self._carried_out, self._keeps
+        waiting, carried_out, effects = self._waiting, self._carried_out, self._effects
         try:
             while True:
                 if waiting and waiting[0][0] <= self._journal.durable:
                     _, position, facts = waiting.popleft()
                     for fact in facts:
-                        if keeps and type(fact) not in NEVER_KEPT:
+                        kind = type(fact)
+                        if self._keeps and kind not in NEVER_KEPT:
                             position += 1
-                        if (effect := self._effects.get(type(fact))) is not None:
-                            self._do(effect, fact)
+                        if kind in effects:
+                            self._do(effects[kind], fact)
                         carried_out.append((position, fact))
                 elif carried_out:
                     self.position, fact = carried_out.popleft()

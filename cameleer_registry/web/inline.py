@@ -27,6 +27,7 @@ from attrs import define, frozen
 from multidict import CIMultiDictProxy
 
 from ..core.rules import IDENTIFIER, RESERVED_AGENT_IDS
+from ..node.journal.shared import Shared
 from ..node.node import Node
 from ..security.principals import Principal
 from . import agents, commands, gate
@@ -163,7 +164,10 @@ class Held:
             self._loop.call_soon(self._go_on, None)
         else:
             awaited._asyncio_future_blocking = False  # as a task says that it has understood
-            awaited.add_done_callback(self._go_on)
+            if isinstance(awaited, Shared):
+                awaited.call(self._go_on)
+            else:
+                awaited.add_done_callback(self._go_on)
 
     def cancel(self) -> None:
         """Wait no longer; what has been done stays done."""

@@ -6,11 +6,12 @@ import asyncio
 import sqlite3
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from ....core.kept import DELIVERY, FORGOTTEN_SILENTLY, TARGETS, Entity, Row
+from ....core.kept import DELIVERY, FORGOTTEN_SILENTLY, TARGETS, Entity
 from ....core.registry import Registry
 from ....errors import StorageUnavailable
 from ....security.kept import CREDENTIAL
@@ -25,8 +26,12 @@ TICK: Final = 0.1
 ROWS: Final = 100
 """Rows made at a time: a millisecond of the disk's, and less of the loop's."""
 
-BEHIND: Final = 1000
-"""Things that something has happened to, from which on rows are made without a break."""
+BEHIND: Final = 10_000
+"""Things that something has happened to, from which on rows are made also while facts are written.
+Until then these come first; and of what happens to the same thing meanwhile there is one row."""
+
+ROW_BYTES: Final = 100
+"""Bytes that a row takes beside its body, about."""
 
 ALIVE: Final = 5.0
 """Seconds without a commit after which the moment is noted: from there the clock goes on."""
@@ -45,9 +50,7 @@ TOLD_AGAIN: Final = 20_000
 """Facts that stay in the log for the feed, which tells them again after a restart."""
 
 UPSERT: Final = """
-    INSERT INTO rows (kind, key, part, seq, body)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
-    FROM json_each(?) WHERE true
+    INSERT INTO rows (kind, key, part, seq, body) VALUES {}
     ON CONFLICT (kind, key, part) DO UPDATE SET seq = excluded.seq, body = excluded.body
 """
 DELETE: Final = """
@@ -131,7 +134,7 @@ class Folding:
                         await self._note_alive()
                 if journal.trouble is None:
                     await self._keep_heard()
-                    await self.fold()
+                    await self._fold_aside()
             except StorageUnavailable:
                 continue  # it has failed, and everybody knows by now
 
@@ -151,12 +154,19 @@ class Folding:
     # Rows
 
     async def fold(self) -> None:
-        """Make rows of what was touched first; all of it where much has gathered."""
-        journal = self._journal
-        while len(journal.touched):
+        """Make rows of all that was touched."""
+        while len(self._journal.touched) and self._journal.trouble is None:
             await self._fold_some()
-            if len(journal.touched) < BEHIND or journal.trouble is not None:
-                return
+
+    async def _fold_aside(self) -> None:
+        """Make rows of what was touched first, as long as no facts are written, or far behind."""
+        journal = self._journal
+        while (
+            len(journal.touched)
+            and journal.trouble is None
+            and (journal.idle or len(journal.touched) >= BEHIND)
+        ):
+            await self._fold_some()
 
     async def _fold_some(self) -> None:
         journal = self._journal
@@ -175,16 +185,23 @@ class Folding:
         journal = self._journal
         assert journal.rows is not None
         rows = [journal.rows.row(entity) for entity in entities]
-        lists = journal.rows.new_lists()
-        there = [row for row in (*lists, *rows) if row.value is not None]
-        gone = [row.entity for row in rows if row.value is None]
+        there: list[Entity] = []
+        gone: list[Entity] = []
+        size, parameters = 0, list[str | int]()
+        for row in (*journal.rows.new_lists(), *rows):
+            if row.value is None:
+                gone.append(row.entity)
+                continue
+            there.append(row.entity)
+            body = orjson.dumps(row.value).decode()
+            parameters += (*row.entity, position, body)
+            size += ROW_BYTES + len(body)
         # Not before the facts that they tell of: one fact is about several things, and if there
         # were rows of some of these only, a crash would leave what never was.
         if journal.durable < position:
             await asyncio.shield(journal.when(position))
         if there:
-            text = _text([*_key(row), position, orjson.dumps(row.value).decode()] for row in there)
-            await journal.insist(statement(UPSERT, text), size=2 * len(text))
+            await journal.insist(statement(_upsert(len(there)), *parameters), size=2 * size)
         if gone:
             # A delivery's row goes with that of its command, and not before: a crash between them
             # would leave a command of which something is missing.
@@ -192,10 +209,10 @@ class Folding:
             await journal.insist(statement(DELETE, _text(keys)))
         self._note_written(there, gone)
 
-    def _note_written(self, there: Sequence[Row], gone: Sequence[Entity]) -> None:
-        for row in there:
-            if (written := self._written.get(row.entity.table)) is not None:
-                written.add(row.entity)
+    def _note_written(self, there: Sequence[Entity], gone: Sequence[Entity]) -> None:
+        for entity in there:
+            if (written := self._written.get(entity.table)) is not None:
+                written.add(entity)
         for entity in gone:
             if (written := self._written.get(entity.table)) is not None:
                 written.discard(entity)
@@ -307,8 +324,13 @@ def _key_of(entity: Entity) -> list[str]:
     return [entity.table, entity.key, entity.part]
 
 
-def _key(row: Row) -> list[str]:
-    return _key_of(row.entity)
+@lru_cache(maxsize=2 * ROWS)
+def _upsert(count: int) -> str:
+    """Return the statement that writes so many rows.
+
+    Rows that SQLite has to take out of JSON take twice as long.
+    """
+    return UPSERT.format(", ".join(["(?, ?, ?, ?, ?)"] * count))
 
 
 def _text(values: Any) -> str:

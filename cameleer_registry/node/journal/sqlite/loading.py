@@ -146,7 +146,7 @@ def _load(file: File, registry: Registry, clock: Clock, credentials: Credentials
     decoder.lists.take_new()
     facts: list[tuple[int, Event]] = []
     touched = Touched()
-    touched.others = of_credentials.touched
+    touched.extend(of_credentials.TOUCHED)
     begins: int | None = None
     last = ended
     for seq, last_of_row, text in ask("SELECT seq, alive, facts FROM log ORDER BY seq"):
