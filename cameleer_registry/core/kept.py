@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from attrs import define, field
 
 from . import encoding, events
+from .commands import all_pending
 from .encoding import Encoder, TargetLists, Value
 from .events import AgentEvent, AgentRegistered, AgentRemoved, Event
 from .idempotency import IdempotencyKeys
@@ -364,28 +365,31 @@ class Loader:
 
         Lists of targets come first, then commands, then deliveries; other rows at any time.
         """
-        match entity.table:
-            case "agent":
-                self.agent(entity.key, seq, value)
-            case "command":
-                self.command(entity.key, seq, value)
-            case "delivery":
-                self.delivery(entity.key, entity.part, value)
-            case "key":
-                self.key(entity.key, value)
-            case "group":
-                self._groups[entity.key] = value
-            case "deleted":
-                self._deleted[entity.key] = value
-            case "targets":
-                self.targets(int(entity.key), value)
+        self.taker(entity.table)(entity.key, entity.part, seq, value)
 
-    def targets(self, number: int, value: Value) -> None:
-        """Take a list of targets that commands share."""
-        self.lists.add(Targets(value[0]), frozenset(value[1]), number)
+    def taker(self, table: str) -> Callable[[str, str, int, Value], None]:
+        """Return what takes the rows of one table: their keys, the fact, and the value."""
+        takers: Mapping[str, Callable[[str, str, int, Value], None]] = {
+            AGENT: self._agent,
+            COMMAND: self._command,
+            DELIVERY: self._delivery,
+            KEY: self._key,
+            GROUP: self._group,
+            DELETED: self._deletion,
+            TARGETS: self._list,
+        }
+        return takers[table]
 
-    def agent(self, key: str, seq: int, value: Value) -> None:
-        """Take the row of an agent, which is true up to the fact ``seq``."""
+    def _list(self, key: str, _part: str, _seq: int, value: Value) -> None:
+        self.lists.add(Targets(value[0]), frozenset(value[1]), int(key))
+
+    def _group(self, key: str, _part: str, _seq: int, value: Value) -> None:
+        self._groups[key] = value
+
+    def _deletion(self, key: str, _part: str, _seq: int, value: Value) -> None:
+        self._deleted[key] = value
+
+    def _agent(self, key: str, _part: str, seq: int, value: Value) -> None:
         declared, registered, heard, status, changed, takeovers, conflict_told, stream_id = value
         self._agents[key] = seq
         self._agent_records.append(
@@ -394,7 +398,7 @@ class Loader:
                 registration=self.to_registration(declared),
                 registered=encoding.to_instant(registered),
                 heard=encoding.to_instant(heard),
-                status=AgentStatus(status),
+                status=_AGENT_STATUS[status],
                 changed=encoding.to_instant(changed),
                 stream_id=stream_id,
                 takeovers=tuple(takeovers),
@@ -402,21 +406,20 @@ class Loader:
             )
         )
 
-    def command(self, key: str, seq: int, value: Value) -> None:
-        """Take the row of a command."""
+    def _command(self, key: str, _part: str, seq: int, value: Value) -> None:
         *head, targets, size, others, pushed, line = value
         record = self._record(key, head, *self._targets(targets))
         record.line = line
-        record.size, record.others = size, DeliveryState(others)
-        record.counts = dict.fromkeys(DeliveryState, 0)
+        record.size, record.others = size, _DELIVERY_STATE[others]
+        record.counts = all_pending(0)
         record.counts[record.others] = len(record.targets)
         for at, found in pushed:
             record.push_times.add(encoding.to_some(found, record.targets), encoding.to_instant(at))
         self._commands[key] = seq
         self._command_records[key] = record
 
-    def delivery(self, command_id: str, agent_id: str, value: Value) -> None:
-        """Take the row of a delivery; that of its command has been taken, or there is none."""
+    def _delivery(self, command_id: str, agent_id: str, _seq: int, value: Value) -> None:
+        # That of its command has been taken, or there is none.
         command = self._command_records.get(command_id)
         if command is None:
             return
@@ -424,7 +427,7 @@ class Loader:
         record = DeliveryRecord(
             command,
             agent_id,
-            DeliveryState(state),
+            _DELIVERY_STATE[state],
             encoding.to_optional_instant(acknowledged),
             encoding.to_optional_instant(late_ack),
             None if result is None else encoding.to_ack(result),
@@ -437,8 +440,7 @@ class Loader:
         if record.result is not None:
             command.failed += record.result.status is Outcome.FAILURE
 
-    def key(self, command_id: str, value: Value) -> None:
-        """Take the row of a key whose command is forgotten."""
+    def _key(self, command_id: str, _part: str, _seq: int, value: Value) -> None:
         *head, counts, failed = value
         record = self._record(command_id, head, Targets(), frozenset())
         record.counts = dict(zip(DeliveryState, counts, strict=True))
@@ -515,6 +517,10 @@ class Loader:
             finished=encoding.to_optional_instant(finished),
             push_times=PushTimes(),
         )
+
+
+_AGENT_STATUS: Final = {status.value: status for status in AgentStatus}
+_DELIVERY_STATE: Final = {state.value: state for state in DeliveryState}
 
 
 def restore_keys(
