@@ -494,6 +494,7 @@ class Node:
         Each is judged in the moment in which it is forgotten, and others get a turn in between.
         Ends early when the node shuts down.
         """
+        await self.catch_up()  # what nobody was told of yet would be looked at all at once
         removed, effort, now = 0, 0, self.clock.now()
         for agent_id in self.registry.lapsed(agents, now=now):
             if effort >= LOOKED_AT:
