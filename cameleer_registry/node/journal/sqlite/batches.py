@@ -37,6 +37,11 @@ class Batch:
             self._durable = Shared()
         return self._durable
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits until they are durable."""
+        return self._durable is not None and not self._durable.done()
+
     def settle(self) -> None:
         """Tell those who wait that they are durable."""
         if self._durable is not None:

@@ -30,6 +30,9 @@ BEHIND: Final = 10_000
 """Things that something has happened to, from which on rows are made also while facts are written.
 Until then these come first; and of what happens to the same thing meanwhile there is one row."""
 
+MOST_ROWS: Final = 1600
+"""Rows made at a time where very much has gathered: then they keep up, whatever it takes."""
+
 ROW_BYTES: Final = 100
 """Bytes that a row takes beside its body, about."""
 
@@ -172,7 +175,7 @@ class Folding:
         journal = self._journal
         position = journal.position
         since = journal.touched.folded(position) + 1
-        entities = journal.touched.take(ROWS)
+        entities = journal.touched.take(rows_at_once(len(journal.touched)))
         try:
             await self._write_rows(entities, position)
         except BaseException:
@@ -322,6 +325,18 @@ class Folding:
 
 def _key_of(entity: Entity) -> list[str]:
     return [entity.table, entity.key, entity.part]
+
+
+def rows_at_once(gathered: int) -> int:
+    """Return how many rows are made at a time, when so much has gathered.
+
+    Each time waits for a commit, and more may come meanwhile than a few rows are. So they double
+    as often as that has doubled since it was far too much, and what gathers has an end.
+    """
+    rows = ROWS
+    while rows < MOST_ROWS and gathered > 2 * BEHIND * rows // ROWS:
+        rows *= 2
+    return rows
 
 
 @lru_cache(maxsize=2 * ROWS)

@@ -313,7 +313,7 @@ class SqliteJournal:
             self._impatience.cancel()
             self._impatience = None
         self.durable, self._flying = batch.end, None
-        if self._gathering.facts and self.durable < self.readable:
+        if self._gathering.facts and (self.durable < self.awaited or self._gathering.is_awaited):
             self._hand_over()  # the disk goes on while this one's answers are written
         elif self._gathering.facts and self._timer is None:
             assert self._loop is not None
