@@ -30,8 +30,9 @@ BEHIND: Final = 10_000
 """Things that something has happened to, from which on rows are made also while facts are written.
 Until then these come first; and of what happens to the same thing meanwhile there is one row."""
 
-MOST_ROWS: Final = 1600
-"""Rows made at a time where very much has gathered: then they keep up, whatever it takes."""
+MOST_ROWS: Final = 6400
+"""Rows made at a time where very much has gathered: then they keep up, whatever it takes. Each has
+five parameters, of which SQLite takes 32,766."""
 
 ROW_BYTES: Final = 100
 """Bytes that a row takes beside its body, about."""
@@ -334,7 +335,7 @@ def rows_at_once(gathered: int) -> int:
     as often as that has doubled since it was far too much, and what gathers has an end.
     """
     rows = ROWS
-    while rows < MOST_ROWS and gathered > 2 * BEHIND * rows // ROWS:
+    while rows < MOST_ROWS and gathered > BEHIND * rows // ROWS:
         rows *= 2
     return rows
 
