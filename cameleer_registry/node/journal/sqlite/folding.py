@@ -163,16 +163,20 @@ class Folding:
             await self._fold_some()
 
     async def _fold_aside(self) -> None:
-        """Make rows of what was touched first, as long as no facts are written, or far behind."""
-        journal = self._journal
-        while (
-            len(journal.touched)
-            and journal.trouble is None
-            and (journal.idle or len(journal.touched) >= BEHIND)
-        ):
-            await self._fold_some()
+        """Make rows of what was touched by now, as long as no facts are written, or far behind.
 
-    async def _fold_some(self) -> None:
+        Not of what is touched meanwhile: a few rows take a commit as many do, and whoever waits
+        for an answer would wait for that, too, one command after the other.
+        """
+        journal = self._journal
+        left = len(journal.touched)
+        while left > 0 and journal.trouble is None:
+            if len(journal.touched) < BEHIND and not journal.idle:
+                return
+            left -= await self._fold_some()
+
+    async def _fold_some(self) -> int:
+        """Make rows of some things; return of how many."""
         journal = self._journal
         position = journal.position
         since = journal.touched.folded(position) + 1
@@ -183,6 +187,7 @@ class Folding:
             # Whatever has gone wrong: the facts are needed until there are rows of what they say.
             journal.touched.put_back(entities, since)
             raise
+        return len(entities)
 
     async def _write_rows(self, entities: Sequence[Entity], position: int) -> None:
         """Write rows of things as they are now, after the fact at a position."""
