@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TICK: Final = 0.1
 """Seconds between two looks at what there is to do."""
 
+ROUND: Final = 1.0
+"""Seconds after which other things get a turn, such as to drop from the log what is in rows."""
+
 ROWS: Final = 100
 """Rows made at a time: a millisecond of the disk's, and less of the loop's."""
 
@@ -168,9 +171,9 @@ class Folding:
         Not of what is touched meanwhile: a few rows take a commit as many do, and whoever waits
         for an answer would wait for that, too, one command after the other.
         """
-        journal = self._journal
-        left = len(journal.touched)
-        while left > 0 and journal.trouble is None:
+        journal, loop = self._journal, asyncio.get_running_loop()
+        left, until = len(journal.touched), loop.time() + ROUND
+        while left > 0 and journal.trouble is None and loop.time() < until:
             if len(journal.touched) < BEHIND and not journal.idle:
                 return
             left -= await self._fold_some()
