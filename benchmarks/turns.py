@@ -18,6 +18,9 @@ class Side:
     server: Server
     act: Callable[[], float]
     """Returns the figure of the turn."""
+    settle: Callable[[], None] = lambda: None
+    """Waits until what a turn has left to be done is done: it counts as CPU time of the turn, and
+    not as that of the side whose turn is next."""
     after: Callable[[], None] = lambda: None
     """What has to be done after a turn, and is no part of it."""
 
@@ -39,6 +42,7 @@ def take_turns(sides: Sequence[Side], turns: int) -> dict[str, Outcome]:
         for side in sides:
             before = side.server.cpu()
             figure = side.act()
+            side.settle()
             used = side.server.cpu() - before
             side.after()
             if turn:

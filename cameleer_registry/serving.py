@@ -96,6 +96,7 @@ async def serve(settings: Settings) -> None:
         keepalive_timeout=max(IDLE_TIMEOUT, 2.5 * settings.heartbeat_interval),
         shutdown_timeout=SHUTDOWN_TIMEOUT,
     )
+    _freeze_imports()
     await runner.setup()
     try:
         addresses = [_address(sock, settings, passed=passed) for sock in sockets]
@@ -209,8 +210,17 @@ def _about(settings: Settings, addresses: list[str], *, passed: bool) -> dict[st
     }
 
 
+def _freeze_imports() -> None:
+    """Have the garbage collector never look at what was made until now.
+
+    It looks at it once more, while that is little: what is loaded after this may be a lot, and
+    none of it is garbage.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def _spare_collections() -> None:
     """Have the garbage collector look less often, and never at what was made until now."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)

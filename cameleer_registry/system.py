@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import resource
 import time
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Final
+
+steady_ns: Final[Callable[[], int]] = partial(
+    time.clock_gettime_ns, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+)
+"""Returns nanoseconds that only move forward, also while the host is suspended.
+
+Linux's CLOCK_MONOTONIC stands still in a suspended host and CLOCK_BOOTTIME does not.
+"""
 
 
-def steady_ns() -> int:
-    """Return nanoseconds that only move forward, also while the host is suspended.
-
-    Linux's CLOCK_MONOTONIC stands still in a suspended host and CLOCK_BOOTTIME does not.
-    """
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return time.monotonic_ns()
-
-
+@cache
 def boot_id() -> str:
     """Return an id of this start of the host; empty if the system has none."""
     try:

@@ -25,6 +25,7 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin
 import attrs
 import orjson
 from cattrs import ClassValidationError, IterableValidationError, IterableValidationNote
+from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.orjson import OrjsonConverter, make_converter
 
@@ -449,7 +450,7 @@ def _make_converter(
         fields: dict[str, Any] = {
             attribute.name: override(
                 rename=wire_name(attribute),
-                unstruct_hook=_same if attribute.type is Any else None,
+                unstruct_hook=identity if attribute.type is Any else None,
                 omit_if_default=True if attribute.metadata.get("absent") else None,
             )
             for attribute in attrs.fields(attrs.resolve_types(shape))
@@ -498,11 +499,16 @@ def _make_converter(
         lambda shape: partial(_unstructure_listed, unstructure_model(shape)),
     )
     converter.register_unstructure_hook(datetime, timestamp)
+    converter.register_unstructure_hook_func(
+        partial(_is_equal, datetime | None), _optional_timestamp
+    )
+    # What is passed on as it is costs no call in what cattrs generates.
+    converter.register_unstructure_hook_func(_is_optional_scalar, identity)
     if sending:  # where cattrs would write them in base 85, as no reader expects
         converter.register_unstructure_hook(bytes, _refuse_bytes)
     # JSON is passed on as it came; cattrs would rebuild it piece by piece.
-    converter.register_unstructure_hook_func(partial(_is_equal, model.JsonObject), _same)
-    converter.register_unstructure_hook_func(_is_plain_tuple, _same)
+    converter.register_unstructure_hook_func(partial(_is_equal, model.JsonObject), identity)
+    converter.register_unstructure_hook_func(_is_plain_tuple, identity)
     return converter
 
 
@@ -530,8 +536,16 @@ def _is_optional(shape: Any) -> bool:
     return get_origin(shape) in (Union, UnionType)
 
 
-def _same(value: Any) -> Any:
-    return value
+def _is_optional_scalar(shape: Any) -> bool:
+    """Tell whether a field holds what JSON takes as it is, or nothing."""
+    return _is_optional(shape) and all(kind in _SCALARS for kind in get_args(shape))
+
+
+_SCALARS: Final = (str, int, bool, type(None))
+
+
+def _optional_timestamp(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)
 
 
 def _refuse_bytes(_: bytes) -> Any:

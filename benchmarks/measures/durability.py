@@ -22,6 +22,11 @@ NO_SLOWER: Final = Aim(0.97, at_least=True)
 SHARED: Final = Aim(0.85, at_least=True)
 BROADCAST: Final = Aim(1.1)
 PUSH: Final = Aim(1.0)
+LOOK: Final = 0.3
+"""Seconds for which a server has to do nothing to count as quiet."""
+QUIET: Final = 0.1
+"""The share of a core that is nothing."""
+MOST_LOOKS: Final = 20
 AGENT: Final = "agent-under-test"
 
 
@@ -60,15 +65,15 @@ def _requests(disk: Disk, scale: Scale) -> Iterator[Row]:
             ids = http.agent_ids(min(scale.requests, scale.fleet))
             return ask(server, (http.acknowledgement(each, command_id) for each in ids))
 
-        for name, act, aim in (
+        for measure, act, aim in (
             ("heartbeats", heartbeats, NO_SLOWER),
             ("acknowledgements", acknowledgements, SHARED),
             ("registrations of new agents", registrations, SHARED),
         ):
             outcomes = take_turns(
                 [
-                    Side("kept", kept, partial(act, kept)),
-                    Side("memory", memory, partial(act, memory)),
+                    Side(name, server, partial(act, server), partial(_quiet, server))
+                    for name, server in (("kept", kept), ("memory", memory))
                 ],
                 scale.turns,
             )
@@ -76,7 +81,7 @@ def _requests(disk: Disk, scale: Scale) -> Iterator[Row]:
             # A turn of heartbeats is so many seconds, and another of so many requests: what a
             # second of CPU time comes to is compared.
             yield Row(
-                measure=f"{name}, {CONNECTIONS} connections, on {disk.name}",
+                measure=f"{measure}, {CONNECTIONS} connections, on {disk.name}",
                 unit="/s",
                 product=of_kept.figures,
                 yardstick=MEMORY,
@@ -153,7 +158,11 @@ def _broadcasts(disk: Disk, scale: Scale) -> Iterator[Row]:
                 issued.append(http.body_of(answer)["commandId"])
                 return took * 1000
 
-            return Side(name, server, turn, lambda: _acknowledged(server, size, issued.pop()))
+            def after() -> None:
+                _acknowledged(server, size, issued.pop())
+                _quiet(server)
+
+            return Side(name, server, turn, after=after)
 
         kept = stack.enter_context(disk.server("broadcasts"))
         memory = stack.enter_context(servers.product())
@@ -167,6 +176,15 @@ def _broadcasts(disk: Disk, scale: Scale) -> Iterator[Row]:
         aim=BROADCAST,
         cpu_ratio=outcomes["kept"].cpu.median / outcomes["memory"].cpu.median,
     )
+
+
+def _quiet(server: servers.Server) -> None:
+    """Wait until a server has nothing left to do: rows are made behind the answers."""
+    for _ in range(MOST_LOOKS):
+        before = server.cpu()
+        time.sleep(LOOK)
+        if server.cpu() - before < QUIET * LOOK:
+            return
 
 
 def _acknowledged(server: servers.Server, size: int, command_id: str) -> None:

@@ -25,7 +25,6 @@ from .model import (
     Ack,
     AgentStatus,
     CommandStatus,
-    CommandType,
     Order,
     Outcome,
     Registration,
@@ -67,12 +66,12 @@ def optional_instant(value: Instant | None) -> list[int] | None:
 
 def to_instant(value: Sequence[int]) -> Instant:
     """Return the moment that a list stands for."""
-    return Instant(value[0], value[1], value[2])
+    return Instant(*value)
 
 
 def to_optional_instant(value: Sequence[int] | None) -> Instant | None:
     """Return the moment that a list stands for, or None."""
-    return None if value is None else Instant(value[0], value[1], value[2])
+    return None if value is None else Instant(*value)
 
 
 def registration(value: Registration) -> list[Value]:
@@ -96,7 +95,7 @@ def to_registration(value: Sequence[Value]) -> Registration:
         group=group,
         name=name,
         version=version,
-        route_ids=tuple(route_ids),
+        route_ids=route_ids,
         capabilities=capabilities,
         instance_id=instance_id,
     )
@@ -128,7 +127,7 @@ def order(value: Order) -> list[Value]:
 
 def to_order(value: Sequence[Value]) -> Order:
     """Return the order that a list stands for."""
-    return Order(type=CommandType(value[0]), payload=value[1])
+    return Order(type=value[0], payload=value[1])
 
 
 def ack(value: Ack) -> list[Value]:
@@ -141,8 +140,8 @@ def ack(value: Ack) -> list[Value]:
 def to_ack(value: Sequence[Value]) -> Ack:
     """Return the answer that a list stands for."""
     if len(value) == 1:
-        return SUCCESS if value[0] == Outcome.SUCCESS else Ack(status=Outcome(value[0]))
-    return Ack(status=Outcome(value[0]), message=value[1], data=value[2])
+        return SUCCESS if value[0] == Outcome.SUCCESS else Ack(status=value[0])
+    return Ack(status=value[0], message=value[1], data=value[2])
 
 
 SUCCESS: Final = Ack()

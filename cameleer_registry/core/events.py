@@ -11,12 +11,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from attrs import frozen
-
 from .idempotency import Idempotency
 from .instant import Instant
 from .model import Ack, AgentStatus, CommandStatus, Order, Registration, Target
 from .targets import Targets
+from .unchanging import unchanging
 
 
 class CloseReason(StrEnum):
@@ -38,21 +37,21 @@ class ExpiryReason(StrEnum):
     AGENT_REMOVED = "agent-removed"
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Event:
     """A fact, and when it became one."""
 
     at: Instant
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentEvent(Event):
     """A fact about one agent."""
 
     agent_id: str
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class MemberEvent(AgentEvent):
     """A fact about one agent. It names the agent's group, which its reader may not know any
     more.
@@ -61,7 +60,7 @@ class MemberEvent(AgentEvent):
     group: str
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentRegistered(AgentEvent):
     """An agent declared itself, for the first time or again."""
 
@@ -73,19 +72,19 @@ class AgentRegistered(AgentEvent):
     """Who requested it; None if that is not known."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class HeartbeatReceived(AgentEvent):
     """An agent renewed its lease."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentRevived(MemberEvent):
     """An agent that was STALE or DEAD is LIVE again. It follows the sign that did it."""
 
     previous: AgentStatus
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentWentStale(MemberEvent):
     """A lease ran out; ``at`` is that moment, not the one at which somebody noticed."""
 
@@ -93,12 +92,12 @@ class AgentWentStale(MemberEvent):
     """The last heartbeat or registration, so that a journal need not store each heartbeat."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentWentDead(MemberEvent):
     """A STALE agent was given up; ``at`` is that moment, likewise."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentRemoved(MemberEvent):
     """An agent was forgotten: somebody asked for it, or it had been DEAD for long enough."""
 
@@ -109,14 +108,14 @@ class AgentRemoved(MemberEvent):
     """Who requested it; None if that is not known."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class StreamOpened(MemberEvent):
     """An agent's connection became its stream."""
 
     stream_id: int
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class StreamClosed(MemberEvent):
     """An agent's stream is no longer its stream."""
 
@@ -124,12 +123,12 @@ class StreamClosed(MemberEvent):
     reason: CloseReason
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class StreamConflict(MemberEvent):
     """Streams of one id replace each other so fast that two processes seem to use it."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CommandIssued(Event):
     """A command was issued, for these agents and no others."""
 
@@ -156,7 +155,7 @@ class CommandIssued(Event):
     """The signed line that its targets get; None if nothing is signed."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CommandPushed(Event):
     """A command's event was written to the open streams of these agents."""
 
@@ -164,7 +163,7 @@ class CommandPushed(Event):
     agent_ids: tuple[str, ...]
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class DeliveryAcknowledged(AgentEvent):
     """An agent acknowledged a command in time."""
 
@@ -176,14 +175,14 @@ class DeliveryAcknowledged(AgentEvent):
     """Who requested it; None if that is not known."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class LateAckReceived(AgentEvent):
     """An agent acknowledged a command that had expired."""
 
     command_id: str
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class DeliveriesExpired(Event):
     """These agents did not acknowledge a command; ``at`` is the moment of the deadline."""
 
@@ -192,7 +191,7 @@ class DeliveriesExpired(Event):
     reason: ExpiryReason
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CommandFinished(Event):
     """No delivery of a command is pending any more. This follows the fact that settled the last
     one.
@@ -202,7 +201,7 @@ class CommandFinished(Event):
     status: CommandStatus
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CommandForgotten(Event):
     """A finished command was dropped from the history, which had grown over its limits.
 

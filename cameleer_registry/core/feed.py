@@ -10,10 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from attrs import field, frozen
+from attrs import field
 
 from .events import CloseReason, ExpiryReason
 from .model import AgentStatus, CommandStatus, CommandType, DeliveryState, Outcome, Target
+from .unchanging import unchanging
 
 
 class FeedType(StrEnum):
@@ -44,7 +45,7 @@ class ResetReason(StrEnum):
     """The id is of another server, or of this one before it was restarted."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class FeedEvent:
     """The ``data`` of an event of the feed."""
 
@@ -52,7 +53,7 @@ class FeedEvent:
     """When it happened, which may be a little before the event is sent."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentFeedEvent(FeedEvent):
     """Something happened to an agent, or to its stream."""
 
@@ -61,7 +62,7 @@ class AgentFeedEvent(FeedEvent):
     """The agent's group at that time."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentRegisteredEvent(AgentFeedEvent):
     """An agent registered, for the first time or again."""
 
@@ -72,7 +73,7 @@ class AgentRegisteredEvent(AgentFeedEvent):
     """Whether the agent was already known."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentStatusEvent(AgentFeedEvent):
     """The status of an agent changed."""
 
@@ -80,14 +81,14 @@ class AgentStatusEvent(AgentFeedEvent):
     after: AgentStatus = field(metadata={"wire": "to"})
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class StreamClosedEvent(AgentFeedEvent):
     """An agent's stream ended, or is no longer its stream."""
 
     reason: CloseReason
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CommandIssuedEvent(FeedEvent):
     """A command was issued."""
 
@@ -106,7 +107,7 @@ class CommandIssuedEvent(FeedEvent):
     expires_at: datetime
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class DeliveriesEvent(FeedEvent):
     """Deliveries of one command that changed in the same way at about the same time."""
 
@@ -121,7 +122,7 @@ class DeliveriesEvent(FeedEvent):
     """The number of the command's acknowledgements with each outcome, likewise."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Failure:
     """An agent could not carry out a command."""
 
@@ -130,7 +131,7 @@ class Failure:
     """The agent's message, or the beginning of a long one."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class DeliveryAcknowledgedEvent(DeliveriesEvent):
     """Agents acknowledged a command."""
 
@@ -140,14 +141,14 @@ class DeliveryAcknowledgedEvent(DeliveriesEvent):
     """Agents that have acknowledged the command with FAILURE so far, these included."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class DeliveryExpiredEvent(DeliveriesEvent):
     """Agents did not acknowledge a command in time."""
 
     reason: ExpiryReason
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CredentialFeedEvent(FeedEvent):
     """Something happened to a credential. A follower that may see only some groups gets the events
     of their agents.
@@ -163,7 +164,7 @@ class CredentialFeedEvent(FeedEvent):
     """The id of whoever did it; null if that was done on the server's own machine."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CredentialConflictEvent(CredentialFeedEvent):
     """Somebody enrolled under the id of an agent whose stream another process holds, or tried to
     enrol under the id of a LIVE agent.
@@ -173,7 +174,7 @@ class CredentialConflictEvent(CredentialFeedEvent):
     """Whether the attempt was refused; otherwise the agent was taken over."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class ResetEvent(FeedEvent):
     """Missed events are no longer available: read the lists again."""
 

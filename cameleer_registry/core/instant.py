@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import frozen
+from .unchanging import unchanging
 
 NANOSECONDS: Final = 1_000_000_000
 """Nanoseconds in a second. Whole nanoseconds make every deadline exact: 89.999 s is not 90 s."""
 
 
-@frozen
+@unchanging
 class Instant:
     """One moment, read once and passed on. All values are nanoseconds.
 

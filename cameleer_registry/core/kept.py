@@ -16,9 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from . import encoding, events
+from .commands import all_pending
 from .encoding import Encoder, TargetLists, Value
 from .events import AgentEvent, AgentRegistered, AgentRemoved, Event
 from .idempotency import IdempotencyKeys
@@ -28,6 +29,7 @@ from .push_times import PushTimes
 from .registry import Registry
 from .roster import AgentRecord
 from .targets import Targets
+from .unchanging import unchanging
 
 AGENT: Final = "agent"
 COMMAND: Final = "command"
@@ -56,19 +58,13 @@ class Entity(NamedTuple):
     """Of a delivery, whose it is; of a key, the key."""
 
 
-@frozen
+@unchanging
 class Row:
     """What something has come to."""
 
     entity: Entity
     value: Value
     """None where it is gone."""
-
-
-def touched(fact: Event) -> Sequence[Entity]:
-    """Return what a fact was about, so that its rows have to be made anew."""
-    find = _TOUCHED.get(type(fact))
-    return () if find is None else find(fact)
 
 
 def _of_agent(fact: AgentEvent) -> Sequence[Entity]:
@@ -130,31 +126,37 @@ class Touched:
     def __init__(self) -> None:
         # With the first fact since then, which is in no row yet.
         self._since: dict[Entity, int] = {}
+        # The newest of those facts, and whether they stand in order.
+        self._newest = 0
+        self._is_ordered = True
         # How many of them are parts of each command: its deliveries, and its key.
         self._parts: Counter[str] = Counter()
-        # What else says what a fact was about, for kinds that are not known here.
-        self.others: Callable[[Event], Iterable[Entity]] = lambda _: ()
+        # What says what a fact was about, by its kind.
+        self._finders: Mapping[type[Event], Callable[[Any], Iterable[Entity]]] = _TOUCHED
 
     def __len__(self) -> int:
         return len(self._since)
 
     def note(self, fact: Event, seq: int) -> None:
         """Note what a fact, which is the ``seq``-th, was about."""
-        since = self._since
-        for entity in touched(fact):
-            if entity not in since:
-                since[entity] = seq
-                if entity.part:
-                    self._parts[entity.key] += 1
-        for entity in self.others(fact):
-            self.add(entity, seq)
+        find = self._finders.get(type(fact))
+        if find is not None:
+            for entity in find(fact):
+                self.add(entity, seq)
+
+    def extend(self, finders: Mapping[type[Event], Callable[[Any], Iterable[Entity]]]) -> None:
+        """Note what facts of other kinds are about, too."""
+        self._finders = {**self._finders, **finders}
 
     def add(self, entity: Entity, seq: int) -> None:
         """Note that something has happened to something, by the ``seq``-th fact."""
         if entity not in self._since:
             self._since[entity] = seq
-            if entity.part:
-                self._parts[entity.key] += 1
+            if seq < self._newest:
+                self._is_ordered = False
+            self._newest = seq
+            if entity[2]:
+                self._parts[entity[1]] += 1
 
     def take(self, most: int) -> list[Entity]:
         """Return up to so many of them, whose rows are made now.
@@ -167,7 +169,7 @@ class Touched:
         for entity in self._since:
             if len(taken) == most:
                 break
-            if entity.table != COMMAND or not self._parts[entity.key]:
+            if entity[0] != COMMAND or entity[1] not in self._parts:
                 taken.append(entity)
         for entity in taken:
             del self._since[entity]
@@ -183,10 +185,16 @@ class Touched:
             if entity not in self._since and entity.part:
                 self._parts[entity.key] += 1
             self._since[entity] = min(seq, self._since.get(entity, seq))
+            self._is_ordered = False
 
     def folded(self, last: int) -> int:
         """Return up to which fact all are in rows; ``last`` is the newest that has been noted."""
-        return min(self._since.values(), default=last + 1) - 1
+        if not self._since:
+            self._is_ordered = True
+            return last
+        # Thousands of them, and mostly one after the other.
+        oldest = next(iter(self._since.values())) if self._is_ordered else min(self._since.values())
+        return oldest - 1
 
 
 class RowMaker:
@@ -357,28 +365,31 @@ class Loader:
 
         Lists of targets come first, then commands, then deliveries; other rows at any time.
         """
-        match entity.table:
-            case "agent":
-                self.agent(entity.key, seq, value)
-            case "command":
-                self.command(entity.key, seq, value)
-            case "delivery":
-                self.delivery(entity.key, entity.part, value)
-            case "key":
-                self.key(entity.key, value)
-            case "group":
-                self._groups[entity.key] = value
-            case "deleted":
-                self._deleted[entity.key] = value
-            case "targets":
-                self.targets(int(entity.key), value)
+        self.taker(entity.table)(entity.key, entity.part, seq, value)
 
-    def targets(self, number: int, value: Value) -> None:
-        """Take a list of targets that commands share."""
-        self.lists.add(Targets(value[0]), frozenset(value[1]), number)
+    def taker(self, table: str) -> Callable[[str, str, int, Value], None]:
+        """Return what takes the rows of one table: their keys, the fact, and the value."""
+        takers: Mapping[str, Callable[[str, str, int, Value], None]] = {
+            AGENT: self._agent,
+            COMMAND: self._command,
+            DELIVERY: self._delivery,
+            KEY: self._key,
+            GROUP: self._group,
+            DELETED: self._deletion,
+            TARGETS: self._list,
+        }
+        return takers[table]
 
-    def agent(self, key: str, seq: int, value: Value) -> None:
-        """Take the row of an agent, which is true up to the fact ``seq``."""
+    def _list(self, key: str, _part: str, _seq: int, value: Value) -> None:
+        self.lists.add(Targets(value[0]), frozenset(value[1]), int(key))
+
+    def _group(self, key: str, _part: str, _seq: int, value: Value) -> None:
+        self._groups[key] = value
+
+    def _deletion(self, key: str, _part: str, _seq: int, value: Value) -> None:
+        self._deleted[key] = value
+
+    def _agent(self, key: str, _part: str, seq: int, value: Value) -> None:
         declared, registered, heard, status, changed, takeovers, conflict_told, stream_id = value
         self._agents[key] = seq
         self._agent_records.append(
@@ -387,7 +398,7 @@ class Loader:
                 registration=self.to_registration(declared),
                 registered=encoding.to_instant(registered),
                 heard=encoding.to_instant(heard),
-                status=AgentStatus(status),
+                status=_AGENT_STATUS[status],
                 changed=encoding.to_instant(changed),
                 stream_id=stream_id,
                 takeovers=tuple(takeovers),
@@ -395,21 +406,20 @@ class Loader:
             )
         )
 
-    def command(self, key: str, seq: int, value: Value) -> None:
-        """Take the row of a command."""
+    def _command(self, key: str, _part: str, seq: int, value: Value) -> None:
         *head, targets, size, others, pushed, line = value
         record = self._record(key, head, *self._targets(targets))
         record.line = line
-        record.size, record.others = size, DeliveryState(others)
-        record.counts = dict.fromkeys(DeliveryState, 0)
+        record.size, record.others = size, _DELIVERY_STATE[others]
+        record.counts = all_pending(0)
         record.counts[record.others] = len(record.targets)
         for at, found in pushed:
             record.push_times.add(encoding.to_some(found, record.targets), encoding.to_instant(at))
         self._commands[key] = seq
         self._command_records[key] = record
 
-    def delivery(self, command_id: str, agent_id: str, value: Value) -> None:
-        """Take the row of a delivery; that of its command has been taken, or there is none."""
+    def _delivery(self, command_id: str, agent_id: str, _seq: int, value: Value) -> None:
+        # That of its command has been taken, or there is none.
         command = self._command_records.get(command_id)
         if command is None:
             return
@@ -417,7 +427,7 @@ class Loader:
         record = DeliveryRecord(
             command,
             agent_id,
-            DeliveryState(state),
+            _DELIVERY_STATE[state],
             encoding.to_optional_instant(acknowledged),
             encoding.to_optional_instant(late_ack),
             None if result is None else encoding.to_ack(result),
@@ -430,8 +440,7 @@ class Loader:
         if record.result is not None:
             command.failed += record.result.status is Outcome.FAILURE
 
-    def key(self, command_id: str, value: Value) -> None:
-        """Take the row of a key whose command is forgotten."""
+    def _key(self, command_id: str, _part: str, _seq: int, value: Value) -> None:
         *head, counts, failed = value
         record = self._record(command_id, head, Targets(), frozenset())
         record.counts = dict(zip(DeliveryState, counts, strict=True))
@@ -508,6 +517,10 @@ class Loader:
             finished=encoding.to_optional_instant(finished),
             push_times=PushTimes(),
         )
+
+
+_AGENT_STATUS: Final = {status.value: status for status in AgentStatus}
+_DELIVERY_STATE: Final = {state.value: state for state in DeliveryState}
 
 
 def restore_keys(

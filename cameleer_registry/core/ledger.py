@@ -19,6 +19,7 @@ from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
+from itertools import islice
 from typing import Final
 
 from attrs import define, field
@@ -275,12 +276,18 @@ class Ledger:
         """
         return list(self._open.values())
 
-    def excess(self) -> list[CommandRecord]:
-        """Return the finished commands that are over the limits of the history, oldest first."""
-        weight, size, over = self.finished_weight, self.finished_size, list[CommandRecord]()
+    @property
+    def is_over(self) -> bool:
+        """Whether there are finished commands that are over the limits of the history."""
+        return self.finished_weight > self.history or self.finished_size > self.history_bytes
+
+    def excess(self, limit: int) -> list[CommandRecord]:
+        """Return up to ``limit`` commands that are over the limits of the history, oldest first."""
+        weight, size = self.finished_weight, self.finished_size
         if weight <= self.history and size <= self.history_bytes:
-            return over  # as it nearly always is
-        for record in self._finished.values():
+            return []  # as it nearly always is
+        over: list[CommandRecord] = []
+        for record in islice(self._finished.values(), limit):
             if weight <= self.history and size <= self.history_bytes:
                 break
             weight, size = weight - record.weight, size - record.size
@@ -304,7 +311,7 @@ class Ledger:
         finished = []
         for record in commands:
             self.issued = max(self.issued, record.number)
-            self.commands[record.command_id] = self._by_number[record.number] = record
+            self.commands[record.command_id] = record
             many = len(record.targets) >= MANY
             if many:
                 self._broadcasts[record.command_id] = record
@@ -316,6 +323,7 @@ class Ledger:
                 finished.append(record)
                 continue
             self._open[record.command_id] = record
+        self._by_number.update((record.number, record) for record in self.commands.values())
         for record in sorted(finished, key=_end):
             self._finished[record.command_id] = record
 

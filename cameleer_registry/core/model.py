@@ -17,6 +17,7 @@ from attrs.validators import instance_of, optional
 
 from . import rules
 from .rules import AgentId, GroupName, Label, Note, follows
+from .unchanging import unchanging
 
 JsonObject = Mapping[str, Any]
 """A JSON object as it was sent."""
@@ -131,7 +132,7 @@ ABSENT: Final = {"absent": True, "sparse": True}
 """Of a field that an answer has only if there is something to be said."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentConfig:
     """The server's intervals and deadlines, in milliseconds, which its agents should follow."""
 
@@ -142,7 +143,7 @@ class AgentConfig:
     command_ttl_ms: int
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentCredential:
     """The credential that an agent uses from now on. It has durations, because the agent's time of
     day may be wrong.
@@ -157,7 +158,7 @@ class AgentCredential:
     """Time for which it can be renewed, even if it has expired."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Welcome:
     """The answer to a registration."""
 
@@ -187,7 +188,7 @@ class Welcome:
     signature: str | None = field(default=None, metadata=ABSENT)
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Agent:
     """One agent, as it is at the moment of the request."""
 
@@ -207,7 +208,7 @@ class Agent:
     status_changed_at: datetime
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Removed:
     """The result of deleting many agents."""
 
@@ -215,7 +216,7 @@ class Removed:
     """The number of agents that were deleted."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class GroupSummary:
     """The number of a group's agents in each status, and of those with an open stream."""
 
@@ -285,7 +286,7 @@ TARGETS: Final[Mapping[TargetLevel, type[Target]]] = {
 """The class of target of each level."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Command:
     """One command with the state of its deliveries added up."""
 
@@ -312,7 +313,7 @@ class Command:
     """The id of the issuer; null if the server does not know it."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class ListedCommand(Command):
     """A command in a list, which leaves out a payload of more than 4 KiB."""
 
@@ -322,7 +323,7 @@ class ListedCommand(Command):
     """Present, and true, if the payload is left out."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Delivery:
     """One command for one agent."""
 
@@ -336,7 +337,7 @@ class Delivery:
     result: Ack | None
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CommandEvent:
     """The ``data`` of an event on an agent's stream."""
 
@@ -347,7 +348,7 @@ class CommandEvent:
     expires_at: datetime
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentDelivery(CommandEvent):
     """One command for one agent: the content of the event, and the state of the delivery."""
 
@@ -362,7 +363,7 @@ class AgentDelivery(CommandEvent):
     believes nothing else. It is there if something is signed."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Resumed:
     """What a server took over from an earlier process."""
 
@@ -376,7 +377,7 @@ class Resumed:
     """How many of those that were LIVE or STALE then have sent nothing since."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Server:
     """The server that answers."""
 

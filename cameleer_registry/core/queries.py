@@ -330,3 +330,11 @@ class Queries:
     def next_deadline(self) -> int | None:
         """Return the steady time of the next deadline, or None if there is none."""
         return self._ledger.next_due()
+
+    def next_command_sweep(self) -> int | None:
+        """Return the steady time at which commands are to be swept next, or None.
+
+        That is the next deadline; and any time at all if there are more finished commands than are
+        to be kept.
+        """
+        return 0 if self._ledger.is_over else self._ledger.next_due()

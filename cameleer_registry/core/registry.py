@@ -41,7 +41,8 @@ time.
 """
 
 SWEEP_LIMIT: Final = 200
-"""Agents, or deliveries, that one sweep looks at by default, so that it never holds a loop long."""
+"""Agents, or deliveries, that one sweep looks at by default, and commands that are forgotten at
+once, so that it never holds a loop long."""
 
 Events = tuple[Event, ...]
 
@@ -142,16 +143,21 @@ class Registry(Queries):
         limit = self.limits.max_agents
         if record is None and limit and len(self._roster.agents) >= limit:
             raise AtCapacity(agent_id, limit)
+        if record is None:
+            return self._commit(
+                events.AgentRegistered(
+                    at=now, agent_id=agent_id, registration=registration, resumed=False, by=by
+                )
+            )
+        before = record.registration.group
         registered = events.AgentRegistered(
             at=now,
             agent_id=agent_id,
             registration=registration,
-            resumed=record is not None,
-            left=_left(record, registration.group),
+            resumed=True,
+            left=None if before == registration.group else before,
             by=by,
         )
-        if record is None:
-            return self._commit(registered)
         lapsed = self._lapsed_transitions(record, now)
         revival = self._revival(record, registration.group, now)
         if record.stream_id is None or not _is_another(record.registration, registration):
@@ -335,10 +341,13 @@ class Registry(Queries):
                 return delivery, ()
 
     def sweep_commands(self, *, now: Instant, limit: int | None = SWEEP_LIMIT) -> Events:
-        """Tell of commands whose deadline passed by ``now``: all, or some ``limit`` deliveries."""
+        """Tell of commands whose deadline passed by ``now``: all, or some ``limit`` deliveries.
+
+        If there are none, but more finished commands than are to be kept, some are forgotten.
+        """
         first = self._ledger.next_due()
         if first is None or first > now.steady:
-            return ()
+            return self._forget(now) if self._ledger.is_over else ()
         looked_at = 0
 
         def within_limit(command: CommandRecord) -> bool:
@@ -355,19 +364,25 @@ class Registry(Queries):
     def _commit(self, *facts: Event) -> Events:
         """Apply facts, and what follows from them for the history; return all of them."""
         self.apply(facts)
-        excess = self._ledger.excess()
-        if not facts or not excess:
+        if not facts or not self._ledger.is_over:
             return facts
+        return facts + self._forget(facts[-1].at)
+
+    def _forget(self, at: Instant) -> Events:
+        """Forget finished commands that are over the limits of the history.
+
+        Not many at a time: to make room for a command to 100,000 may take as many others.
+        """
         forgotten = tuple(
             events.CommandForgotten(
-                at=facts[-1].at,
+                at=at,
                 command_id=record.command_id,
                 key=record.idempotency.key if record.idempotency else None,
             )
-            for record in excess
+            for record in self._ledger.excess(SWEEP_LIMIT)
         )
         self.apply(forgotten)
-        return facts + forgotten
+        return forgotten
 
     def _conflict(self, record: AgentRecord, group: str, now: Instant) -> list[Event]:
         """Return the conflict that a takeover at this moment is, if it is to be reported."""
@@ -408,12 +423,6 @@ def _is_another(before: Registration, now: Registration) -> bool:
     return None not in (before.instance_id, now.instance_id) and (
         before.instance_id != now.instance_id
     )
-
-
-def _left(record: AgentRecord | None, group: str) -> str | None:
-    """Return the group that an agent leaves, if it goes to another one."""
-    before = None if record is None else record.registration.group
-    return None if before == group else before
 
 
 def _closed(record: AgentRecord, reason: CloseReason, now: Instant) -> events.StreamClosed:

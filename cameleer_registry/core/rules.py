@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NewType, TypeVar
 
 from attrs import Attribute
@@ -38,6 +39,9 @@ RESERVED_AGENT_IDS: Final = frozenset({"register", "commands", "groups"})
 MAX_IDENTIFIER: Final = 128
 MAX_LABEL: Final = 256
 MAX_KEY: Final = 255
+
+FEW_LABELS: Final = 32
+"""Labels in a list of which it is remembered whether all are."""
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 
@@ -126,7 +130,18 @@ def labels(value: Any) -> tuple[Label, ...]:
     """Accept a sequence of names or route ids; a string is not taken apart into its letters."""
     if not isinstance(value, list | tuple):
         raise ValueError(f"expected an array, got {kind_of(value)}")
-    return tuple(value) if _are_labels(value) else tuple(map(label, value))
+    listed = tuple(value)
+    try:
+        seen = len(listed) <= FEW_LABELS and _were_labels(listed)
+    except TypeError:  # one of them cannot be looked up, and so is none
+        seen = False
+    return listed if seen or _are_labels(listed) else tuple(map(label, listed))
+
+
+@lru_cache(maxsize=256)
+def _were_labels(values: tuple[Any, ...]) -> bool:
+    """Tell the same as below; thousands of agents declare the same."""
+    return _are_labels(values)
 
 
 def _are_labels(values: Sequence[Any]) -> bool:

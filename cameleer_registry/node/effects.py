@@ -70,8 +70,8 @@ class Effects:
 
         return end
 
-    def note(self, fact: Event) -> None:
-        """Tell of a fact that is neither kept nor has an effect: a heartbeat."""
+    def tell_of(self, fact: Event) -> None:
+        """Tell of a fact; of one that is neither kept nor has an effect, such as a heartbeat."""
         for tell in self._tellers.get(type(fact), ()):
             try:
                 tell(fact)
@@ -85,30 +85,29 @@ class Effects:
         if not (self._keeps or self._busy):
             self._carry_out_at_once(facts)
             return
-        before = self._journal.position
-        self._waiting.append((self._journal.append(facts), before, facts))
+        journal, at_once = self._journal, self._at_once
+        before = journal.position
+        awaited = journal.append(facts)
+        self._waiting.append((awaited, before, facts))
         for fact in facts:
-            if (effect := self._at_once.get(type(fact))) is not None:
-                self._do(effect, fact)
-        if not self._busy:
+            if type(fact) in at_once:
+                self._do(at_once[type(fact)], fact)
+        if awaited <= journal.durable:
             self.proceed()
 
     def _carry_out_at_once(self, facts: Sequence[Event]) -> None:
         """Do the same where nothing is kept: then nothing waits, and it is a few calls in a row."""
         self._busy = True
+        at_once, effects = self._at_once, self._effects
         try:
             for fact in facts:
                 kind = type(fact)
-                if kind in self._at_once:
-                    self._do(self._at_once[kind], fact)
-                if kind in self._effects:
-                    self._do(self._effects[kind], fact)
+                if kind in at_once:
+                    self._do(at_once[kind], fact)
+                if kind in effects:
+                    self._do(effects[kind], fact)
             for fact in facts:
-                for tell in self._tellers.get(type(fact), ()):
-                    try:
-                        tell(fact)
-                    except Exception:
-                        self._complain("a fact was not reported", fact)
+                self.tell_of(fact)
         finally:
             self._busy = False
         if self._waiting:
@@ -119,21 +118,21 @@ class Effects:
         if self._busy:
             return
         self._busy = True
-        waiting, carried_out, keeps = self._waiting, self._carried_out, self._keeps
+        waiting, carried_out, effects = self._waiting, self._carried_out, self._effects
         try:
             while True:
                 if waiting and waiting[0][0] <= self._journal.durable:
                     _, position, facts = waiting.popleft()
                     for fact in facts:
-                        if keeps and type(fact) not in NEVER_KEPT:
+                        kind = type(fact)
+                        if self._keeps and kind not in NEVER_KEPT:
                             position += 1
-                        if (effect := self._effects.get(type(fact))) is not None:
-                            self._do(effect, fact)
+                        if kind in effects:
+                            self._do(effects[kind], fact)
                         carried_out.append((position, fact))
                 elif carried_out:
                     self.position, fact = carried_out.popleft()
-                    for tell in self._tellers.get(type(fact), ()):
-                        self._tell(tell, fact)
+                    self.tell_of(fact)
                 else:
                     return
         finally:
@@ -145,12 +144,6 @@ class Effects:
         except Exception:
             # It is a fact, and so is what follows, whether or not this could be done about it.
             self._complain("an effect has failed", fact)
-
-    def _tell(self, tell: Listener, fact: Event) -> None:
-        try:
-            tell(fact)
-        except Exception:
-            self._complain("a fact was not reported", fact)
 
     def _complain(self, what: str, fact: Event) -> None:
         with contextlib.suppress(Exception):

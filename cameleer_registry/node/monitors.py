@@ -43,10 +43,10 @@ async def heartbeat_monitor(node: Node) -> None:
 
 
 async def command_expiry(node: Node) -> None:
-    """Tell of commands that expired."""
+    """Tell of commands that expired, and forget those that are too many."""
     while True:
         now = node.clock.now()
-        due = node.registry.next_deadline()
+        due = node.registry.next_command_sweep()
         if due is not None and due <= now.steady:
             node.carry_out(node.registry.sweep_commands(now=now))
             await asyncio.sleep(0)

@@ -473,7 +473,7 @@ class Node:
         """Renew an agent's lease; raises AgentNotRegistered. It waits for nothing."""
         facts = self.registry.heartbeat(agent_id, now=self.clock.now())
         if len(facts) == 1:
-            self._effects.note(facts[0])
+            self._effects.tell_of(facts[0])
         else:
             self.carry_out(facts)
 
@@ -494,6 +494,7 @@ class Node:
         Each is judged in the moment in which it is forgotten, and others get a turn in between.
         Ends early when the node shuts down.
         """
+        await self.catch_up()  # what nobody was told of yet would be looked at all at once
         removed, effort, now = 0, 0, self.clock.now()
         for agent_id in self.registry.lapsed(agents, now=now):
             if effort >= LOOKED_AT:

@@ -7,7 +7,7 @@ facts behind them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from ..core.encoding import Value
@@ -51,7 +51,7 @@ def key_of(fact: Event) -> str | None:
             return None
 
 
-def touched(fact: Event) -> Iterator[Entity]:
+def _touched(fact: Event) -> Iterator[Entity]:
     """Return the entity that a fact is about, whose row has to be written anew.
 
     After all credentials were revoked every row is still correct, because the fact that revoked
@@ -59,6 +59,12 @@ def touched(fact: Event) -> Iterator[Entity]:
     """
     if (key := key_of(fact)) is not None:
         yield Entity(CREDENTIAL, key)
+
+
+TOUCHED: Final[Mapping[type[Event], Callable[[Event], Iterator[Entity]]]] = dict.fromkeys(
+    facts.KEPT, _touched
+)
+"""What says what a fact was about, by its kind."""
 
 
 def maker(credentials: Credentials) -> Callable[[Entity], Value]:

@@ -102,19 +102,18 @@ class Connection(RequestHandler):
     def answer_all(self) -> None:
         """Answer one request after the other, and have aiohttp answer what is left."""
         messages = self._messages
-        while messages and self.answer(*messages[0]):
-            if self.holds:
+        while messages and self.held is None:
+            if not self.answer(*messages[0]):
+                self.wake()
                 return
-        if messages:
-            self.wake()
 
     @property
     def is_idle(self) -> bool:
         """Whether aiohttp waits for a request: none is being answered, or about to be."""
         return self._waiter is not None and not self._waiter.done()
 
-    holds = False
-    """Whether an answer is waited for, behind which nothing is answered."""
+    held: object | None = None
+    """What is waited for before the next request is answered; None while there is nothing."""
 
     def take_request(self) -> None:
         """Take the next request from aiohttp, which will not see it."""

@@ -67,9 +67,9 @@ class Answer:
         second, millisecond = divmod(time.time_ns() // 1_000_000, 1000)
         head = _head(self.status, self.content_type, len(self.body), second, instance())
         if not self.headers:
-            return b"%b%03dZ\r\n\r\n%b" % (head, millisecond, self.body)
+            return head + _ENDS[millisecond] + b"\r\n" + self.body
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        return b"%b%03dZ\r\n%b\r\n%b" % (head, millisecond, more.encode("latin-1"), self.body)
+        return head + _ENDS[millisecond] + more.encode("latin-1") + b"\r\n" + self.body
 
 
 def json(value: Any, *, status: int = 200) -> Answer:
@@ -103,6 +103,10 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
     """Complete a response that aiohttp is about to write, and count it."""
     complete(response)
     request.app[METRICS].http.count(request, response.status)
+
+
+_ENDS: Final = [b"%03dZ\r\n" % millisecond for millisecond in range(1000)]
+"""The end of the last header that every answer has: milliseconds."""
 
 
 @lru_cache(maxsize=256)

@@ -35,6 +35,9 @@ SLICE: Final = 100
 LOOKED_AT: Final = 1000
 """Commands that are looked at in one turn: they take a millisecond or two."""
 
+DONE: Final = Ack()
+"""What an acknowledgement without a body says."""
+
 LOOK_AFTER_CLIENT: Final = 1.0
 """Seconds after which somebody who waits is looked after: aiohttp does not tell who has gone."""
 
@@ -63,7 +66,7 @@ async def acknowledge(call: Call) -> Answer:
     node, address = call.node, call.address
     agent_id, command_id = address["agent_id"], address["command_id"]
     node.check_delivery(agent_id, command_id)
-    ack = await read_as(call, Ack, empty=Ack())
+    ack = await read_as(call, Ack, empty=DONE)
     return json(await node.acknowledge(agent_id, command_id, ack, by=issuer_of(call)))
 
 

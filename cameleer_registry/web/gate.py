@@ -145,13 +145,14 @@ class Gate:
 def check_version(headers: CIMultiDictProxy[str], *, required: bool) -> None:
     """Refuse a protocol version that is not spoken here; raises UnsupportedProtocolVersion."""
     versions = headers.getall(_VERSION, ())
-    unsupported = [version for version in versions if version not in SUPPORTED_VERSIONS]
-    if unsupported:
-        asked = f"protocol version {unsupported[0]!r} is not supported"
-    elif required and not versions:
-        asked = f"the header {VERSION_HEADER} is required"
+    for version in versions:
+        if version not in SUPPORTED_VERSIONS:
+            asked = f"protocol version {version!r} is not supported"
+            break
     else:
-        return
+        if versions or not required:
+            return
+        asked = f"the header {VERSION_HEADER} is required"
     raise UnsupportedProtocolVersion(f"{asked}; supported: {', '.join(SUPPORTED_VERSIONS)}")
 
 

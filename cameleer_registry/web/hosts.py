@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from aiohttp import hdrs
+
 from ..errors import Fault, InvalidRequest, UnknownHost
 from .calls import Call
 
@@ -45,7 +47,7 @@ class Hosts:
         """
         authority = call.authority
         if authority is None:
-            named = call.headers.getall("Host", ())
+            named = call.headers.getall(hdrs.HOST, ())
             if len(named) != 1:
                 if not named and call.is_http10:
                     return

@@ -38,7 +38,7 @@ from .certificates import Certificates
 IN_URLS: Final = ("token", "access_token")
 """Parameters in which others take tokens (RFC 6750, section 2.3)."""
 
-FORWARDED: Final = ("Forwarded", "X-Forwarded-For")
+FORWARDED: Final = (istr("Forwarded"), istr("X-Forwarded-For"))
 
 SECURE_PREFIX: Final = "__Host-"
 """Browsers keep a cookie with such a name for one host, if it came over TLS

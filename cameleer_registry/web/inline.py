@@ -27,6 +27,7 @@ from attrs import define, frozen
 from multidict import CIMultiDictProxy
 
 from ..core.rules import IDENTIFIER, RESERVED_AGENT_IDS
+from ..node.journal.shared import Shared
 from ..node.node import Node
 from ..security.principals import Principal
 from . import agents, commands, gate
@@ -163,7 +164,10 @@ class Held:
             self._loop.call_soon(self._go_on, None)
         else:
             awaited._asyncio_future_blocking = False  # as a task says that it has understood
-            awaited.add_done_callback(self._go_on)
+            if isinstance(awaited, Shared):
+                awaited.call(self._go_on)
+            else:
+                awaited.add_done_callback(self._go_on)
 
     def cancel(self) -> None:
         """Wait no longer; what has been done stays done."""
@@ -190,42 +194,32 @@ class Held:
 class InlineConnection(PoliteConnection):
     """A connection that answers inline what it can."""
 
-    __slots__ = ("_app", "_held")
+    __slots__ = ("_app", "held")
 
     def __init__(self, app: InlineApp, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._app = app
         # The answer that is waited for; None while there is none.
-        self._held: Held | None = None
-
-    @property
-    def holds(self) -> bool:  # type: ignore[override]
-        """Whether an answer is waited for, behind which nothing is answered."""
-        return self._held is not None
-
-    def answer_all(self) -> None:
-        """Answer one request after the other, up to one whose answer has to be waited for."""
-        if self._held is None:
-            super().answer_all()
+        self.held: Held | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop waiting for an answer that nobody will read."""
-        if self._held is not None:
-            self._held.cancel()
-            self._held = None
+        if self.held is not None:
+            self.held.cancel()
+            self.held = None
         super().connection_lost(exc)
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:
         """End the connection, when the answer that is waited for has been written."""
         loop = self._loop
         until = None if timeout is None else loop.time() + timeout
-        while self._held is not None and (until is None or loop.time() < until):  # noqa: ASYNC110
+        while self.held is not None and (until is None or loop.time() < until):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await super().shutdown(timeout)
 
     def _process_keepalive(self) -> None:
         # To aiohttp a connection that holds an answer looks idle.
-        if self._held is not None:
+        if self.held is not None:
             self.used(self._loop.time())
         super()._process_keepalive()
 
@@ -249,8 +243,8 @@ class InlineConnection(PoliteConnection):
             self._write(route.meter, arrived, end.value)
         else:
             on_answer = partial(self._write_held, route.meter, arrived)
-            self._held = Held(self._loop, coroutine, on_answer)
-            self._held.wait_for(awaited)
+            self.held = Held(self._loop, coroutine, on_answer)
+            self.held.wait_for(awaited)
         return True
 
     def _write(self, meter: AnswerMeter, arrived: float, answer: Answer) -> None:
@@ -261,7 +255,7 @@ class InlineConnection(PoliteConnection):
             self.used(now)
 
     def _write_held(self, meter: AnswerMeter, arrived: float, answer: Answer | None) -> None:
-        self._held = None
+        self.held = None
         if answer is None:
             if self.transport is not None:
                 self.transport.abort()

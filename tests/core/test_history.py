@@ -9,6 +9,7 @@ from cameleer_registry.core.events import (
     LateAckReceived,
 )
 from cameleer_registry.core.model import CommandStatus, Target
+from cameleer_registry.core.registry import SWEEP_LIMIT
 from cameleer_registry.errors import CommandNotFound
 
 from .conversations import ACK, ORDER, TTL, Talk, Talking
@@ -54,8 +55,9 @@ def test_forgetting_is_told(talking: Talking) -> None:
     ] == talk.ack("b", "z")
 
 
-def test_limits_that_have_become_smaller_hold_from_the_next_fact_on(talking: Talking) -> None:
-    """What was kept under larger ones is taken in as it was, and forgotten with what happens."""
+@pytest.mark.parametrize("swept", [False, True], ids=["with what happens", "by a sweep"])
+def test_limits_that_have_become_smaller_hold_soon(talking: Talking, swept: bool) -> None:
+    """What was kept under larger ones is taken in as it was, and forgotten after that."""
     before, after = talking(), talking(command_history=1)
     before.register("a")
     for command_id in "xyz":
@@ -64,10 +66,8 @@ def test_limits_that_have_become_smaller_hold_from_the_next_fact_on(talking: Tal
     after.registry.apply(before.facts)
     after.facts += before.facts
     assert "xyz" == known(after, *"xyz")
-    assert [] == after.sweep_commands()
-    assert [
-        CommandForgotten(at=after.now, command_id=command_id) for command_id in "xy"
-    ] == after.register("a")[1:]
+    facts = after.sweep_commands() if swept else after.register("a")[1:]
+    assert [CommandForgotten(at=after.now, command_id=command_id) for command_id in "xy"] == facts
     assert "z" == known(after, *"xyz")
 
 
@@ -200,3 +200,27 @@ def test_sweep_of_commands_keeps_to_its_limit(
         sum(sizes[fact.command_id] for fact in facts if isinstance(fact, CommandFinished))
         for facts in swept
     ]
+
+
+def test_room_for_a_command_to_many_is_made_bit_by_bit(talking: Talking) -> None:
+    """Nobody is held up for as long as it takes to forget as many others."""
+    count = SWEEP_LIMIT + 50
+    talk = talking(command_history=count)
+    for number in range(count):
+        talk.register(f"a{number}")
+        talk.issue(f"x{number}", Target.agent("a0"))
+        talk.ack("a0", f"x{number}")
+    talk.issue("y", Target.all())
+    for number in range(count - 1):
+        talk.ack(f"a{number}", "y")
+    facts = talk.ack(f"a{count - 1}", "y")
+    assert SWEEP_LIMIT == sum(isinstance(fact, CommandForgotten) for fact in facts)
+    assert 51 == len(talk.registry._ledger.commands)
+    assert talk.registry.next_command_sweep() == 0, "there is something to sweep at any time"
+    facts = talk.sweep_commands()
+    assert [f"x{number}" for number in range(SWEEP_LIMIT, count)] == [
+        fact.command_id for fact in facts if isinstance(fact, CommandForgotten)
+    ]
+    assert ["y"] == list(talk.registry._ledger.commands)
+    assert talk.registry.next_command_sweep() is None
+    assert [] == talk.sweep_commands()

@@ -83,9 +83,12 @@ class Feed:
         self._gathering_since: int | None = None
         self._ring = Ring(started.wall // 1000, limit=HISTORY, limit_bytes=HISTORY_BYTES)
         self._shares = Shares(self._append)
-        self.tellers: Mapping[type[Event], Callable[[Event], None]] = dict.fromkeys(
-            (*news.REPORTERS, *self._shares.takers), self.take
-        )
+        self.tellers: Mapping[type[Event], Callable[[Event], None]] = {
+            **dict.fromkeys(news.REPORTERS, self._take_news),
+            **dict.fromkeys(self._shares.takers, self._take_share),
+            # That a command was issued is told by itself, and begins what is told in shares.
+            **dict.fromkeys(news.REPORTERS.keys() & self._shares.takers.keys(), self._take_both),
+        }
         # Set while there is something to be told.
         self._waiting = asyncio.Event()
 
@@ -93,9 +96,18 @@ class Feed:
 
     def take(self, fact: Event) -> None:
         """Take in a fact; what it comes to is told within a moment."""
-        if (told := news.of(fact)) is not None:
-            self._append(told)
-        self._shares.take(fact)
+        if (taker := self.tellers.get(type(fact))) is not None:
+            taker(fact)
+
+    def _take_both(self, fact: Event) -> None:
+        self._take_news(fact)
+        self._take_share(fact)
+
+    def _take_news(self, fact: Event) -> None:
+        self._append(news.REPORTERS[type(fact)](fact))
+
+    def _take_share(self, fact: Event) -> None:
+        self._shares.takers[type(fact)](fact)
         if self._shares:
             self._waiting.set()
             if self._gathering_since is None:

@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from attrs import frozen
-
 from ...core import events, feed
 from ...core.events import Event
 from ...core.feed import FeedEvent, FeedType
 from ...core.ledger import CommandRecord
 from ...core.model import AgentStatus, GroupTarget
+from ...core.unchanging import unchanging
 from ...core.views import time_of_day
 from ...security import facts
 
 
-@frozen
+@unchanging
 class News:
     """What an event of the feed says, before it has an id."""
 

@@ -97,11 +97,6 @@ class Shares:
         """Tell whether something waits to be told."""
         return bool(self._waiting)
 
-    def take(self, fact: events.Event) -> None:
-        """Take in a fact, where it is one about deliveries."""
-        if (taker := self.takers.get(type(fact))) is not None:
-            taker(fact)
-
     def tell_all(self) -> None:
         """Tell everything that waits."""
         for command in list(self._waiting.values()):

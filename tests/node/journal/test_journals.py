@@ -16,6 +16,7 @@ from cameleer_registry.core.model import CommandType, DeliveryState, Registratio
 from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.node.journal.memory import MemoryJournal
 from cameleer_registry.node.journal.port import Journal
+from cameleer_registry.node.journal.sqlite.folding import rows_at_once
 from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 from cameleer_registry.node.node import Node
 
@@ -220,3 +221,11 @@ async def test_nothing_happens_before_the_database_is_open(tmp_path: Path) -> No
     node = Node(Settings(), journal=SqliteJournal(tmp_path / "registry.db"))
     with pytest.raises(StorageUnavailable, match="not open"):
         await node.register(agent("a"))
+
+
+@pytest.mark.parametrize(
+    ("gathered", "rows"), [(1, 100), (10_000, 100), (10_001, 200), (10**7, 6400)]
+)
+def test_more_rows_are_made_at_a_time_when_more_has_gathered(gathered: int, rows: int) -> None:
+    """Or what gathers would grow for as long as facts come faster."""
+    assert rows == rows_at_once(gathered)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from attrs import define, field
+
+from ..shared import Shared
 
 
 @define(eq=False)
@@ -18,31 +18,36 @@ class Batch:
     facts: list[bytes] = field(factory=list)
     size: int = 0
     # Done when they are durable. None while nobody waits for that.
-    _durable: asyncio.Future[None] | None = field(default=None, init=False)
+    _durable: Shared | None = field(default=None, init=False)
 
-    def add(self, fact: bytes) -> None:
-        """Put a fact at the end."""
+    def add(self, fact: bytes) -> int:
+        """Put a fact at the end; return its position."""
         self.end += 1
         self.facts.append(fact)
         self.size += len(fact)
+        return self.end
 
     def text(self) -> str:
         """Return all of them as one JSON array."""
         return (b"[" + b",".join(self.facts) + b"]").decode()
 
-    def durable(self) -> asyncio.Future[None]:
+    def durable(self) -> Shared:
         """Return what is done when they are durable."""
         if self._durable is None or self._durable.done():
-            self._durable = asyncio.get_running_loop().create_future()
+            self._durable = Shared()
         return self._durable
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits until they are durable."""
+        return self._durable is not None and not self._durable.done()
 
     def settle(self) -> None:
         """Tell those who wait that they are durable."""
-        if self._durable is not None and not self._durable.done():
-            self._durable.set_result(None)
+        if self._durable is not None:
+            self._durable.finish()
 
     def fail(self, error: Exception) -> None:
         """Tell those who wait that it cannot be known when they will be."""
-        if self._durable is not None and not self._durable.done():
-            self._durable.set_exception(error)
-            self._durable.exception()  # who waited may have gone
+        if self._durable is not None:
+            self._durable.finish(error)

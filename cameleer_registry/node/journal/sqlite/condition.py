@@ -31,29 +31,31 @@ class Condition:
         self._troubles: dict[str, str] = {}
         # Why nothing can be kept any more. None while that has not happened.
         self.failure: str | None = None
+        # Why no change should be made; None while all is well.
+        self.trouble: str | None = None
         # How often a change was refused, by the code.
         self.refused = {"storage-unavailable": 0, "storage-slow": 0}
-
-    @property
-    def trouble(self) -> str | None:
-        """Why no change should be made; None while all is well."""
-        return self.failure or next(iter(self._troubles.values()), None)
 
     def note(self, where: str, trouble: str | None) -> None:
         """Note that there is trouble somewhere, or none any more."""
         if trouble is None:
             if self._troubles.pop(where, None) is not None and not self._troubles:
                 log.warning("changes are stored again", database=str(self._path))
-            return
-        if where not in self._troubles:
-            log.error("changes are refused", database=str(self._path), reason=trouble)
-        self._troubles[where] = trouble
+        else:
+            if where not in self._troubles:
+                log.error("changes are refused", database=str(self._path), reason=trouble)
+            self._troubles[where] = trouble
+        self._sum_up()
 
     def fail(self, reason: str) -> None:
         """Note that it has failed for good."""
         if self.failure is None:
             self.failure = reason
+            self._sum_up()
             log.error("the storage has failed", database=str(self._path), reason=reason)
+
+    def _sum_up(self) -> None:
+        self.trouble = self.failure or next(iter(self._troubles.values()), None)
 
     def look(self, wal_bytes: int) -> None:
         """Look how much room there is."""
@@ -78,8 +80,8 @@ class Condition:
 
     def check(self, waiting: int) -> None:
         """Raise StorageUnavailable or StorageSlow if no change should be made."""
-        if (error := self.error()) is None and waiting > MOST_WAITING:
-            error = StorageSlow(f"storage: {waiting // 2**20} MiB wait to be written")
-        if error is not None:
-            self.refused[error.code] += 1
-            raise error
+        if self.trouble is None and waiting <= MOST_WAITING:
+            return
+        error = self.error() or StorageSlow(f"storage: {waiting // 2**20} MiB wait to be written")
+        self.refused[error.code] += 1
+        raise error

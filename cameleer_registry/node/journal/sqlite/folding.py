@@ -6,11 +6,12 @@ import asyncio
 import sqlite3
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from ....core.kept import DELIVERY, FORGOTTEN_SILENTLY, TARGETS, Entity, Row
+from ....core.kept import DELIVERY, FORGOTTEN_SILENTLY, TARGETS, Entity
 from ....core.registry import Registry
 from ....errors import StorageUnavailable
 from ....security.kept import CREDENTIAL
@@ -22,11 +23,22 @@ if TYPE_CHECKING:
 TICK: Final = 0.1
 """Seconds between two looks at what there is to do."""
 
+ROUND: Final = 1.0
+"""Seconds after which other things get a turn, such as to drop from the log what is in rows."""
+
 ROWS: Final = 100
 """Rows made at a time: a millisecond of the disk's, and less of the loop's."""
 
-BEHIND: Final = 1000
-"""Things that something has happened to, from which on rows are made without a break."""
+BEHIND: Final = 10_000
+"""Things that something has happened to, from which on rows are made also while facts are written.
+Until then these come first; and of what happens to the same thing meanwhile there is one row."""
+
+MOST_ROWS: Final = 6400
+"""Rows made at a time where very much has gathered: then they keep up, whatever it takes. Each has
+five parameters, of which SQLite takes 32,766."""
+
+ROW_BYTES: Final = 100
+"""Bytes that a row takes beside its body, about."""
 
 ALIVE: Final = 5.0
 """Seconds without a commit after which the moment is noted: from there the clock goes on."""
@@ -45,9 +57,7 @@ TOLD_AGAIN: Final = 20_000
 """Facts that stay in the log for the feed, which tells them again after a restart."""
 
 UPSERT: Final = """
-    INSERT INTO rows (kind, key, part, seq, body)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
-    FROM json_each(?) WHERE true
+    INSERT INTO rows (kind, key, part, seq, body) VALUES {}
     ON CONFLICT (kind, key, part) DO UPDATE SET seq = excluded.seq, body = excluded.body
 """
 DELETE: Final = """
@@ -131,7 +141,7 @@ class Folding:
                         await self._note_alive()
                 if journal.trouble is None:
                     await self._keep_heard()
-                    await self.fold()
+                    await self._fold_aside()
             except StorageUnavailable:
                 continue  # it has failed, and everybody knows by now
 
@@ -151,40 +161,59 @@ class Folding:
     # Rows
 
     async def fold(self) -> None:
-        """Make rows of what was touched first; all of it where much has gathered."""
-        journal = self._journal
-        while len(journal.touched):
+        """Make rows of all that was touched."""
+        while len(self._journal.touched) and self._journal.trouble is None:
             await self._fold_some()
-            if len(journal.touched) < BEHIND or journal.trouble is not None:
-                return
 
-    async def _fold_some(self) -> None:
+    async def _fold_aside(self) -> None:
+        """Make rows of what was touched by now, as long as no facts are written, or far behind.
+
+        Not of what is touched meanwhile: a few rows take a commit as many do, and whoever waits
+        for an answer would wait for that, too, one command after the other.
+        """
+        journal, loop = self._journal, asyncio.get_running_loop()
+        left, until = len(journal.touched), loop.time() + ROUND
+        while left > 0 and journal.trouble is None and loop.time() < until:
+            if len(journal.touched) < BEHIND and not journal.idle:
+                return
+            left -= await self._fold_some()
+
+    async def _fold_some(self) -> int:
+        """Make rows of some things; return of how many."""
         journal = self._journal
         position = journal.position
         since = journal.touched.folded(position) + 1
-        entities = journal.touched.take(ROWS)
+        entities = journal.touched.take(rows_at_once(len(journal.touched)))
         try:
             await self._write_rows(entities, position)
         except BaseException:
             # Whatever has gone wrong: the facts are needed until there are rows of what they say.
             journal.touched.put_back(entities, since)
             raise
+        return len(entities)
 
     async def _write_rows(self, entities: Sequence[Entity], position: int) -> None:
         """Write rows of things as they are now, after the fact at a position."""
         journal = self._journal
         assert journal.rows is not None
         rows = [journal.rows.row(entity) for entity in entities]
-        lists = journal.rows.new_lists()
-        there = [row for row in (*lists, *rows) if row.value is not None]
-        gone = [row.entity for row in rows if row.value is None]
+        there: list[Entity] = []
+        gone: list[Entity] = []
+        size, parameters = 0, list[str | int]()
+        for row in (*journal.rows.new_lists(), *rows):
+            if row.value is None:
+                gone.append(row.entity)
+                continue
+            there.append(row.entity)
+            body = orjson.dumps(row.value).decode()
+            parameters += (*row.entity, position, body)
+            size += ROW_BYTES + len(body)
         # Not before the facts that they tell of: one fact is about several things, and if there
         # were rows of some of these only, a crash would leave what never was.
         if journal.durable < position:
             await asyncio.shield(journal.when(position))
         if there:
-            text = _text([*_key(row), position, orjson.dumps(row.value).decode()] for row in there)
-            await journal.insist(statement(UPSERT, text), size=2 * len(text))
+            await journal.insist(statement(_upsert(len(there)), *parameters), size=2 * size)
         if gone:
             # A delivery's row goes with that of its command, and not before: a crash between them
             # would leave a command of which something is missing.
@@ -192,10 +221,10 @@ class Folding:
             await journal.insist(statement(DELETE, _text(keys)))
         self._note_written(there, gone)
 
-    def _note_written(self, there: Sequence[Row], gone: Sequence[Entity]) -> None:
-        for row in there:
-            if (written := self._written.get(row.entity.table)) is not None:
-                written.add(row.entity)
+    def _note_written(self, there: Sequence[Entity], gone: Sequence[Entity]) -> None:
+        for entity in there:
+            if (written := self._written.get(entity.table)) is not None:
+                written.add(entity)
         for entity in gone:
             if (written := self._written.get(entity.table)) is not None:
                 written.discard(entity)
@@ -307,8 +336,25 @@ def _key_of(entity: Entity) -> list[str]:
     return [entity.table, entity.key, entity.part]
 
 
-def _key(row: Row) -> list[str]:
-    return _key_of(row.entity)
+def rows_at_once(gathered: int) -> int:
+    """Return how many rows are made at a time, when so much has gathered.
+
+    Each time waits for a commit, and more may come meanwhile than a few rows are. So they double
+    as often as that has doubled since it was far too much, and what gathers has an end.
+    """
+    rows = ROWS
+    while rows < MOST_ROWS and gathered > BEHIND * rows // ROWS:
+        rows *= 2
+    return rows
+
+
+@lru_cache(maxsize=2 * ROWS)
+def _upsert(count: int) -> str:
+    """Return the statement that writes so many rows.
+
+    Rows that SQLite has to take out of JSON take twice as long.
+    """
+    return UPSERT.format(", ".join(["(?, ?, ?, ?, ?)"] * count))
 
 
 def _text(values: Any) -> str:

@@ -90,6 +90,8 @@ class SqliteJournal:
         self._flying: Batch | None = None
         # When the gathering batch is handed over; None if nothing asks for that yet.
         self._timer: asyncio.Handle | None = None
+        # Whether that is when this turn of the loop is over.
+        self._is_soon = False
         # Ends the patience of those who wait while the disk refuses.
         self._impatience: asyncio.TimerHandle | None = None
         # Whether the end of the process waits for the disk no longer.
@@ -220,13 +222,13 @@ class SqliteJournal:
         """Keep facts; return the position that has to be durable before they are carried out."""
         assert self._encoder is not None, "nothing happens before it is opened"
         urgent, encoder, batch = False, self._encoder, self._gathering
+        note = self.touched.note
         for fact in facts:
             kind = type(fact)
             if kind in NEVER_KEPT:
                 continue
-            batch.add(orjson.dumps(encoder.encode(fact)))
-            self.position = position = batch.end
-            self.touched.note(fact, position)
+            self.position = position = batch.add(orjson.dumps(encoder.encode(fact)))
+            note(fact, position)
             if kind in AWAITED:
                 self.awaited = self.readable = position
                 urgent = True
@@ -271,14 +273,17 @@ class SqliteJournal:
 
     def _soon(self) -> None:
         """Hand over what gathers when this turn of the loop is over."""
-        if isinstance(self._timer, asyncio.TimerHandle):
+        if self._is_soon or self._flying is not None or self._loop is None:
+            return
+        if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if self._timer is None and self._flying is None and self._loop is not None:
-            self._timer = self._loop.call_soon(self._hand_over)
+        self._timer = self._loop.call_soon(self._hand_over)
+        self._is_soon = True
 
     def _hand_over(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._is_soon = None, False
         if self._flying is not None or self._writer is None or not self._gathering.facts:
             return
         batch, self._gathering = self._gathering, Batch(self.position, self.position)
@@ -310,7 +315,7 @@ class SqliteJournal:
             self._impatience.cancel()
             self._impatience = None
         self.durable, self._flying = batch.end, None
-        if self._gathering.facts and self.durable < self.readable:
+        if self._gathering.facts and (self.durable < self.awaited or self._gathering.is_awaited):
             self._hand_over()  # the disk goes on while this one's answers are written
         elif self._gathering.facts and self._timer is None:
             assert self._loop is not None

@@ -123,11 +123,15 @@ def _no_collections() -> Iterator[None]:
 
     Nothing of it is garbage, and there are millions of it: it takes a third of the time.
     """
-    was_enabled = gc.isenabled()
+    was_enabled, had_frozen = gc.isenabled(), gc.get_freeze_count()
     gc.disable()
     try:
         yield
     finally:
+        # All of it counts as old now, or the first look would be at all of it.
+        gc.freeze()
+        if not had_frozen:
+            gc.unfreeze()
         if was_enabled:
             gc.enable()
 
@@ -147,7 +151,7 @@ def _load(file: File, registry: Registry, clock: Clock, credentials: Credentials
     decoder.lists.take_new()
     facts: list[tuple[int, Event]] = []
     touched = Touched()
-    touched.others = of_credentials.touched
+    touched.extend(of_credentials.TOUCHED)
     begins: int | None = None
     last = ended
     for seq, last_of_row, text in ask("SELECT seq, alive, facts FROM log ORDER BY seq"):
@@ -212,14 +216,15 @@ def _take_rows(ask: Any, loader: Loader, written: list[Entity]) -> int:
 
 
 def _take_kind(ask: Any, loader: Loader, kind: str, written: list[Entity]) -> int:
-    newest = 0
+    newest, take = 0, loader.taker(kind)
+    is_forgotten_silently = kind in kept.FORGOTTEN_SILENTLY
     rows = ask("SELECT key, part, seq, body FROM rows WHERE kind = ? ORDER BY key, part", (kind,))
     for key, part, seq, body in rows:
-        entity = Entity(kind, key, part)
-        loader.take(entity, seq, orjson.loads(body))
-        if kind in kept.FORGOTTEN_SILENTLY:
-            written.append(entity)
-        newest = max(newest, seq)
+        take(key, part, seq, orjson.loads(body))
+        if is_forgotten_silently:
+            written.append(Entity(kind, key, part))
+        if seq > newest:
+            newest = seq
     return newest
 
 
