@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -439,8 +440,11 @@ class Agent:
         async with aclosing(stream.events()) as events:
             async for event in events:
                 try:
-                    sent = wire.decode_answer(event.data, CommandEvent)
-                    command = await self._believing.command(event.data, sent)
+                    command = await self._believing.command(
+                        event.data,
+                        event.id,
+                        partial(wire.decode_answer, event.data, CommandEvent),
+                    )
                     if command is not None:
                         missed.offer(command)
                 except Distrusted as refusal:

@@ -49,8 +49,10 @@ from ..system import steady_ns
 ROOT_VARIABLE: Final = "CAMELEER_ROOT_KEY"
 
 ASK_AGAIN: Final = 60 * NANOSECONDS
-"""Nanoseconds between two looks for keys that are not known: whoever makes signatures up shall not
-have a fleet ask for them."""
+"""Nanoseconds until keys that are not known are looked for again, when the last look brought no
+newer set: whoever makes signatures up shall not have a fleet ask for them. A newer set is of the
+root's making, so it does not count: keys that are rotated and then revoked are each noticed at
+once."""
 
 FRESH: Final = 3600 * NANOSECONDS
 """Nanoseconds after which a key set is looked at again, so that a revoked key is noticed even
@@ -139,8 +141,10 @@ class Trust:
         self._steady = steady
         # The newest set that was seen in this run; None until there is one.
         self._keys: KeySet | None = None
-        # When it came, and when it was last asked for, in steady time.
-        self._learned = self._asked = 0
+        # When it came, in steady time.
+        self._learned = 0
+        # When it was last asked for; None if nothing newer could be expected since.
+        self._asked: int | None = None
         # Whether something came that a newer set may explain.
         self._puzzled = False
         # The nonce of the last registration, and when it was made; None once it came back.
@@ -164,13 +168,14 @@ class Trust:
 
         ``offered`` is for an agent that knows no root: whether the server says that it signs, by a
         ``serverPublicKey``. One that knows a root wants a set at first, when the one it has is an
-        hour old, and when a line came that is signed by an unknown key, once a minute at most.
+        hour old, and when a line came that is signed by an unknown key. After a set that was not
+        newer, or none, it wants one once a minute at most.
         """
         if self._keys is None:
             return self.is_pinned or offered
         now = self._steady()
         outdated = self._puzzled or now - self._learned >= FRESH
-        return outdated and now - self._asked >= ASK_AGAIN
+        return outdated and (self._asked is None or now - self._asked >= ASK_AGAIN)
 
     def asking(self) -> None:
         """Note that the key set is being fetched, whatever comes of it."""
@@ -190,6 +195,8 @@ class Trust:
             raise Distrusted("the key set is of another registry")
         if keys.version < self.pin.version:
             raise Distrusted("the key set is older than one that was seen")
+        if keys.version > self.pin.version:
+            self._asked = None
         self._keys = keys
         self._learned = self._steady()
         self._puzzled = False
