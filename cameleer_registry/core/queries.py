@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 from attrs import evolve
 
@@ -32,6 +33,9 @@ from .roster import AgentRecord, Roster
 from .scoping import Within, agents_within, narrowed, part_of, sees
 from .selection import CommandSelection, LapsedAgents
 from .targets import Targets
+
+TARGETS_AT_ONCE: Final = 100
+"""Targets of a command of which a part is seen that are as much work as another command."""
 
 
 class Queries:
@@ -226,8 +230,10 @@ class Queries:
 
         ``before`` and ``down_to`` are numbers of commands; the second belongs to what is shown. No
         more than ``limit`` are shown and no more than ``look_at`` are looked at, so that a
-        selection of few among many can be looked for in turns. The number that is returned is
-        that of the last that was looked at, to be the next ``before``; None if there are no more.
+        selection of few among many can be looked for in turns. To somebody who sees some groups
+        only, a command counts once more for each ``TARGETS_AT_ONCE``: all are looked at. The
+        number that is returned is that of the last that was looked at, to be the next ``before``;
+        None if there are no more.
         """
         found: list[ListedCommand] = []
         if within is not None and selection.agent_ids:
@@ -241,7 +247,11 @@ class Queries:
                 return [], None
             selection = evolve(selection, groups=groups)
         records = self._ledger.newest_first(before=before, down_to=down_to)
-        for looked_at, record in enumerate(records, start=1):
+        looked_at = 0
+        for record in records:
+            looked_at += 1
+            if within is not None:
+                looked_at += len(record.targets) // TARGETS_AT_ONCE
             shown = self._shown(record, selection, now, within)
             if shown is not None:
                 found.append(shown)
