@@ -88,7 +88,7 @@ async def test_it_looks_for_revoked_keys_though_none_signs(
 ) -> None:
     """With its heartbeats, once an hour: somebody may have stolen the key and hold the set back."""
     monkeypatch.setattr(trust, "FRESH", 0)
-    settings = evolve(SETTINGS, heartbeat_interval="50ms")
+    settings = evolve(SETTINGS, heartbeat_interval=0.05)
     async with closed(agents={}, settings=settings) as served, running(served) as (agent, _):
         assert agent._believing is not None
         assert 1 == agent._believing.trust.pin.version

@@ -32,7 +32,7 @@ from ..processes import required
 from ..support import eventually
 
 OTHER: Final = "00000000-0000-4000-8000-000000000000"
-FAST: Final = evolve(SETTINGS, heartbeat_interval="1s")
+FAST: Final = evolve(SETTINGS, heartbeat_interval=1.0)
 
 
 class AnAgent(Protocol):
@@ -257,13 +257,12 @@ async def test_what_was_signed_for_another_time_or_place(run: Run, tmp_path: Pat
 
         now = datetime.now(UTC)
         target = {"level": "group", "group": "other"}
-        held = {"createdAt": written(now), "expiresAt": written(now)}
         other = KeyRing.generate(at=RING.keys.issued_at, registry=RING.registry)
         await here.is_told(here.signed(target=target), "not meant for this agent")
         await here.is_told(
             here.signed(target={"level": "agent", "agentId": "b"}), "not meant for this agent"
         )
-        await here.is_told(here.signed(**held), "expired")
+        await here.is_told(here.signed(createdAt=written(now), expiresAt=written(now)), "expired")
         await here.is_told(here.signed(registry=OTHER), "of another registry")
         await here.is_told(
             here.signed(use=Use.TOKEN), "signed by a key that is for tokens, not for commands"

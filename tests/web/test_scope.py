@@ -9,6 +9,7 @@ from typing import Any
 
 from cameleer_registry.core.model import Registration
 from cameleer_registry.core.queries import TARGETS_AT_ONCE
+from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.core.scoping import MANY
 from cameleer_registry.core.selection import CommandSelection
 from cameleer_registry.node.resumption import Resumption
@@ -96,7 +97,9 @@ async def test_broadcasts_to_many_are_looked_at_in_turns() -> None:
     agents = {f"a{number:04}": "g" if number % 100 == 0 else "other" for number in range(many)}
     async with closed(agents={}) as served:
         for agent_id, group in agents.items():
-            await served.node.register(Registration(agent_id=agent_id, group=group))
+            await served.node.register(
+                Registration(agent_id=AgentId(agent_id), group=GroupName(group))
+            )
         first = "/agents/a0000"
         assert 204 == (await served.ask("admin", "DELETE", first)).status
         issued = []
