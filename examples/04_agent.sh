@@ -10,13 +10,14 @@
 #
 # It carries on when the server restarts, or forgets it, or the connection breaks. What has expired
 # by the server's clock it does not carry out. The server may be several addresses of one registry,
-# with commas between them. A shell has no JSON parser, and this needs none: in the stream a
-# command's id and type stand on lines of their own, and its JSON is handed on as it came. -q keeps
-# the .curlrc of whoever runs it out of it.
+# with commas between them. -q keeps the .curlrc of whoever runs it out of it; for https, curl takes
+# an authority of one's own from CURL_CA_BUNDLE.
 #
 # Where the server asks for credentials, an enrolment token stands in CAMELEER_TOKEN, or in the file
-# that CAMELEER_TOKEN_FILE names. It does not check the signatures of commands: who needs that takes
-# docs/signed-lines.md, which has it in sh, or the client library.
+# that CAMELEER_TOKEN_FILE names. Where it signs its commands, which takes openssl 3 to check, the
+# agent carries out what its registry has signed for it, and refuses all else; docs/signed-lines.md
+# has the rules. It knows the registry by its root key: from the enrolment token, from
+# CAMELEER_ROOT_KEY, else from the first answer, for as long as it runs.
 set -u
 
 [ $# -eq 3 ] || { echo "usage: sh $0 SERVER AGENT-ID GROUP" >&2; exit 2; }
@@ -48,8 +49,9 @@ main() {
 
     answer=$work/answer
     enrol
+    pin
     use "${servers%%,*}"
-    known=' '                   # ids of commands that were carried out, the newest last
+    order=0                     # of the last config-update that was taken, where they are signed
     retry=$((2000 + $(below 3000))) # ms to wait before connecting again, until a stream says
     pause=$retry longest=60000  # the same, after failures in a row; and the most of it
 
@@ -80,6 +82,7 @@ register() {
             [ -z "$ttl" ] || break # else it is no registry that answers there
             ;;
         400) say "refused: $(cat "$answer")" && exit 1 ;;
+        '') status="not believed: $(cat "$answer.why")" ;;
         esac
         say "cannot register: status $status"
         # Of 503, which comes when the server is full.
@@ -102,7 +105,7 @@ register() {
 enrol() {
     token=${CAMELEER_TOKEN:-}
     if [ -z "$token" ] && [ -n "${CAMELEER_TOKEN_FILE:-}" ]; then
-        token=$(tr -d ' \r\n' <"$CAMELEER_TOKEN_FILE")
+        token=$(tr -d ' \r\n' <"$CAMELEER_TOKEN_FILE") # else it has said why not
     fi
     show_token
 }
@@ -118,30 +121,40 @@ take_token() {
     token=$(sed -n 's/.*"accessToken": *"\([^"]*\)".*/\1/p' "$answer")
     [ -n "$token" ] || return 0
     show_token
-    echo $(($(date +%s) + $(member renewAfterMs) / 1000)) >"$work/renew"
+    echo $(($(steady) + $(member renewAfterMs))) >"$work/renew"
 }
 
 # Has its own token renewed, if that is due.
 renew() {
-    [ -s "$work/renew" ] && read -r due <"$work/renew" && [ "$(date +%s)" -ge "$due" ] || return
+    [ -s "$work/renew" ] && read -r due <"$work/renew" && [ "$(steady)" -ge "$due" ] || return 0
     case $(post "$agent/token" </dev/null) in
     200) take_token ;;
     401) enrol && declare_itself >/dev/null ;;
     esac
+    return 0
 }
 
-# Prints the status of the answer.
+# Prints the status of the answer, or nothing where the answer is not believed.
 declare_itself() {
     status=$(declare_once)
     [ "$status" != 401 ] || { enrol && status=$(declare_once); }
-    case $status in 200 | 201) take_token ;; esac
+    case $status in
+    200 | 201)
+        take_token
+        welcomed || { echo "$why" >"$answer.why" && return; }
+        ;;
+    esac
     echo "$status"
 }
 
 declare_once() {
+    # The nonce comes back in a signed answer, so that an old one is of no use to anybody.
+    nonce=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+    echo "$nonce $(steady)" >"$answer.nonce"
     # Ids are letters, digits and . _ : @ - only, and need no escaping.
-    printf '{"agentId":"%s","group":"%s","instanceId":"%s","capabilities":["%s","%s"]}' \
-        "$agent" "$group" "$instance" config-update deep-trace | post register
+    printf '{"agentId":"%s","group":"%s","instanceId":"%s","capabilities":["%s","%s"],%s}' \
+        "$agent" "$group" "$instance" config-update deep-trace "\"challenge\":\"$nonce\"" |
+        post register
 }
 
 # In the background, whatever the stream or a command is doing. A server that has forgotten us is
@@ -155,7 +168,7 @@ send_heartbeats() {
         case $status in
         401 | 403 | 404) declare_itself >/dev/null; kill -USR1 $$ ;; # and open the stream again
         000 | 503) move_on ;;
-        *) renew ;;
+        *) renew && look_each_hour ;;
         esac
     done 2>/dev/null
 }
@@ -234,17 +247,20 @@ catch_up() {
     fi
 }
 
-# Turns a JSON array of commands, newest first, into events, oldest first. Strings are told from
-# what stands around them, so that no payload can look like something else; records end in quotes.
+# Turns a JSON array of commands, newest first, into events, oldest first: of each its signed line,
+# if it has one. Strings are told from what stands around them, so that no payload can look like
+# something else; records end in quotes.
 as_events() {
     LC_ALL=C awk '
         BEGIN { RS = "\"" }
         in_string {
             piece[++pieces] = $0 "\""
+            if (!opened) opened = pieces
             # After an odd number of backslashes the quote belongs to the string.
             if (match($0, /\\+$/) && RLENGTH % 2) next
             in_string = 0
             if (depth == 2) { field[commands, key] = $0; last = $0 }
+            if (depth == 2 && key == "signed") { from[commands] = opened; to[commands] = pieces }
             next
         }
         {
@@ -260,11 +276,22 @@ as_events() {
             }
             if (depth > 1) piece[++pieces] = substr($0, start) "\""
             in_string = 1
+            opened = 0
+        }
+        # Of what JSON escapes in a string, a line of JSON has nothing but these.
+        function unescaped(text) {
+            gsub(/\\\\/, "\001", text)
+            gsub(/\\"/, "\"", text)
+            gsub(/\001/, "\\", text)
+            return text
         }
         END {
             for (n = commands; n > 0; n--) {
                 printf "id: %s\nevent: %s\ndata: ", field[n, "commandId"], field[n, "type"]
-                for (i = begin[n]; i <= end[n]; i++) printf "%s", piece[i]
+                if (n in from) {
+                    for (i = from[n]; i < to[n]; i++) printf "%s", unescaped(piece[i])
+                    printf "%s", unescaped(substr(piece[i], 1, length(piece[i]) - 1))
+                } else for (i = begin[n]; i <= end[n]; i++) printf "%s", piece[i]
                 printf "\n\n"
             }
         }'
@@ -272,23 +299,22 @@ as_events() {
 
 # Carries out a command once, though it may come both ways.
 carry_out() {
-    case $known in *" $id "*) return ;; esac
-    known="$known$id "
-    [ ${#known} -lt 37000 ] || known=" ${known#" "*" "}" # of the newest thousand, that is
     message='' data=null
-    # Whoever sent it has been told that it expired, and may have sent another. Only the command's
-    # own expiresAt stands behind its payload, in which there may be others.
-    deadline=${json##*\"expiresAt\":} deadline=${deadline#*\"}
-    deadline=$(seconds_at "${deadline%%\"*}")
-    if [ "$(server_time)" -gt "$deadline" ]; then
+    if judge "$json"; then
+        : >"$work/busy"
+        say "told to $type: $id"
+        if obey "$type" "$message_of_it"; then outcome=SUCCESS; else outcome=FAILURE; fi
+        acknowledge
+        rm "$work/busy"
+    elif [ "$why" = expired ] && [ ! -s "$work/root" ]; then
+        # Whoever sent it has been told so, and may have sent another.
         say "too late to $type: $id"
-        return
+    elif [ -n "$why" ]; then
+        say "refused $id: $why"
+        [ -n "$id" ] || return
+        outcome=FAILURE message="refused: $why" deadline=$(($(server_time) + 60000))
+        acknowledge
     fi
-    say "told to $type: $id"
-    : >"$work/busy"
-    if obey "$type" "$json"; then outcome=SUCCESS; else outcome=FAILURE; fi
-    acknowledge
-    rm "$work/busy"
 }
 
 # Says what became of a command, again and again until the server has taken it or it is too late.
@@ -317,33 +343,314 @@ post() {
         --data-binary @- "$agents/$1"
     # A Date may be that of a proxy, with a clock of its own.
     moment=$(sed -n 's/^[Xx]-[Cc]ameleer-[Tt]ime: *\([0-9TZ:.-]*\).*/\1/p' "$answer.head")
-    [ -n "$moment" ] || return
-    echo $(($(seconds_at "$moment") - $(date +%s))) >"$answer.ahead"
-    mv "$answer.ahead" "$work/ahead" # in one moment, as there are two who read it
+    [ -z "$moment" ] || keep ahead $(($(ms_at "$moment") - $(steady)))
 }
 
-# Prints the server's time of day, in seconds since 1970. Our own clock may be wrong by hours.
+# Writes a word or more into a file of that name, in one moment, as there are two who read it.
+keep() {
+    echo "$2" >"$answer.kept" && mv "$answer.kept" "$work/$1"
+}
+
+# Prints the server's time of day, in ms since 1970: as it was signed, if it was, or told with the
+# last answer. Our own clock may be wrong by hours.
 server_time() {
-    ahead=0
-    [ ! -s "$work/ahead" ] || read -r ahead <"$work/ahead"
-    echo $(($(date +%s) + ahead))
+    ahead=''
+    if [ -s "$work/signed-ahead" ]; then
+        read -r ahead <"$work/signed-ahead"
+    elif [ -s "$work/ahead" ]; then
+        read -r ahead <"$work/ahead"
+    fi
+    if [ -n "$ahead" ]; then echo $(($(steady) + ahead)); else echo "$(date +%s)000"; fi
 }
 
-# Prints the seconds since 1970 of a moment such as 2026-11-23T08:15:30.123Z. The year begins in
-# March here, so that a leap day is its last; and 1 before two digits keeps them from being octal.
-seconds_at() {
+# Prints ms of a clock that only goes forward, where there is one: that of the day may be put back.
+steady() {
+    if [ -r /proc/uptime ]; then
+        read -r up _ </proc/uptime
+        echo $((${up%.*} * 1000 + 1${up#*.}0 - 1000)) # of a second it says hundredths
+    else
+        date +%s000
+    fi
+}
+
+# Prints the ms since 1970 of a moment such as 2026-11-23T08:15:30.123Z. The year begins in March
+# here, so that a leap day is its last; and 1 before two digits keeps them from being octal.
+ms_at() {
+    case $1 in
+    [0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9][.Z]*) ;;
+    *) echo 0 && return 1 ;;
+    esac
+    fraction=${1#*.}
+    case $fraction in "$1" | *[!0-9Z]*) fraction= ;; esac
+    fraction=1$(printf '%.3s' "${fraction%Z}000")
     y=${1%%-*} mo=1${1#*-} d=1${1#*-*-} h=1${1#*T} mi=1${1#*:} s=1${1##*:}
     mo=${mo%%-*} d=${d%%T*} h=${h%%:*} mi=${mi%%:*} s=${s%%[.Z]*}
     mo=$((mo - 100)) d=$((d - 100))
     y=$((mo > 2 ? y : y - 1)) mo=$((mo > 2 ? mo - 3 : mo + 9))
     days=$((365 * y + y / 4 - y / 100 + y / 400 + (153 * mo + 2) / 5 + d - 719469))
-    echo $((((days * 24 + h - 100) * 60 + mi - 100) * 60 + s - 100))
+    echo $(((((days * 24 + h - 100) * 60 + mi - 100) * 60 + s - 100) * 1000 + fraction - 1000))
 }
 
 # Prints a number that stands in the last answer.
 member() {
     sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" "$answer"
 }
+
+# What is believed
+
+# Notes the thumbprint of the registry's root key, where the token or the environment names it.
+pin() {
+    : >"$work/seen"
+    # Without it the first registry that answers would be believed.
+    [ -n "$token" ] || [ -z "${CAMELEER_TOKEN_FILE:-}" ] ||
+        { say "there is no token in $CAMELEER_TOKEN_FILE" && exit 2; }
+    root=${CAMELEER_ROOT_KEY:-}
+    case $root in MCowBQYDK2VwAyEA*) # a whole key, as base64 of its SubjectPublicKeyInfo
+        root=$(echo "${root#MCowBQYDK2VwAyEA}" | tr +/ -_ | tr -d '=\r\n')
+        root=$(thumbprint "$root")
+        ;;
+    esac
+    [ -z "$root" ] || is_id "$root" ||
+        { say 'CAMELEER_ROOT_KEY is neither a key nor a thumbprint' && exit 2; }
+    named=${token##*.}
+    case $token in came_*.*) is_id "$named" || named='' ;; *) named='' ;; esac
+    [ -z "$root" ] || [ "${named:-"$root"}" = "$root" ] ||
+        { say 'CAMELEER_ROOT_KEY and the token name different root keys' && exit 2; }
+    root=${root:-"$named"}
+    [ -z "$root" ] || pin_to "$root"
+}
+
+pin_to() {
+    openssl pkeyutl -help 2>&1 | grep -q rawin ||
+        { say 'openssl 3 is needed to check what the registry has signed' && exit 2; }
+    keep root "$1"
+}
+
+# Tells whether that has the form of a thumbprint (RFC 7638), by which keys are called.
+is_id() {
+    case $1 in *[!A-Za-z0-9_-]*) return 1 ;; esac
+    [ ${#1} -eq 43 ]
+}
+
+# Prints what the key is called whose x, in base64url, is that.
+thumbprint() {
+    printf '{"crv":"Ed25519","kty":"OKP","x":"%s"}' "$1" | openssl dgst -sha256 -binary |
+        openssl base64 -A | tr +/ -_ | tr -d =
+}
+
+# Prints what files in $work hold, and nothing where there is none.
+kept() {
+    [ ! -s "$work/$1" ] || cat "$work/$1"
+}
+
+# Takes the answer to a registration. Where the registry is known by its root, or says now that it
+# has keys, it must be signed, and by the time in it deadlines are judged: counted from before we
+# asked, so that to hold it up is of no use.
+welcomed() {
+    line=$(cat "$answer")
+    if [ ! -s "$work/root" ]; then
+        case $line in *'"serverPublicKey":"'*) learn || return ;; *) return 0 ;; esac
+    elif [ ! -s "$work/keys" ]; then
+        learn || return
+    fi
+    read -r nonce began <"$answer.nonce"
+    if ! genuine "$line" registration/1; then
+        [ "$why" = "$unknown" ] && look_for_keys && genuine "$line" registration/1 || return
+    fi
+    why='the answer is not to this registration'
+    [ "$(told challenge)" = "$nonce" ] && [ "$(told agentId)" = "$agent" ] || return
+    now=$(ms_at "$(told serverTime)") || return
+    keep signed-ahead $((now - began))
+    [ "$(told keysVersion)" -le "$(kept version)" ] || look_for_keys || :
+}
+
+# Tells whether the command of this line is to be carried out: $id, $type and $message_of_it are
+# its own then, whatever stood around it. Otherwise $why says why not, or nothing of one that has
+# come before.
+judge() {
+    if [ -s "$work/root" ]; then
+        genuine "$1" command/1 ||
+            { [ "$why" = "$unknown" ] && look_for_keys && genuine "$1" command/1; } || {
+            # What it is called is not signed; but of a line that was changed nothing is.
+            is_command_id "$id" || id=''
+            return 1
+        }
+        type=$(told type) id=$(told commandId)
+    else
+        printf '%s' "$1" >"$answer.message"
+        members <"$answer.message" >"$answer.members"
+    fi
+    message_of_it=$1
+    is_command_id "$id" || { id='' why='it has no id' && return 1; }
+    deadline=$(ms_at "$(told expiresAt)")
+    if [ -s "$work/root" ]; then
+        message_of_it=$message
+        message=''
+        why='not meant for this agent'
+        case "$(told target.level) $(told target.agentId) $(told target.group)" in
+        "agent $agent " | "group  $group" | 'all  ') ;;
+        *) return 1 ;;
+        esac
+    fi
+    why=expired
+    [ "$(server_time)" -lt "$deadline" ] || return
+    why=''
+    ! grep -q "^$id " "$work/seen" || return
+    if [ -s "$work/root" ] && [ "$type" = config-update ]; then
+        why='older than the configuration that was taken last'
+        [ "$(told order)" -gt "$order" ] || return
+        order=$(told order)
+    fi
+    # Remembered until it has expired; only this process looks there.
+    awk -v now="$(server_time)" '$2 > now' "$work/seen" >"$work/seen.new"
+    echo "$id $deadline" >>"$work/seen.new"
+    mv "$work/seen.new" "$work/seen"
+    why=''
+}
+
+is_command_id() {
+    case $1 in '' | *[!0-9A-Za-z-]*) return 1 ;; esac
+}
+
+unknown='signed by an unknown key'
+
+# Looks for a newer set of keys; after one that was not newer, once a minute at most: whoever makes
+# signatures up shall not have a fleet ask for them. Succeeds if a set was had.
+look_for_keys() {
+    last=$(kept asked)
+    [ -z "$last" ] || [ $(($(steady) - last)) -ge 60000 ] || return
+    keep asked "$(steady)"
+    reason=$why
+    learn && return
+    say "no keys: $why" >&2
+    why=$reason
+    return 1
+}
+
+# A key may be revoked without another one signing anything.
+look_each_hour() {
+    learned=$(kept learned)
+    [ -z "$learned" ] || [ $(($(steady) - learned)) -lt 3600000 ] || look_for_keys
+}
+
+# Fetches the keys, which the root has signed, and which never go back to an earlier version. No
+# token is shown: everybody may have them.
+learn() {
+    why='the keys cannot be had'
+    status=$(curl -qs -m 10 -o "$answer.keys" -w '%{http_code}' \
+        -H "$protocol" "$server/api/v1/keys")
+    [ "$status" = 200 ] || return
+    if ! genuine "$(cat "$answer.keys")" keys/1; then
+        why="the keys: $why"
+        return 1
+    fi
+    why='the keys are of another registry'
+    registry=$(told registry) before=$(kept registry)
+    [ -n "$registry" ] && [ "${before:-"$registry"}" = "$registry" ] || return
+    why='the keys are older than those that were seen'
+    version=$(told version) before=$(kept version)
+    [ "$version" -ge "${before:-1}" ] || return
+    [ "$version" -eq "${before:-0}" ] || rm -f "$work/asked" # nobody else could have made it
+    # One on each line: what it is called, what for, its status, and its x.
+    awk '
+        { split($1, part, "."); if (part[1] == "keys") key[part[2], part[3]] = $2 }
+        part[3] == "kid" { last = part[2] }
+        END {
+            for (n = 0; n <= last; n++)
+                print key[n, "kid"], key[n, "for"], key[n, "status"], key[n, "x"]
+        }' "$answer.members" >"$answer.set" && mv "$answer.set" "$work/keys"
+    keep version "$version"
+    keep registry "$registry"
+    keep learned "$(steady)"
+    [ -s "$work/root" ] || pin_to "$(told keyId)"
+}
+
+# Tells whether this line is signed, as that, by a key of the set (the set itself: by its root), for
+# this registry. Then $message is what was signed, and `told` has its members. Else $why says why.
+genuine() {
+    : >"$answer.members"
+    why='not signed'
+    # From its end on, always of the same length, so that nothing in it can be taken for it.
+    tail=$(printf '%s' "$1" | tail -c 102)
+    signature=${tail#',"signature":"'}
+    signature=${signature%'"}'}
+    message="${1%"$tail"}}"
+    printf '%s' "$message" >"$answer.message"
+    members <"$answer.message" >"$answer.members"
+    [ "$tail" = ",\"signature\":\"$signature\"}" ] && [ ${#signature} -eq 86 ] || return
+    case $signature in *[!A-Za-z0-9_-]*) return 1 ;; esac
+    key_id=$(told keyId)
+    is_id "$key_id" || return
+    if [ "$2" = keys/1 ]; then
+        why='not signed by the root key'
+        x=$(told root.x)
+        [ "$key_id" = "$(thumbprint "$x")" ] || return
+        [ ! -s "$work/root" ] || [ "$key_id" = "$(kept root)" ] || return
+    else
+        why=$unknown
+        # shellcheck disable=SC2046 # it is four words
+        set -- "$1" "$2" $(grep "^$key_id " "$work/keys")
+        [ $# -eq 6 ] || return
+        why="signed by a key that is for $4s, not for commands"
+        [ "$4" = command ] || return
+        why='signed by a revoked key'
+        [ "$5" != revoked ] || return
+        x=$6
+    fi
+    why='the signature is wrong'
+    # 32 bytes, behind what says that they are a key for Ed25519.
+    printf '%s\n' '-----BEGIN PUBLIC KEY-----' "MCowBQYDK2VwAyEA$(echo "$x" | tr _- /+)=" \
+        '-----END PUBLIC KEY-----' >"$answer.key"
+    printf '%s==' "$signature" | tr _- /+ | openssl base64 -d -A >"$answer.signature"
+    openssl pkeyutl -verify -pubin -inkey "$answer.key" -rawin -in "$answer.message" \
+        -sigfile "$answer.signature" >"$answer.verified" 2>&1 || return
+    why="not signed as $2"
+    [ "$(told signs)" = "$2" ] || return
+    why='of another registry'
+    [ "$2" = keys/1 ] || [ "$(told registry)" = "$(kept registry)" ]
+}
+
+# Prints a member of what `members` was given last.
+told() {
+    sed -n "s/^$1 //p" "$answer.members"
+}
+
+# Prints the members of a JSON object: a name and a value on each line, such as `target.level all`.
+# What stands in the payload is left out, so nobody can make it look like something else, and so are
+# strings in which something is escaped: nothing that is looked for needs that. Records end in
+# quotes, hence each second one is a string.
+members() {
+    LC_ALL=C awk '
+        function tell(value, name, i) {
+            name = at[1]
+            for (i = 2; i <= depth; i++) name = name "." at[i]
+            if (depth <= 3 && at[1] != "payload") print name " " value
+        }
+        BEGIN { RS = "\"" }
+        in_string {
+            # After an odd number of backslashes the quote belongs to the string.
+            if (match($0, /\\+$/) && RLENGTH % 2) { escaped = 1; next }
+            in_string = 0
+            last = escaped || index($0, "\\") || index($0, "\n") ? "" : $0
+            if (!named && last != "") tell(last)
+            next
+        }
+        {
+            for (i = 1; i <= length($0); i++) {
+                c = substr($0, i, 1)
+                if (c ~ /[]},]/ && bare != "") { tell(bare); bare = "" }
+                if (c ~ /[[{]/) { is_list[++depth] = c == "["; at[depth] = 0; named = c == "{" }
+                else if (c ~ /[]}]/) { depth--; named = 0 }
+                else if (c == ",") { if (is_list[depth]) at[depth]++; else named = 1 }
+                else if (c == ":") { at[depth] = last; named = 0 }
+                else if (c !~ /[ \t\r\n]/) bare = bare c
+            }
+            in_string = 1
+            escaped = 0
+        }'
+}
+
+# Time
 
 # Waits as long as the server asked for and a random part of that in addition, so that a fleet
 # which lost its server does not return in one instant; twice as long with each failure in a row, up

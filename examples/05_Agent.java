@@ -7,6 +7,7 @@ import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -19,11 +20,18 @@ import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
+import java.security.MessageDigest;
+import java.security.SecureRandom;
+import java.security.Signature;
+import java.security.spec.X509EncodedKeySpec;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
-import java.util.Collections;
+import java.util.Base64;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,6 +47,7 @@ import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -58,8 +67,11 @@ import java.util.stream.Stream;
  * registry, with commas between them.
  *
  * <p>Where the server asks for credentials, an enrolment token stands in {@code CAMELEER_TOKEN}, or
- * in the file that {@code CAMELEER_TOKEN_FILE} names. It does not check the signatures of commands:
- * who needs that takes docs/signed-lines.md, which has it in Java.
+ * in the file that {@code CAMELEER_TOKEN_FILE} names. Where it signs its commands, the agent
+ * carries out what its registry has signed for it, and refuses all else; docs/signed-lines.md has
+ * the rules. It knows the registry by its root key: from the enrolment token, from
+ * {@code CAMELEER_ROOT_KEY}, else from the first answer, for as long as it runs. For https, an
+ * authority of one's own is given with {@code -Djavax.net.ssl.trustStore}.
  */
 public final class Agent implements AutoCloseable {
 
@@ -69,7 +81,15 @@ public final class Agent implements AutoCloseable {
         Object handle(Command command) throws Exception;
     }
 
-    public record Command(String id, String type, Map<?, ?> payload, Instant expiresAt) {}
+    public record Command(String id, String type, Map<?, ?> payload, Instant expiresAt) {
+        private static Command of(Object event) throws IOException {
+            return new Command(
+                    Json.get(event, "commandId", String.class),
+                    Json.get(event, "type", String.class),
+                    Json.get(event, "payload", Map.class),
+                    Json.time(event, "expiresAt"));
+        }
+    }
 
     /** What the server answered to the registration, and at which address. */
     private record Config(URI server, URI events, long heartbeatMs, long keepaliveMs) {}
@@ -80,7 +100,6 @@ public final class Agent implements AutoCloseable {
     private static final long LONGEST_PAUSE_MS = 60_000;
     /** A stream that ended sooner may have been taken over, by another process under this id. */
     private static final Duration LASTING = Duration.ofSeconds(10);
-    private static final int COMMANDS_REMEMBERED = 1_000;
 
     /** Where agents are, at each address of the registry. */
     private final List<URI> addresses;
@@ -102,24 +121,23 @@ public final class Agent implements AutoCloseable {
     private final ExecutorService acknowledgements =
             Executors.newFixedThreadPool(4, daemons("agent-acknowledgements"));
 
-    /** Ids of the commands that were taken on; only the thread of {@link #run} looks here. */
-    private final Set<String> known = Collections.newSetFromMap(new LinkedHashMap<>() {
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<String, Boolean> eldest) {
-            return size() > COMMANDS_REMEMBERED;
-        }
-    });
+    private final Trust trust;
+    /**
+     * Ids of the commands that were taken on, and when each expires: until then it is known. Only
+     * the thread of {@link #run} looks here.
+     */
+    private final Map<String, Instant> known = new HashMap<>();
 
     private final Semaphore wakeUp = new Semaphore(0);
     /** Of them the one in use: it has answered last. */
     private volatile URI agents;
-    /** By how much the server's clock is ahead of nanoTime; null until it has said so. */
+    /** By how much the server's clock is ahead of {@link #steady}; null until it has said so. */
     private volatile Duration serverAhead;
     private volatile boolean registered;
     /** The token of its own; null until it was given one, and when that is not good any more. */
     private volatile String token;
-    /** By {@link System#nanoTime}; it matters only while there is a token of its own. */
-    private volatile long renewAt;
+    /** By {@link #steady}; it matters only while there is a token of its own. */
+    private volatile Instant renewAt;
     /** Null until the first registration. */
     private volatile Config config;
     /** Null until the first stream has opened; it may have ended since. */
@@ -134,7 +152,11 @@ public final class Agent implements AutoCloseable {
     private Long streamBegan;
     private volatile boolean closed;
 
-    public Agent(String server, String agentId, String group, Handler handler) {
+    /**
+     * Throws IOException where the token cannot be read, and IllegalArgumentException where it and
+     * the environment name different registries.
+     */
+    public Agent(String server, String agentId, String group, Handler handler) throws IOException {
         this.addresses = Stream.of(server.split(","))
                 .map(each -> URI.create(each.strip().replaceFirst("/+$", "") + "/api/v1/agents/"))
                 .toList();
@@ -143,6 +165,7 @@ public final class Agent implements AutoCloseable {
         this.agentId = agentId;
         this.group = group;
         this.handler = handler;
+        this.trust = new Trust(agentId, group, givenToken(), System.getenv("CAMELEER_ROOT_KEY"));
     }
 
     public static void main(String[] args) throws InterruptedException {
@@ -151,7 +174,14 @@ public final class Agent implements AutoCloseable {
             System.exit(2);
         }
         System.setProperty("java.util.logging.SimpleFormatter.format", "%5$s%n");
-        var agent = new Agent(args[0], args[1], args[2], Agent::obey);
+        Agent agent;
+        try {
+            agent = new Agent(args[0], args[1], args[2], Agent::obey);
+        } catch (IOException | IllegalArgumentException e) {
+            System.err.println("cannot begin: " + e);
+            System.exit(2);
+            return;
+        }
         Runtime.getRuntime().addShutdownHook(new Thread(agent::close, "agent-shutdown"));
         agent.run();
     }
@@ -184,6 +214,8 @@ public final class Agent implements AutoCloseable {
                     listen();
                 }
                 LOG.log(Level.INFO, "the stream has ended");
+            } catch (Refused e) {
+                LOG.log(Level.ERROR, "the server is not believed: " + e.getMessage());
             } catch (IOException e) {
                 LOG.log(Level.WARNING, "disconnected: " + e);
             }
@@ -217,13 +249,17 @@ public final class Agent implements AutoCloseable {
 
     private void register() throws IOException, InterruptedException {
         var server = agents;
+        // It comes back in a signed answer, so that an old one is of no use to anybody.
+        var nonce = Trust.nonce();
+        var began = steady();
         Map<String, Object> declared = Map.of(
                 "agentId", agentId,
                 "group", group,
                 "version", "1.0.0",
                 "routeIds", List.of("orders-in", "orders-out"),
                 "capabilities", List.of("config-update", "deep-trace", "replay"),
-                "instanceId", instanceId);
+                "instanceId", instanceId,
+                "challenge", nonce);
         var answer = post("register", declared);
         if (answer.statusCode() == 401 && token != null) {
             token = null;  // then the one that it was given to begin with
@@ -242,6 +278,7 @@ public final class Agent implements AutoCloseable {
         }
         var body = Json.parse(answer.body());
         takeToken(body);
+        welcomed(answer.body(), body, nonce, began);
         var intervals = Json.get(body, "config", Map.class);
         config = new Config(
                 server,
@@ -272,7 +309,12 @@ public final class Agent implements AutoCloseable {
                     registered = false;
                     reconnect();
                 }
-                default -> renewToken();
+                default -> {
+                    renewToken();
+                    if (trust.isOutdated(steady())) {
+                        lookForKeys();
+                    }
+                }
             }
         } catch (IOException e) {
             LOG.log(Level.DEBUG, "a heartbeat was lost: " + e);
@@ -288,6 +330,10 @@ public final class Agent implements AutoCloseable {
         if (token != null) {
             return token;
         }
+        return givenToken();
+    }
+
+    private static String givenToken() throws IOException {
         var given = System.getenv("CAMELEER_TOKEN");
         var file = System.getenv("CAMELEER_TOKEN_FILE");
         if ((given == null || given.isBlank()) && file != null && !file.isEmpty()) {
@@ -297,16 +343,17 @@ public final class Agent implements AutoCloseable {
     }
 
     private void takeToken(Object body) throws IOException {
-        if (body instanceof Map<?, ?> members && members.get("credential") instanceof Map<?, ?> own) {
-            token = Json.get(own, "accessToken", String.class);
-            var after = Json.get(own, "renewAfterMs", Long.class);
-            renewAt = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(after);
+        var given = body instanceof Map<?, ?> members ? members.get("credential") : null;
+        if (given instanceof Map<?, ?> it) {
+            token = Json.get(it, "accessToken", String.class);
+            var after = Json.get(it, "renewAfterMs", Long.class);
+            renewAt = steady().plusMillis(after);
         }
     }
 
-    /** Has the token of its own renewed, if that is due. An open stream goes on with the new one. */
+    /** Has the token of its own renewed, if that is due. An open stream goes on with it. */
     private void renewToken() throws IOException, InterruptedException {
-        if (token != null && System.nanoTime() - renewAt >= 0) {
+        if (token != null && !steady().isBefore(renewAt)) {
             var answer = post(agentId + "/token", Map.of());
             if (answer.statusCode() == 200) {
                 takeToken(Json.parse(answer.body()));
@@ -315,6 +362,73 @@ public final class Agent implements AutoCloseable {
                 reconnect();
             }
         }
+    }
+
+    // What is believed
+
+    /**
+     * Takes the answer to a registration. Where the registry is known by its root, or says now that
+     * it has keys, the answer must be signed, and deadlines are judged by the time in it.
+     */
+    private void welcomed(String line, Object body, String nonce, Instant began)
+            throws IOException, InterruptedException {
+        var offered = body instanceof Map<?, ?> members && members.get("serverPublicKey") != null;
+        if (!trust.isPinned() && !offered) {
+            return;
+        }
+        if (!trust.hasKeys()) {
+            trust.learn(fetchKeys(), steady());
+        }
+        var known = believed(() -> trust.welcomed(line, nonce, began));
+        if (known > trust.version()) {
+            lookForKeys();
+        }
+    }
+
+    /** Asks for a newer set of keys where the one at hand does not know who has signed this. */
+    private <T> T believed(Judgement<T> judgement) throws IOException, InterruptedException {
+        try {
+            return judgement.pass();
+        } catch (UnknownKey e) {
+            if (!lookForKeys()) {
+                throw e;
+            }
+            return judgement.pass();
+        }
+    }
+
+    /**
+     * Takes a newer set of keys, if there is one; after one that was not newer, once a minute at
+     * most, since whoever makes signatures up shall not have a fleet ask. Two threads come here.
+     */
+    private boolean lookForKeys() throws InterruptedException {
+        try {
+            if (!trust.mayAsk(steady())) {
+                return false;
+            }
+            trust.learn(fetchKeys(), steady());
+            return true;
+        } catch (IOException e) {
+            LOG.log(Level.WARNING, "no keys: " + e.getMessage());
+            return false;
+        }
+    }
+
+    /** No token is shown: everybody may have the keys. */
+    private String fetchKeys() throws IOException, InterruptedException {
+        var request = HttpRequest.newBuilder(agents.resolve("../keys"))
+                .header("X-Cameleer-Protocol-Version", "1")
+                .build();
+        var answer = send(request, BodyHandlers.ofString());
+        if (answer.statusCode() != 200) {
+            throw new IOException("asking for the keys was answered " + answer.statusCode());
+        }
+        return answer.body();
+    }
+
+    @FunctionalInterface
+    private interface Judgement<T> {
+        T pass() throws Refused;
     }
 
     // The stream
@@ -350,15 +464,18 @@ public final class Agent implements AutoCloseable {
         return true;
     }
 
-    private void readEvents(BufferedReader lines) throws IOException {
+    private void readEvents(BufferedReader lines) throws IOException, InterruptedException {
         String data = null;
+        String id = null;
         for (String line; !closed && (line = lines.readLine()) != null; ) {
             if (line.startsWith("retry: ")) {
                 retryMs = Long.parseLong(line.substring("retry: ".length()));
+            } else if (line.startsWith("id: ")) {
+                id = line.substring("id: ".length());
             } else if (line.startsWith("data: ")) {  // one line, and it says all
                 data = line.substring("data: ".length());
             } else if (line.isEmpty() && data != null) {
-                accept(Json.parse(data));
+                accept(data, id);
                 data = null;
             }
         }
@@ -389,7 +506,11 @@ public final class Agent implements AutoCloseable {
         }
         if (Json.parse(list) instanceof List<?> newestFirst) {
             for (int i = newestFirst.size() - 1; i >= 0; i--) {
-                accept(newestFirst.get(i));
+                var delivery = newestFirst.get(i);
+                var line = delivery instanceof Map<?, ?> members ? members.get("signed") : null;
+                accept(
+                        line instanceof String text ? text : Json.write(delivery),
+                        Json.get(delivery, "commandId", String.class));
             }
         }
     }
@@ -452,15 +573,38 @@ public final class Agent implements AutoCloseable {
 
     // Commands
 
-    /** Has a command carried out once, though it may come both ways. */
-    private void accept(Object event) throws IOException {
-        var command = new Command(
-                Json.get(event, "commandId", String.class),
-                Json.get(event, "type", String.class),
-                Json.get(event, "payload", Map.class),
-                Instant.parse(Json.get(event, "expiresAt", String.class)));
-        if (known.add(command.id())) {
+    /** Has a command carried out once, though it may come both ways; that is how it is called. */
+    private void accept(String line, String sentAs) throws IOException, InterruptedException {
+        Command command;
+        try {
+            command = trust.isPinned()
+                    ? believed(() -> trust.command(line, serverTime(), known.keySet()))
+                    : Command.of(Json.parse(line));
+        } catch (SeenBefore e) {
+            return;
+        } catch (Refused e) {
+            refuse(sentAs, e.getMessage());
+            return;
+        }
+        var now = serverTime();
+        known.values().removeIf(now::isAfter);
+        if (known.putIfAbsent(command.id(), command.expiresAt()) == null) {
             commands.execute(() -> carryOut(command));
+        }
+    }
+
+    /**
+     * Tells the operator why a command was not carried out. What it is called is not signed, but a
+     * line of which a byte was changed may not even be JSON.
+     */
+    private void refuse(String id, String why) {
+        LOG.log(Level.ERROR, "refused " + id + ": " + why);
+        if (id != null && id.matches("[0-9A-Za-z-]{1,64}")) {  // it becomes part of an address
+            var command = new Command(id, "", Map.of(), serverTime().plusSeconds(60));
+            Map<String, Object> result = new LinkedHashMap<>();
+            result.put("status", "FAILURE");
+            result.put("message", "refused: " + why);
+            acknowledgements.execute(() -> acknowledge(command, result));
         }
     }
 
@@ -511,22 +655,38 @@ public final class Agent implements AutoCloseable {
         }
     }
 
-    /** By the server's clock: our own may be wrong by hours. */
     private boolean hasExpired(Command command) {
-        var ahead = serverAhead;
-        var now = ahead == null
-                ? Instant.now()
-                : Instant.EPOCH.plusNanos(System.nanoTime()).plus(ahead);
-        return now.isAfter(command.expiresAt());
+        return !serverTime().isBefore(command.expiresAt());
+    }
+
+    /**
+     * The server's time of day: as it was signed, if it was, or told with the last answer. Our own
+     * clock may be wrong by hours.
+     */
+    private Instant serverTime() {
+        var ahead = trust.isPinned() ? trust.serverAhead() : serverAhead;
+        return ahead == null ? Instant.now() : steady().plus(ahead);
     }
 
     /** Takes note of the server's time. A Date may be that of a proxy, with a clock of its own. */
     private void heard(String serverTime) {
         try {
-            var here = Instant.EPOCH.plusNanos(System.nanoTime());
-            serverAhead = Duration.between(here, Instant.parse(serverTime));
+            serverAhead = Duration.between(steady(), Instant.parse(serverTime));
         } catch (DateTimeParseException e) {
             LOG.log(Level.DEBUG, "no time: " + serverTime);
+        }
+    }
+
+    /**
+     * A clock that only goes forward, from wherever it began; also while the host sleeps, which
+     * nanoTime on Linux does not.
+     */
+    private static Instant steady() {
+        try (var uptime = Files.newBufferedReader(Path.of("/proc/uptime"))) {
+            var seconds = new BigDecimal(uptime.readLine().split(" ")[0]);
+            return Instant.EPOCH.plusMillis(seconds.movePointRight(3).longValue());
+        } catch (IOException e) {
+            return Instant.EPOCH.plusNanos(System.nanoTime());
         }
     }
 
@@ -606,11 +766,291 @@ public final class Agent implements AutoCloseable {
         };
     }
 
+    /** Something is not believed; the message says why, in a few words for the operator. */
+    @SuppressWarnings("serial")
+    private static class Refused extends IOException {
+        Refused(String why) {
+            super(why);
+        }
+    }
+
+    /** A newer set of keys may know it. */
+    @SuppressWarnings("serial")
+    private static final class UnknownKey extends Refused {
+        UnknownKey() {
+            super("signed by an unknown key");
+        }
+    }
+
+    /** Whoever carries it out, or has, answers for it. */
+    @SuppressWarnings("serial")
+    private static final class SeenBefore extends Refused {
+        SeenBefore() {
+            super("seen before");
+        }
+    }
+
+    /** Which lines are believed: those that the registry has signed, for this agent. */
+    private static final class Trust {
+        private static final String MARK = ",\"signature\":\"";
+        private static final int SIGNATURE = 86;
+        private static final Pattern ID = Pattern.compile("[A-Za-z0-9_-]{43}");
+        /** What says that the 32 bytes behind it are a public key for Ed25519. */
+        private static final String SPKI = "MCowBQYDK2VwAyEA";
+        private static final Duration ASK_AGAIN = Duration.ofMinutes(1);
+        private static final Duration FRESH = Duration.ofHours(1);
+
+        private record Key(String use, String status, String x) {}
+
+        private final String agentId;
+        private final String group;
+        /** The thumbprint of the root key; null until there is one. */
+        private String root;
+        private String registry;
+        private long version;
+        /** By their thumbprints; null until there is a set. */
+        private Map<String, Key> keys;
+        private Instant learnedAt;
+        /** When looking for a newer set brought none; null if it never did, or one came since. */
+        private Instant askedAt;
+        /** By how much the server's clock is ahead of ours; null until a signed answer said so. */
+        private Duration serverAhead;
+        /** Of the last configuration that was taken. */
+        private long order;
+
+        Trust(String agentId, String group, String token, String rootKey) {
+            this.agentId = agentId;
+            this.group = group;
+            var enrolled = token != null && token.startsWith("came_")
+                    ? token.substring(token.lastIndexOf('.') + 1)
+                    : "";
+            root = ID.matcher(enrolled).matches() ? enrolled : null;
+            if (rootKey != null && !rootKey.isBlank()) {
+                var named = rootKey.strip();
+                if (named.startsWith(SPKI)) {
+                    named = thumbprint(named.substring(SPKI.length())
+                            .replace('+', '-').replace('/', '_').replace("=", ""));
+                }
+                if (!ID.matcher(named).matches() || root != null && !root.equals(named)) {
+                    throw new IllegalArgumentException(root == null
+                            ? "CAMELEER_ROOT_KEY is neither a key nor a thumbprint"
+                            : "CAMELEER_ROOT_KEY and the token name different root keys");
+                }
+                root = named;
+            }
+        }
+
+        static String nonce() {
+            var bytes = new byte[24];
+            new SecureRandom().nextBytes(bytes);
+            return Base64.getUrlEncoder().encodeToString(bytes);
+        }
+
+        /** Whether a root is known, so that nothing unsigned is believed. */
+        synchronized boolean isPinned() {
+            return root != null;
+        }
+
+        synchronized boolean hasKeys() {
+            return keys != null;
+        }
+
+        synchronized long version() {
+            return version;
+        }
+
+        synchronized Duration serverAhead() {
+            return serverAhead;
+        }
+
+        /** A key may be revoked without another one signing anything. */
+        synchronized boolean isOutdated(Instant now) {
+            return keys != null && Duration.between(learnedAt, now).compareTo(FRESH) >= 0;
+        }
+
+        synchronized boolean mayAsk(Instant now) {
+            if (askedAt != null && Duration.between(askedAt, now).compareTo(ASK_AGAIN) < 0) {
+                return false;
+            }
+            askedAt = now;
+            return true;
+        }
+
+        /** Takes a set of keys, which the root has signed and which never goes back. */
+        synchronized void learn(String line, Instant now) throws IOException {
+            var set = verified(line, "keys/1");
+            var itsRegistry = Json.get(set, "registry", String.class);
+            long itsVersion = Json.get(set, "version", Long.class);
+            if (registry != null && !registry.equals(itsRegistry)) {
+                throw new Refused("the keys are of another registry");
+            }
+            if (itsVersion < version) {
+                throw new Refused("the keys are older than those that were seen");
+            }
+            var found = new HashMap<String, Key>();
+            for (Object key : Json.get(set, "keys", List.class)) {
+                found.put(
+                        Json.get(key, "kid", String.class),
+                        new Key(
+                                Json.get(key, "for", String.class),
+                                Json.get(key, "status", String.class),
+                                Json.get(key, "x", String.class)));
+            }
+            keys = found;
+            if (itsVersion > version) {
+                askedAt = null;  // nobody else could have made it
+            }
+            registry = itsRegistry;
+            version = itsVersion;
+            root = Json.get(set, "keyId", String.class);
+            learnedAt = now;
+        }
+
+        /**
+         * Takes the server's time from its answer to the registration with that nonce, and returns
+         * the version of the keys that it has. Time is counted from when the nonce was made, so to
+         * hold the answer up is of no use.
+         */
+        synchronized long welcomed(String line, String nonce, Instant began) throws Refused {
+            var answer = verified(line, "registration/1");
+            if (!nonce.equals(answer.get("challenge")) || !agentId.equals(answer.get("agentId"))) {
+                throw new Refused("the answer is not to this registration");
+            }
+            try {
+                serverAhead = Duration.between(began, Json.time(answer, "serverTime"));
+                return Json.get(answer, "keysVersion", Long.class);
+            } catch (IOException e) {
+                throw new Refused(e.getMessage());
+            }
+        }
+
+        synchronized Command command(String line, Instant now, Set<String> known) throws Refused {
+            var members = verified(line, "command/1");
+            if (!isMeantBy(members.get("target"))) {
+                throw new Refused("not meant for this agent");
+            }
+            try {
+                var command = Command.of(members);
+                if (serverAhead == null || !now.isBefore(command.expiresAt())) {
+                    throw new Refused("expired");
+                }
+                if (known.contains(command.id())) {
+                    throw new SeenBefore();
+                }
+                if (command.type().equals("config-update")) {
+                    long itsOrder = Json.get(members, "order", Long.class);
+                    if (itsOrder <= order) {
+                        throw new Refused("older than the configuration that was taken last");
+                    }
+                    order = itsOrder;
+                }
+                return command;
+            } catch (Refused e) {
+                throw e;
+            } catch (IOException e) {
+                throw new Refused(e.getMessage());
+            }
+        }
+
+        private boolean isMeantBy(Object target) {
+            return Map.of("level", "agent", "agentId", agentId).equals(target)
+                    || Map.of("level", "group", "group", group).equals(target)
+                    || Map.of("level", "all").equals(target);
+        }
+
+        /**
+         * Returns the members of a line that is signed, as that, by a key of the set (the set
+         * itself: by its root), for this registry.
+         */
+        private Map<?, ?> verified(String line, String kind) throws Refused {
+            // From its end on, always of the same length, so nothing else can be taken for it.
+            int at = line.length() - MARK.length() - SIGNATURE - 2;
+            if (at < 0 || !line.startsWith(MARK, at) || !line.endsWith("\"}")) {
+                throw new Refused("not signed");
+            }
+            var message = line.substring(0, at) + "}";
+            Map<?, ?> members;
+            String keyId;
+            byte[] signature;
+            try {
+                members = (Map<?, ?>) Json.parse(message);
+                keyId = Json.get(members, "keyId", String.class);
+                signature = Base64.getUrlDecoder()
+                        .decode(line.substring(at + MARK.length(), line.length() - 2));
+            } catch (IOException | IllegalArgumentException | ClassCastException e) {
+                throw new Refused("not signed");
+            }
+            var x = kind.equals("keys/1") ? rootIn(members, keyId) : keyOf(keyId);
+            if (!verifies(x, signature, message)) {
+                throw new Refused("the signature is wrong");
+            }
+            if (!kind.equals(members.get("signs"))) {
+                throw new Refused("not signed as " + kind);
+            }
+            if (!kind.equals("keys/1") && !registry.equals(members.get("registry"))) {
+                throw new Refused("of another registry");
+            }
+            return members;
+        }
+
+        private String rootIn(Map<?, ?> set, String keyId) throws Refused {
+            if (set.get("root") instanceof Map<?, ?> jwk
+                    && jwk.get("x") instanceof String x
+                    && keyId.equals(thumbprint(x))
+                    && (root == null || root.equals(keyId))) {
+                return x;
+            }
+            throw new Refused("the keys are not signed by the root key");
+        }
+
+        private String keyOf(String keyId) throws Refused {
+            var key = keys == null ? null : keys.get(keyId);
+            if (key == null) {
+                throw new UnknownKey();
+            }
+            if (!key.use().equals("command")) {
+                throw new Refused(
+                        "signed by a key that is for " + key.use() + "s, not for commands");
+            }
+            if (key.status().equals("revoked")) {
+                throw new Refused("signed by a revoked key");
+            }
+            return key.x();
+        }
+
+        private static boolean verifies(String x, byte[] signature, String message) {
+            try {
+                var encoded = SPKI + x.replace('-', '+').replace('_', '/') + "=";
+                var verifier = Signature.getInstance("Ed25519");
+                verifier.initVerify(KeyFactory.getInstance("Ed25519").generatePublic(
+                        new X509EncodedKeySpec(Base64.getDecoder().decode(encoded))));
+                verifier.update(message.getBytes(StandardCharsets.UTF_8));
+                return verifier.verify(signature);
+            } catch (GeneralSecurityException | IllegalArgumentException e) {
+                return false;
+            }
+        }
+
+        /** Returns what a key is called (RFC 7638). */
+        private static String thumbprint(String x) {
+            var jwk = "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"" + x + "\"}";
+            try {
+                var digest = MessageDigest.getInstance("SHA-256")
+                        .digest(jwk.getBytes(StandardCharsets.UTF_8));
+                return Base64.getUrlEncoder().withoutPadding().encodeToString(digest);
+            } catch (GeneralSecurityException e) {
+                throw new IllegalStateException(e);  // every Java has it
+            }
+        }
+    }
+
     /** JSON to maps, lists, strings, numbers, booleans and null, and back. */
     private static final class Json {
         private static final char END = '\0';
+        private static final int DEEPEST = 2_000;
         private final String text;
         private int at;
+        private int depth;
 
         private Json(String text) {
             this.text = text;
@@ -629,6 +1069,14 @@ public final class Agent implements AutoCloseable {
                 return type.cast(members.get(name));
             }
             throw new IOException("no " + name + " in " + object);
+        }
+
+        static Instant time(Object object, String name) throws IOException {
+            try {
+                return Instant.parse(get(object, name, String.class));
+            } catch (DateTimeParseException e) {
+                throw new IOException(name + " is no time", e);
+            }
         }
 
         static String write(Object value) {
@@ -656,6 +1104,15 @@ public final class Agent implements AutoCloseable {
         }
 
         private Object value() throws IOException {
+            if (++depth > DEEPEST) {
+                fail();
+            }
+            var value = anyValue();
+            depth--;
+            return value;
+        }
+
+        private Object anyValue() throws IOException {
             return switch (peek()) {
                 case '{' -> object();
                 case '[' -> array();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,6 +20,9 @@ log = get_logger(__name__)
 
 LAST: Final = timedelta(seconds=60)
 """How long to repeat the refusal of a command that has no credible expiry."""
+
+_ID: Final = re.compile("[0-9A-Za-z-]{1,64}")
+"""What a command is called, and what may become part of an address."""
 
 SendAck = Callable[[str, Ack, datetime], Coroutine[Any, Any, None]]
 
@@ -40,9 +44,16 @@ class Believing:
         return cls(connection, agent_id, group, pin)
 
     async def welcomed(self, raw: bytes, welcome: Welcome) -> None:
-        """Take the answer to a registration; raises Distrusted if that cannot be believed."""
-        if self.trust.wants_keys(offered=welcome.server_public_key is not None):
+        """Take the answer to a registration; raises Distrusted if that cannot be believed.
+
+        That includes a server that says it signs and whose keys cannot be had: unsigned commands
+        are for servers that have none.
+        """
+        offered = welcome.server_public_key is not None
+        if self.trust.wants_keys(offered=offered):
             await self._learn(first=True)
+            if offered and not self.trust.is_pinned:
+                raise Distrusted("its keys cannot be had")
         try:
             self.trust.welcomed(raw)
         except Distrusted:
@@ -51,14 +62,24 @@ class Believing:
             await self._learn()
             self.trust.welcomed(raw)
 
-    async def command(self, line: str | None, fallback: CommandEvent) -> CommandEvent | None:
+    async def refresh(self) -> None:
+        """Look for a newer key set when that is due: a key may be revoked while none signs."""
+        if self.trust.is_pinned and self.trust.wants_keys():
+            await self._look()
+
+    async def command(
+        self, line: str | None, sent_as: str | None, read: Callable[[], CommandEvent]
+    ) -> CommandEvent | None:
         """Return the command of a line, if it is to be carried out.
 
-        ``fallback`` is what was sent as it stands: that is believed if no root is known. Raises
-        Distrusted otherwise; None is for a command that has come before.
+        ``read`` returns what was sent as it stands, unsigned: that is believed if no root is known,
+        and not looked at otherwise. Raises Distrusted, or what ``read`` raises; None is for a
+        command that has come before. Who refuses it does so under the id that it was ``sent_as``,
+        or else by its own word: neither is signed if the line is not, and a line of which a byte
+        was changed may not even be JSON.
         """
         if not self.trust.is_pinned:
-            return fallback
+            return read()
         raw = (line or "{}").encode()
         try:
             believed = self.trust.command(raw)
@@ -66,20 +87,20 @@ class Believing:
             return None
         except Distrusted as refusal:
             if not self.trust.wants_keys():
-                raise self._about(refusal, fallback) from None
-            await self._learn()
+                raise self._about(refusal, sent_as) from None
+            await self._look()
             try:
                 believed = self.trust.command(raw)
             except SeenBefore:
                 return None
             except Distrusted as again:
-                raise self._about(again, fallback) from None
+                raise self._about(again, sent_as) from None
         self.trust.applied(believed)
         return wire.decode_answer(believed.message, CommandEvent)
 
     async def of_delivery(self, delivery: AgentDelivery) -> CommandEvent | None:
         """Do the same with a command that was fetched."""
-        return await self.command(delivery.signed, delivery)
+        return await self.command(delivery.signed, delivery.command_id, lambda: delivery)
 
     def refuse(self, refusal: Distrusted, send: SendAck) -> None:
         """Tell the operator why a command was not carried out."""
@@ -96,6 +117,13 @@ class Believing:
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
+    async def _look(self) -> None:
+        """Fetch the key set; one that cannot be believed changes nothing."""
+        try:
+            await self._learn()
+        except Distrusted as refusal:
+            log.error("keys refused", agent_id=self._agent_id, reason=str(refusal))
+
     async def _learn(self, *, first: bool = False) -> None:
         """Fetch the key set and take it, if it can be believed.
 
@@ -111,6 +139,7 @@ class Believing:
         self.trust.learn(answer.raw)
 
     @staticmethod
-    def _about(refusal: Distrusted, fallback: CommandEvent) -> Distrusted:
-        refusal.command_id = refusal.command_id or fallback.command_id
+    def _about(refusal: Distrusted, sent_as: str | None) -> Distrusted:
+        command_id = sent_as or refusal.command_id
+        refusal.command_id = command_id if command_id and _ID.fullmatch(command_id) else None
         return refusal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
@@ -137,8 +138,11 @@ class HeldStream:
         async with aclosing(stream.events()) as events:
             async for event in events:
                 try:
-                    sent = wire.decode_answer(event.data, CommandEvent)
-                    command = await self._believing.command(event.data, sent)
+                    command = await self._believing.command(
+                        event.data,
+                        event.id,
+                        partial(wire.decode_answer, event.data, CommandEvent),
+                    )
                     if command is not None:
                         self._missed.offer(command)
                 except Distrusted as refusal:

@@ -161,6 +161,8 @@ class Membership:
         except (ServerUnreachable, RegistryError) as error:
             self._log.warning("heartbeat failed", reason=str(error))
             return random.uniform(0.2, 0.3)  # sooner: three that are missed make an agent STALE
+        if self._believing is not None:
+            await self._believing.refresh()
         return random.uniform(0.9, 1)
 
     def _say_that_it_failed(self, error: BaseException, delay: float) -> None:

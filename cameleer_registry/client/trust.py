@@ -50,8 +50,9 @@ from ..system import steady_ns
 ROOT_VARIABLE: Final = "CAMELEER_ROOT_KEY"
 
 ASK_AGAIN: Final = 60 * NANOSECONDS
-"""Nanoseconds between two requests for unknown keys, so that forged signatures cannot make a fleet
-request the keys again and again.
+"""Nanoseconds between two requests for unknown keys if the first one brought no newer key set, so that
+forged signatures cannot make a fleet request the keys again and again. A newer key set comes from the
+root key, so it does not count: keys that are rotated and then revoked are each noticed at once.
 """
 
 FRESH: Final = 3600 * NANOSECONDS
@@ -141,8 +142,10 @@ class Trust:
         self._steady = steady
         # The newest set that was seen in this run; None until there is one.
         self._keys: KeySet | None = None
-        # When it came, and when it was last asked for, in steady time.
-        self._learned = self._asked = 0
+        # When it came, in steady time.
+        self._learned = 0
+        # When it was last asked for; None if nothing newer could be expected since.
+        self._asked: int | None = None
         # Whether something came that a newer set may explain.
         self._puzzled = False
         # The nonce of the last registration, and when it was made; None once it came back.
@@ -166,13 +169,14 @@ class Trust:
 
         ``offered`` is for an agent that knows no root: whether the server says that it signs, by a
         ``serverPublicKey``. One that knows a root wants a set at first, when the one it has is an
-        hour old, and when a line came that is signed by an unknown key, once a minute at most.
+        hour old, and when a line came that is signed by an unknown key. After a set that was not
+        newer, or none, it wants one once a minute at most.
         """
         if self._keys is None:
             return self.is_pinned or offered
         now = self._steady()
         outdated = self._puzzled or now - self._learned >= FRESH
-        return outdated and now - self._asked >= ASK_AGAIN
+        return outdated and (self._asked is None or now - self._asked >= ASK_AGAIN)
 
     def asking(self) -> None:
         """Note that the key set is being fetched, whatever comes of it."""
@@ -192,6 +196,8 @@ class Trust:
             raise Distrusted("the key set belongs to another registry")
         if keys.version < self.pin.version:
             raise Distrusted("the key set is older than one that was seen")
+        if keys.version > self.pin.version:
+            self._asked = None
         self._keys = keys
         self._learned = self._steady()
         self._puzzled = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 from attrs import evolve
 
@@ -32,6 +33,9 @@ from .roster import AgentRecord, Roster
 from .scoping import Within, agents_within, narrowed, part_of, sees
 from .selection import CommandSelection, LapsedAgents
 from .targets import Targets
+
+TARGETS_AT_ONCE: Final = 100
+"""Targets of a command of which a part is seen that are as much work as another command."""
 
 
 class Queries:
@@ -228,8 +232,10 @@ class Queries:
 
         ``before`` and ``down_to`` are numbers of commands; the second one is included. At most
         ``limit`` commands are returned and at most ``look_at`` are examined, so that a selective
-        query can be divided into turns. The returned number is that of the last examined command,
-        to be the next ``before``; it is None if there are no more.
+        query can be divided into turns. If only some groups are visible, a command counts once more
+        for each ``TARGETS_AT_ONCE`` of its targets, because all of them are examined. The returned
+        number is that of the last examined command, to be the next ``before``; it is None if there
+        are no more.
         """
         found: list[ListedCommand] = []
         if within is not None and selection.agent_ids:
@@ -243,7 +249,11 @@ class Queries:
                 return [], None
             selection = evolve(selection, groups=groups)
         records = self._ledger.newest_first(before=before, down_to=down_to)
-        for looked_at, record in enumerate(records, start=1):
+        looked_at = 0
+        for record in records:
+            looked_at += 1
+            if within is not None:
+                looked_at += len(record.targets) // TARGETS_AT_ONCE
             shown = self._shown(record, selection, now, within)
             if shown is not None:
                 found.append(shown)

@@ -8,17 +8,20 @@ command are sums over these.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from attrs import evolve, frozen
 
 from .commands import outcomes, status_of
 from .instant import Instant
-from .ledger import CommandRecord
+from .ledger import CommandRecord, DeliveryRecord
 from .model import Command, DeliveryState, GroupTarget, Outcome
 from .roster import Roster
 
 C = TypeVar("C", bound=Command)
+
+MANY: Final = 1000
+"""Agents of which it is quicker to gather those that are seen first."""
 
 Within = Callable[[str], bool]
 """Tells whether a group exists for somebody."""
@@ -59,6 +62,14 @@ def agents_within(agent_ids: Collection[str], roster: Roster, within: Within) ->
     more.
     """
     agents = roster.agents
+    if len(agent_ids) > MANY:
+        # By groups, which are far fewer: whoever sees a few agents should not have each target of
+        # each broadcast looked up.
+        there: set[str] = set()
+        for name, group in roster.groups.items():
+            if within(name):
+                there.update(*group.members.values())
+        return [agent_id for agent_id in agent_ids if agent_id in there] if there else []
     return [
         agent_id
         for agent_id in agent_ids
@@ -69,12 +80,18 @@ def agents_within(agent_ids: Collection[str], roster: Roster, within: Within) ->
 def narrowed(whole: C, record: CommandRecord, seen: Seen, now: Instant) -> C:
     """Return a command as somebody sees it who sees a part of it."""
     counts, failed, connected = dict.fromkeys(DeliveryState, 0), 0, 0
+    others = 0  # whose delivery is in the state that is common to them
+    written = record.push_times.at
     for agent_id in seen.agent_ids:
-        delivery = record.delivery(agent_id)
+        # How many were connected when it was issued is not known of each; to these it was written.
+        connected += written(agent_id) is not None
+        delivery = record.records.get(agent_id)
+        if delivery is None:
+            others += 1
+            continue
         counts[delivery.state_at(now)] += 1
         failed += delivery.result is not None and delivery.result.status is Outcome.FAILURE
-        # How many were connected when it was issued is not known of each; to these it was written.
-        connected += delivery.delivered is not None
+    counts[DeliveryRecord(record, "", record.others).state_at(now)] += others
     acknowledged = counts[DeliveryState.ACKNOWLEDGED]
     return evolve(
         whole,

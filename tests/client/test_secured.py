@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from cameleer_registry.client import Agent
+from cameleer_registry.client import Agent, membership, trust
+from cameleer_registry.client.connection import Connection
+from cameleer_registry.errors import ServerUnreachable
 from cameleer_registry.node.streams import frames
 from cameleer_registry.security.jwt import Lifetimes
 from cameleer_registry.security.keyring import KeyRing
 
-from ..closed import RING, Closed, closed
+from ..closed import RING, SETTINGS, Closed, closed
 from ..support import eventually
 
 
@@ -79,6 +81,49 @@ async def test_keys_are_rotated_and_revoked_and_it_goes_on() -> None:
         assert [{"n": 1}, {"n": 2}] == taken
         assert agent._believing is not None
         assert 3 == agent._believing.trust.pin.version
+
+
+async def test_it_looks_for_revoked_keys_though_none_signs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With its heartbeats, once an hour: somebody may have stolen the key and hold the set back."""
+    monkeypatch.setattr(trust, "FRESH", 0)
+    settings = evolve(SETTINGS, heartbeat_interval=0.05)
+    async with closed(agents={}, settings=settings) as served, running(served) as (agent, _):
+        assert agent._believing is not None
+        assert 1 == agent._believing.trust.pin.version
+        assert 200 == (await served.ask("admin", "POST", "/keys/command/rotate")).status
+        believing = agent._believing
+        await eventually(lambda: believing.trust.pin.version == 2)
+
+
+async def test_a_server_that_signs_and_hides_its_keys_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An agent that knows no root would take its commands as they come."""
+    connection = Connection.send
+    hides = True
+
+    async def send(self: Connection, method: str, *path: str, **more: Any) -> Any:
+        if path == ("keys",) and hides:
+            raise ServerUnreachable("hidden")
+        return await connection(self, method, *path, **more)
+
+    monkeypatch.setattr(Connection, "send", send)
+    monkeypatch.setattr(membership, "FIRST_DELAY", 0.01)
+    async with closed(agents={}) as served:
+        await served.enrol("n")
+        agent = Agent(served.url, agent_id="n", group="g", token=served.tokens["n"])
+        task = asyncio.create_task(agent.run())
+        answered = served.node.meters
+        await eventually(lambda: answered.registrations["resumed"] > 1 or task.done())
+        assert not agent.connected
+        hides = False
+        await eventually(lambda: agent.connected)
+        assert agent._believing is not None
+        assert RING.root_id == agent._believing.trust.pin.root
+        agent.stop()
+        await asyncio.wait_for(task, 20)
 
 
 async def test_it_refuses_what_its_registry_has_not_signed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,18 @@ def test_a_key_that_is_not_in_the_set_is_unknown(world: World) -> None:
     assert "signed by an unknown key" == world.refuses(line)
 
 
+def test_a_newer_set_does_not_count(world: World) -> None:
+    """Keys may be rotated and then revoked within a minute: only the root can make a newer set."""
+    for number in range(3):
+        world.ring = world.ring.announced(Use.COMMAND, at=NOON).activated(Use.COMMAND, at=NOON)
+        line = world.command()
+        assert "signed by an unknown key" == world.refuses(line)
+        assert world.trust.wants_keys(), number
+        world.trust.asking()
+        world.trust.learn(world.ring.line)
+        world.trust.command(line)
+
+
 def test_a_revoked_key_is_not_believed(world: World) -> None:
     """From the moment on in which the agent sees the set; and its heir is."""
     line = world.command()

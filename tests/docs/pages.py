@@ -20,6 +20,7 @@ DECISIONS: Final = ROOT / "docs" / "decisions.md"
 EMBEDDING: Final = ROOT / "docs" / "embedding.md"
 SETTINGS: Final = ROOT / "docs" / "settings.md"
 OPERATIONS: Final = ROOT / "docs" / "operations.md"
+SECURITY: Final = ROOT / "docs" / "security.md"
 
 GUIDES: Final = [README, *sorted((ROOT / "docs").glob("*.md"))]
 """What a user reads, and pastes from."""

@@ -71,6 +71,16 @@ class Reader:
     staying: list[tuple[Block, Terminal]] = field(factory=list)
 
     @property
+    def browser(self) -> Path:
+        """What is run for a browser."""
+        return self.folder / "browser"
+
+    @property
+    def opened(self) -> list[str]:
+        """What was opened in it."""
+        return (self.folder / "opened").read_text("utf-8").splitlines()
+
+    @property
     def url(self) -> str:
         """Where the server is that a page has at http://127.0.0.1:8081."""
         return self.here("http://127.0.0.1:8081")
@@ -128,6 +138,9 @@ class Reader:
             # user on each page.
             CAMELEER_DATABASE="",
             XDG_STATE_HOME=str(self.folder / "state"),
+            # It opens what a test looks at later.
+            BROWSER=f"{self.browser} %s",
+            TMPDIR=str(self.folder),
         )
         terminal = await self.stack.enter_async_context(
             in_terminal(*program, env=env, folder=self.folder, columns=COLUMNS, lines=LINES)
@@ -187,4 +200,7 @@ async def reading(folder: Path) -> AsyncIterator[Reader]:
     (folder / "examples").symlink_to(ROOT / "examples")
     (folder / ".venv").symlink_to(sys.prefix)
     async with AsyncExitStack() as stack:
-        yield Reader(folder, stack)
+        reader = Reader(folder, stack)
+        reader.browser.write_text(f'#!/bin/sh\necho "$1" >> "{folder}/opened"\n')
+        reader.browser.chmod(0o700)
+        yield reader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from playwright.async_api import expect
 
 from cameleer_registry.client import Agent
 
+from ..browser import browsing, chromium, watching
 from ..support import serving
-from .pages import CTRL_C, GUIDES, ROOT, Block, blocks
+from .pages import CTRL_C, GUIDES, ROOT, SECURITY, Block, blocks
 from .reader import Reader, reading
 
 SNIPPETS: Final = {"sh", "python", "console"}
@@ -103,6 +106,27 @@ async def test_snippets_of_a_page_work_in_their_order(page: Path, tmp_path: Path
     """They end as they should, and show what the page says they show."""
     async with reading(tmp_path) as reader, prepared(page, reader):
         await reader.read([block for block in blocks(page) if is_run(block)])
+
+
+async def test_from_open_to_closed_in_five_minutes(tmp_path: Path) -> None:
+    """A closed server, an agent, an operator, and a console that is signed in."""
+    chromium()
+    async with reading(tmp_path) as reader:
+        section = SECURITY.read_text("utf-8").partition("\n## ")[2].partition("\n## ")[0]
+        first = [block for block in blocks(SECURITY) if block.text in section]
+        assert "console" in first[-1].text
+        await reader.read(first)
+        [page] = reader.opened
+        async with browsing() as browser, watching(browser, reader.url, forgiven=[page]) as console:
+            await console.goto(page)
+            await expect(console).to_have_url(re.compile(re.escape(reader.url)))
+            await expect(console.locator("html")).to_have_attribute("data-connection", "live")
+            await expect(console.get_by_text("order-service-1").first).to_be_visible()
+            await console.locator(".about summary").click()
+            await expect(console.get_by_role("button", name="Sign out")).to_be_visible()
+        kept = [one for one in os.scandir(tmp_path) if one.name.endswith(".token")]
+        assert 3 == len(kept)
+        assert [] == [one.name for one in kept if one.stat().st_mode & 0o077]
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)

@@ -7,6 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from cameleer_registry.core.model import Registration
+from cameleer_registry.core.queries import TARGETS_AT_ONCE
+from cameleer_registry.core.rules import AgentId, GroupName
+from cameleer_registry.core.scoping import MANY
+from cameleer_registry.core.selection import CommandSelection
 from cameleer_registry.node.resumption import Resumption
 from cameleer_registry.security.keyring import KeyRing
 from cameleer_registry.security.keys import Use
@@ -86,6 +91,38 @@ async def test_what_is_shown_of_a_command_to_all() -> None:
         assert [] == command["skipped"]
         deliveries = await seen(served, f"/commands/{ids['all']}/deliveries")
         assert ["a"] == [one["agentId"] for one in deliveries]
+
+
+async def test_broadcasts_to_many_are_looked_at_in_turns() -> None:
+    """Of each a part is looked for among all targets, so a turn has fewer of them."""
+    many = 2 * MANY
+    agents = {f"a{number:04}": "g" if number % 100 == 0 else "other" for number in range(many)}
+    async with closed(agents={}) as served:
+        for agent_id, group in agents.items():
+            await served.node.register(
+                Registration(agent_id=AgentId(agent_id), group=GroupName(group))
+            )
+        first = "/agents/a0000"
+        assert 204 == (await served.ask("admin", "DELETE", first)).status
+        issued = []
+        for _ in range(5):
+            answer = await served.ask("admin", "POST", "/agents/commands", {"type": "replay"})
+            issued.append(answer.json()["commandId"])
+        listed = await seen(served, "/commands")
+        assert issued[::-1] == [one["commandId"] for one in listed]
+        assert {many // 100 - 1} == {one["targetCount"] for one in listed}
+        assert {many // 100 - 1} == {one["counts"]["PENDING"] for one in listed}
+
+        within = ("g",).__contains__
+        queries, now = served.node.registry, served.node.clock.now()
+        found, before = queries.commands(
+            CommandSelection(), now=now, limit=5, look_at=2 * many // TARGETS_AT_ONCE, within=within
+        )
+        assert 2 == len(found)
+        found, _ = queries.commands(
+            CommandSelection(), now=now, limit=5, before=before, within=within
+        )
+        assert 3 == len(found)
 
 
 async def test_commands_and_deletions() -> None:
