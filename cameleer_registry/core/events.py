@@ -27,6 +27,7 @@ class CloseReason(StrEnum):
     AGENT_REMOVED = "agent-removed"
     SLOW_CONSUMER = "slow-consumer"
     SHUTDOWN = "shutdown"
+    NODE_LOST = "node-lost"
 
 
 class ExpiryReason(StrEnum):

@@ -138,6 +138,10 @@ class Queries:
         """Return handles on all commands that have not been told to have finished."""
         return self._ledger.open_commands()
 
+    def count_issued(self) -> int:
+        """Return how many commands have been issued, also those that are forgotten."""
+        return self._ledger.issued
+
     def count_commands(self) -> int:
         """Return how many commands are known."""
         return len(self._ledger.commands)
