@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
-from attrs import field, frozen
+from attrs import frozen
 
 from . import encoding
 from .encoding import Value
-from .events import CloseReason
+from .events import CloseReason, Event
 from .idempotency import Idempotency
 from .instant import Instant
 from .ledger import CommandRecord, DeliveryRecord
@@ -224,7 +224,7 @@ def _remove(registry: Registry, given: Remove, now: Instant) -> tuple[None, Even
 
 
 def _remove_lapsed(registry: Registry, given: RemoveLapsed, now: Instant) -> tuple[int, Events]:
-    removed, facts = 0, []
+    removed, facts = 0, list[Event]()
     for agent_id in given.agent_ids:
         of_one = registry.remove_lapsed(agent_id, given.agents, now=now, by=given.by)
         removed += bool(of_one)
@@ -390,7 +390,7 @@ class Entry:
     """Which start of which node it comes from."""
     no: int
     """Counted by that, from 1, so that none is applied twice."""
-    inputs: Sequence[Input] = field(converter=tuple)
+    inputs: Sequence[Input]
 
     @property
     def id(self) -> str:

@@ -161,7 +161,7 @@ def test_outcomes_and_refusals_are_those_of_the_registry() -> None:
     log.join("a")
     log.join("b")
     first = log.put("a", *entered("x"))
-    second = log.put("b", *entered("y"), *entered("x"), Acknowledge(**_ack("y", "c")))
+    second = log.put("b", *entered("y"), *entered("x"), _ack("y", "c"))
     assert [False] == [each.value for each in first.outcomes]
     full, known, unknown = second.outcomes
     assert isinstance(full.refusal, AtCapacity)
@@ -170,8 +170,8 @@ def test_outcomes_and_refusals_are_those_of_the_registry() -> None:
     assert [AgentRegistered] == [type(fact) for fact in first.facts]
 
 
-def _ack(agent_id: str, command_id: str) -> dict[str, object]:
-    return {"agent_id": agent_id, "command_id": command_id, "ack": Ack()}
+def _ack(agent_id: str, command_id: str) -> Acknowledge:
+    return Acknowledge(agent_id=agent_id, command_id=command_id, ack=Ack())
 
 
 def test_acknowledged_at_two_nodes_a_command_finishes_once() -> None:
@@ -182,8 +182,8 @@ def test_acknowledged_at_two_nodes_a_command_finishes_once() -> None:
         log.put(boot, *entered(boot))
     log.put("a", Issue(command_id="c", order=ORDER, target=Target.all()))
     facts = [
-        *log.put("a", Acknowledge(**_ack("a", "c"))).facts,  # type: ignore[arg-type]
-        *log.put("b", Acknowledge(**_ack("b", "c"))).facts,  # type: ignore[arg-type]
+        *log.put("a", _ack("a", "c")).facts,
+        *log.put("b", _ack("b", "c")).facts,
     ]
     finished = [fact for fact in facts if isinstance(fact, CommandFinished)]
     assert [CommandStatus.ACKNOWLEDGED] == [fact.status for fact in finished]
