@@ -77,6 +77,8 @@ class RegistryError(Exception):
     errors: tuple[Fault, ...] = ()
     # Seconds after which to try again, where a server has said so; None elsewhere.
     retry_after: float | None = None
+    # True if many nodes share the registry and their log has settled it: no other knows better.
+    settled: bool = False
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

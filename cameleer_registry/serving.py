@@ -83,9 +83,12 @@ async def serve(settings: Settings) -> None:
         keepalive_timeout=max(IDLE_TIMEOUT, 2.5 * settings.heartbeat_interval),
         shutdown_timeout=SHUTDOWN_TIMEOUT,
     )
-    await runner.setup()
+    addresses = [_address(sock, settings, passed=passed) for sock in sockets]
+    if (shared := app[NODE].shared) is not None:
+        shared.address = settings.public_url or addresses[0]
+    if not await _set_up(runner, stopped):
+        return
     try:
-        addresses = [_address(sock, settings, passed=passed) for sock in sockets]
         for sock, address in zip(sockets, addresses, strict=True):
             try:
                 await web.SockSite(runner, sock, backlog=ACCEPTED_AT_ONCE).start()
@@ -107,6 +110,25 @@ async def serve(settings: Settings) -> None:
         for sock in sockets:
             sock.close()
     log.info("stopped")
+
+
+async def _set_up(runner: web.AppRunner, stopped: asyncio.Event) -> bool:
+    """Set the application up; tell whether it is, and has not been stopped before.
+
+    A node waits for its cluster there, and that may take long.
+    """
+    setting_up = asyncio.ensure_future(runner.setup())
+    stopping = asyncio.ensure_future(stopped.wait())
+    try:
+        await asyncio.wait([setting_up, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not setting_up.done():
+            return False
+        setting_up.result()
+        return True
+    finally:
+        for task in (setting_up, stopping):
+            task.cancel()
+        await asyncio.gather(setting_up, stopping, return_exceptions=True)
 
 
 def _heed_signals(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:

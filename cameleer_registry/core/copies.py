@@ -66,21 +66,28 @@ def copy_of(replica: Replica) -> Copy:
     return Copy(about=about, rows=list(_rows(registry)))
 
 
-def to_replica(copy: Copy) -> Replica:
-    """Return the replica that a copy was made of; raises UnknownCopy."""
+def to_replica(copy: Copy, registry: Registry | None = None) -> Replica:
+    """Return the replica that a copy was made of; raises UnknownCopy.
+
+    ``registry`` is what becomes equal to that of the copy; else it is a new one.
+    """
     about = copy.about
     if about.get("format") != FORMAT:
         raise UnknownCopy(f"a copy of the format {about.get('format')}; this one knows {FORMAT}")
     try:
         with attrs.validators.disabled():
-            return _to_replica(copy)
+            return _to_replica(copy, registry)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UnknownCopy(f"the copy is not understood: {error!r}") from error
 
 
-def _to_replica(copy: Copy) -> Replica:
+def _to_replica(copy: Copy, registry: Registry | None) -> Replica:
     about = copy.about
-    registry = Registry(Limits(**about["limits"]), in_order=True)
+    limits = Limits(**about["limits"])
+    if registry is None:
+        registry = Registry(limits, in_order=True)
+    else:
+        registry.start_over(limits, in_order=True)
     loader = Loader(registry, TargetLists())
     by_table: dict[str, list[tuple[Entity, Value]]] = {table: [] for table in kept.TABLES}
     for table, key, part, value in copy.rows:

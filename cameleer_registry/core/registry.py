@@ -96,6 +96,10 @@ class Registry(Queries):
             events.CommandForgotten: (ledger.apply_forgotten,),
         }
 
+    def start_over(self, limits: Limits, *, in_order: bool) -> None:
+        """Forget everything, and live by other limits: those of a registry that is shared."""
+        Registry.__init__(self, limits, in_order=in_order)
+
     def apply(self, facts: Iterable[Event]) -> None:
         """Take in facts that another registry returned, to become equal to it.
 

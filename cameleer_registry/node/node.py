@@ -8,17 +8,21 @@ out what it says has happened. Whatever is done about a fact is done in one plac
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import uuid_utils
+from attrs import frozen
 
 from .. import wire
-from ..core import events, rules, views
+from ..core import events, inputs, rules, views
 from ..core.events import CloseReason, Event
 from ..core.idempotency import Idempotency
 from ..core.instant import NANOSECONDS, nanoseconds
+from ..core.ledger import DeliveryRecord
 from ..core.model import (
     Ack,
     Agent,
@@ -36,7 +40,7 @@ from ..core.model import (
 )
 from ..core.registry import Events, Limits, Registry
 from ..core.selection import CommandSelection, LapsedAgents
-from ..errors import CommandExpired, RegistryError
+from ..errors import CommandExpired, OutcomeUnknown, RegistryError
 from ..logs import get_logger
 from ..settings import Settings
 from . import monitors
@@ -47,6 +51,9 @@ from .feed.followers import EVERYTHING, Follower, Interest
 from .fingerprints import fingerprint
 from .journal.memory import MemoryJournal
 from .journal.port import Journal, Keeper, Opened
+from .log.port import Log
+from .sharing.clock import SharedClock
+from .sharing.shared import Shared
 from .streams import frames
 from .streams.agents import AgentStream, AgentStreams
 from .streams.outgoing import BATCH
@@ -67,8 +74,28 @@ LOOKED_AT: Final = 1000
 REMOVING: Final = 20
 """As many as are looked at in the time that it takes to forget one."""
 
+MEMORY: Final = "memory"
+
+REMOVED_TOGETHER: Final = 200
+"""Agents that are forgotten by one entry of the log, if many nodes share the registry."""
+
+SPREAD: Final = 20
+"""Streams that are ended at once when many are ended little by little."""
+
+MOVING_SECONDS: Final = 3.0
+"""In which the streams of a node that ends move to others."""
+
 DRAIN_SECONDS: Final = 1.0
 """How long streams may take to end at shutdown before they are cut."""
+
+
+@frozen
+class Announced:
+    """A stream that is its agent's already, and about to be opened."""
+
+    stream_id: int
+    issued: int
+    """How many commands had been issued by then."""
 
 
 class Node:
@@ -85,10 +112,16 @@ class Node:
         *,
         clock: Clock | None = None,
         journal: Journal | None = None,
+        log: Log | None = None,
     ) -> None:
+        """With ``log`` it is one of many nodes: see :mod:`~.sharing.shared`."""
         stale_after = nanoseconds(settings.stale_after)
         self.settings = settings
+        if log is not None:
+            clock = SharedClock()
         self.clock = clock or Clock(tick=min(TICK, stale_after // TICKS_OF_A_LEASE))
+        # That of this process, where the other one is shared.
+        self.own_clock = self.clock if log is None else Clock()
         self.journal = journal or MemoryJournal()
         self.registry = Registry(limits_of(settings))
         self.streams = AgentStreams(
@@ -114,6 +147,12 @@ class Node:
         self.opened: Opened | None = None
         self._keeper: Keeper | None = None
         self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
+        # This node's part in a registry that many share; None where it is alone.
+        self.shared: Shared | None = None
+        # Tasks that end streams little by little.
+        self._spreading: asyncio.Task[None] | None = None
+        if log is not None:
+            self._share(log)
         self._effects.do_at_once({events.StreamClosed: self._end_stream})
         self._effects.do(
             {
@@ -121,11 +160,63 @@ class Node:
                 events.CommandFinished: self._waiters.finished,
             }
         )
-        for tellers in (self.meters.tellers, self.feed.tellers, self.narrator.tellers):
+        for tellers in (self.meters.tellers, self.narrator.tellers):
             for kind, tell in tellers.items():
-                self._effects.tell(tell, (kind,))
+                self._effects.tell(tell if log is None else self._only_own(tell), (kind,))
+        for kind, tell in self.feed.tellers.items():
+            self._effects.tell(tell, (kind,))
+        if log is not None:
+            self._effects.tell(self._pass_over, (events.CommandIssued, events.CommandFinished))
+
+    def _share(self, shared_log: Log) -> None:
+        """Become one of many nodes: what changes the registry goes through the log."""
+        database = self.settings.database
+        self.shared = Shared(
+            self,
+            shared_log,
+            name=self.settings.node_name or socket.gethostname(),
+            database=None if database in (None, MEMORY) else Path(str(database)).expanduser(),
+        )
+        self._push.tell_others = self.shared.pushed
+        self.feed.share(lambda: self.position)
+        self.shared.on_lost = self._storage_failed
+
+    @property
+    def position(self) -> int:
+        """The position of the newest entry of the log; 0 where this node is alone."""
+        return 0 if self.shared is None else self.shared.position
+
+    def _only_own(self, tell: Listener) -> Listener:
+        """Return a listener that is told of what has come in here: others tell of the rest."""
+
+        def tell_own(fact: Event) -> None:
+            if self._effects.own:
+                tell(fact)
+
+        return tell_own
+
+    def _pass_over(self, fact: Event) -> None:
+        if not self._effects.own:
+            self.meters.pass_over(fact)
+
+    def carry_out_shared(self, facts: Sequence[Event], *, own: bool) -> None:
+        """Have carried out what has come of an entry of the log."""
+        self._effects.own = own
+        try:
+            self._effects.carry_out(facts)
+        finally:
+            self._effects.own = True
 
     # From start to end
+
+    async def join(self) -> None:
+        """Take part in the registry that many nodes share, if this is one of them.
+
+        Returns when this node knows all that the others do. Raises CannotJoin and
+        CannotOpenDatabase.
+        """
+        if self.shared is not None:
+            await self.shared.join()
 
     def start(self) -> None:
         """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
@@ -139,9 +230,13 @@ class Node:
         )
         if self._keeper is not None:
             self._supervisor.start("journal keeper", self._keeper.run)
+        if self.shared is not None:
+            self._supervisor.start("sending to the log", self.shared.send)
+            self._supervisor.start("signs of life", self.shared.tick)
+        else:  # else time is the log's, and goes by its entries
+            self._supervisor.start("heartbeat monitor", partial(monitors.heartbeat_monitor, self))
+            self._supervisor.start("command expiry", partial(monitors.command_expiry, self))
         for name, run in (
-            ("heartbeat monitor", monitors.heartbeat_monitor),
-            ("command expiry", monitors.command_expiry),
             ("stream keeper", monitors.stream_keeper),
             ("event loop monitor", monitors.loop_monitor),
         ):
@@ -166,8 +261,21 @@ class Node:
     def _storage_failed(self, reason: str) -> None:
         """End all streams: nothing that is written to them could be kept any more."""
         self.on_storage_failure(reason)
+        self.end_streams(CloseReason.SHUTDOWN)
+
+    def end_streams(self, reason: CloseReason) -> None:
+        """End all streams of this node, whatever anybody knows of them."""
         for stream in self.streams:
-            self.streams.close(stream.stream_id, CloseReason.SHUTDOWN)
+            self.streams.close(stream.stream_id, reason)
+
+    async def spread_ends(self, reason: CloseReason, seconds: float) -> None:
+        """End all streams little by little, so that agents do not all come elsewhere at once."""
+        streams = list(self.streams)
+        pause = seconds * SPREAD / max(1, len(streams))
+        for count, stream in enumerate(streams, start=1):
+            self.close_stream(stream, reason)
+            if count % SPREAD == 0:
+                await asyncio.sleep(pause)
 
     async def shut_down(self) -> None:
         """Take no more streams, end those that are open, and let nobody wait any longer.
@@ -180,6 +288,9 @@ class Node:
         self.shutting_down = True
         await self.journal.flush()
         self._waiters.wake_all()
+        if self.shared is not None:
+            await self.spread_ends(CloseReason.SHUTDOWN, MOVING_SECONDS)
+            await self.shared.leave()
         for count, stream in enumerate(self.streams, start=1):
             self.close_stream(stream, CloseReason.SHUTDOWN)
             if count % BATCH == 0:
@@ -196,6 +307,8 @@ class Node:
         if self._keeper is not None:
             await self._keeper.finish()
         await self.journal.close()
+        if self.shared is not None:
+            await self.shared.close()
 
     @property
     def ailments(self) -> list[str]:
@@ -203,7 +316,8 @@ class Node:
         shutting_down = ["shutting down"] if self.shutting_down else []
         storage = [] if (trouble := self.journal.trouble) is None else [f"storage: {trouble}"]
         failing = [f"{name} keeps failing" for name in self._supervisor.failing]
-        return shutting_down + storage + failing
+        cut_off = [] if self.shared is None else self.shared.ailments
+        return shutting_down + storage + cut_off + failing
 
     @property
     def task_restarts(self) -> Mapping[str, int]:
@@ -252,6 +366,8 @@ class Node:
             await asyncio.sleep(0)
 
     def _overdue(self) -> Events:
+        if self.shared is not None:
+            return ()  # the log tells
         now = self.clock.now()
         return self.registry.sweep_leases(now=now) + self.registry.sweep_commands(now=now)
 
@@ -268,25 +384,40 @@ class Node:
 
     async def register_from_wire(self, registration: Registration) -> bool:
         """Do the same with a registration that has come as JSON; tell whether it was known."""
+        if self.shared is not None:
+            known: bool = await self.shared.submit(inputs.Register(registration=registration))
+            return known
         self.journal.check()
         facts = self.registry.register(registration, now=self.clock.now())
         self.carry_out(facts)
         await self._kept()
         return any(type(fact) is events.AgentRegistered and fact.resumed for fact in facts)
 
-    def heartbeat(self, agent_id: str) -> None:
-        """Renew an agent's lease; raises AgentNotRegistered. It waits for nothing."""
+    def heartbeat(self, agent_id: str) -> asyncio.Future[Any] | None:
+        """Renew an agent's lease; raises AgentNotRegistered.
+
+        It waits for nothing; but where many nodes share the registry, and the agent is not LIVE, it
+        returns what is done when it is, everywhere.
+        """
+        if self.shared is not None:
+            changed = self.shared.heartbeat(agent_id)
+            self.meters.heartbeats += 1
+            return changed
         facts = self.registry.heartbeat(agent_id, now=self.clock.now())
         if len(facts) == 1:
             self._effects.note(facts[0])
         else:
             self.carry_out(facts)
+        return None
 
     async def remove(self, agent_id: str) -> None:
         """Forget an agent, end its stream and expire what is pending for it.
 
         Raises AgentNotRegistered.
         """
+        if self.shared is not None:
+            await self.shared.submit(inputs.Remove(agent_id=agent_id))
+            return
         self.journal.check()
         self.carry_out(self.registry.remove(agent_id, now=self.clock.now()))
         await self._kept()
@@ -297,6 +428,8 @@ class Node:
         Each is judged in the moment in which it is forgotten, and others get a turn in between.
         Ends early when the node shuts down.
         """
+        if self.shared is not None:
+            return await self._remove_lapsed_shared(self.shared, agents)
         removed, effort, now = 0, 0, self.clock.now()
         for agent_id in self.registry.lapsed(agents, now=now):
             if effort >= LOOKED_AT:
@@ -310,6 +443,16 @@ class Node:
             removed += bool(facts)
             effort += REMOVING if facts else 1
         await self.settled()
+        return removed
+
+    async def _remove_lapsed_shared(self, shared: Shared, agents: LapsedAgents) -> int:
+        found = sorted(set(self.registry.lapsed(agents, now=self.clock.now())))
+        removed = 0
+        for start in range(0, len(found), REMOVED_TOGETHER):
+            if self.shutting_down:
+                break
+            some = tuple(found[start : start + REMOVED_TOGETHER])
+            removed += await shared.submit(inputs.RemoveLapsed(agent_ids=some, agents=agents))
         return removed
 
     def agent(self, agent_id: str) -> Agent:
@@ -342,8 +485,30 @@ class Node:
 
     # Streams
 
+    async def announce_stream(self, agent_id: str) -> Announced | None:
+        """Make a stream that is about to open its agent's, where many nodes share the registry.
+
+        An older one is ended, wherever it is. Returns what :meth:`open_stream` is given, and None
+        where this node is alone. Raises AgentNotRegistered, NotInContact and OutcomeUnknown.
+        """
+        if self.shared is None:
+            return None
+        stream_id = self.shared.draw_stream_id()
+        wish = inputs.OpenStream(agent_id=agent_id, stream_id=stream_id)
+        return Announced(stream_id, await self.shared.submit(wish))
+
+    def withdraw_stream(self, agent_id: str, announced: Announced | None) -> None:
+        """Tell that a stream is not opened after all: its client is gone."""
+        if announced is not None:
+            self._tell_closed(agent_id, announced.stream_id, CloseReason.CLIENT_GONE)
+
     def open_stream(
-        self, agent_id: str, transport: asyncio.Transport, *, chunked: bool
+        self,
+        agent_id: str,
+        transport: asyncio.Transport,
+        *,
+        chunked: bool,
+        announced: Announced | None = None,
     ) -> AgentStream:
         """Make a connection its agent's stream; an older one is ended.
 
@@ -351,6 +516,8 @@ class Node:
         announce chunks. Raises AgentNotRegistered, and then leaves the connection alone.
         """
         self.check_target(Target.agent(agent_id))
+        if announced is not None:
+            return self._open_announced(agent_id, transport, announced, chunked=chunked)
         stream = self.streams.open(agent_id, transport, chunked=chunked)
         self.carry_out(
             self.registry.stream_opened(agent_id, stream.stream_id, now=self.clock.now())
@@ -359,8 +526,34 @@ class Node:
             self.close_stream(stream, CloseReason.SHUTDOWN)
         return stream
 
+    def _open_announced(
+        self, agent_id: str, transport: asyncio.Transport, announced: Announced, *, chunked: bool
+    ) -> AgentStream:
+        stream = self.streams.open(
+            agent_id, transport, chunked=chunked, stream_id=announced.stream_id
+        )
+        record = self.registry.find_agent(agent_id)
+        if record is None or record.stream_id != announced.stream_id:
+            self.streams.close(stream.stream_id, CloseReason.REPLACED)  # meanwhile, and elsewhere
+        elif self.shutting_down:
+            self.close_stream(stream, CloseReason.SHUTDOWN)
+        else:
+            missed = self.registry.issued_since(agent_id, announced.issued, now=self.clock.now())
+            self._push.catch_up(stream, missed)
+        return stream
+
+    def _tell_closed(self, agent_id: str, stream_id: int, reason: CloseReason) -> None:
+        if self.shared is not None:
+            self.shared.tell(
+                inputs.CloseStream(agent_id=agent_id, stream_id=stream_id, reason=reason)
+            )
+
     def close_stream(self, stream: AgentStream, reason: CloseReason) -> None:
         """End a stream; nothing happens where it is not its agent's any more."""
+        if self.shared is not None:
+            self.streams.close(stream.stream_id, reason)
+            self._tell_closed(stream.agent_id, stream.stream_id, reason)
+            return
         self.carry_out(
             self.registry.stream_closed(
                 stream.agent_id, stream.stream_id, reason, now=self.clock.now()
@@ -432,6 +625,18 @@ class Node:
                 expires_at=views.time_of_day(now.after(self.registry.limits.command_ttl)),
             )
         )
+        if self.shared is not None:
+            return await self._issue_shared(
+                self.shared,
+                inputs.Issue(
+                    command_id=command_id,
+                    order=order,
+                    target=target,
+                    size=wire.footprint(frame.plain),
+                    payload_size=len(wire.encode(order.payload)),
+                    idempotency=idempotency,
+                ),
+            )
         self.journal.check()
         self._push.prepare(command_id, frame)
         try:
@@ -456,12 +661,35 @@ class Node:
         await self._push.written(record.command_id)
         return views.command(record, self.clock.now())
 
+    async def _issue_shared(self, shared: Shared, wish: inputs.Issue) -> Command:
+        try:
+            record = await shared.submit(wish)
+        except OutcomeUnknown as error:
+            raise OutcomeUnknown(
+                f"{error}; whether command {wish.command_id} was issued is not known: ask for it, "
+                "or again under the same Idempotency-Key"
+            ) from None
+        if record.command_id != wish.command_id:
+            log.info("command asked for again", command_id=record.command_id)
+            self.meters.commands_repeated[record.order.type] += 1
+        await self._push.written(record.command_id)
+        return views.command(record, self.clock.now())
+
     async def acknowledge(self, agent_id: str, command_id: str, ack: Ack) -> Delivery:
         """Note an agent's answer and show the delivery; the first answer stands.
 
         Raises AgentNotRegistered, CommandNotFound, CommandExpired after the deadline, and
         TypeError where its data is nothing that JSON can express.
         """
+        if self.shared is not None:
+            wish = inputs.Acknowledge(
+                agent_id=agent_id, command_id=command_id, ack=ack, size=wire.footprint_of(ack)
+            )
+            of_log: DeliveryRecord = await self.shared.submit(wish)
+            now = self.clock.now()
+            if of_log.state_at(now) is DeliveryState.EXPIRED:
+                raise CommandExpired(command_id, agent_id=agent_id)
+            return views.delivery(of_log, now)
         self.journal.check()
         now, size = self.clock.now(), wire.footprint_of(ack)
         delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)

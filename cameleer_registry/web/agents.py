@@ -46,7 +46,8 @@ async def register(call: Call) -> Answer:
 @CallHandler
 async def heartbeat(call: Call) -> Answer:
     """``POST /agents/{id}/heartbeat``: 204; any body is ignored."""
-    call.node.heartbeat(call.address["agent_id"])
+    if (changed := call.node.heartbeat(call.address["agent_id"])) is not None:
+        await changed
     return Answer(status=204)
 
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from ..database import journal_of
+from ..database import journal_of, log_of
 from ..node.clock import Clock
 from ..node.journal.port import Journal
+from ..node.log.port import Log
 from ..node.node import Node
 from ..settings import Settings
 from ..workers import warn_of_siblings
@@ -32,14 +33,25 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
 
 def make_app(
-    settings: Settings, *, alone: bool, clock: Clock | None = None, journal: Journal | None = None
+    settings: Settings,
+    *,
+    alone: bool,
+    clock: Clock | None = None,
+    journal: Journal | None = None,
+    log: Log | None = None,
 ) -> web.Application:
-    """Make the same; ``alone`` says that nothing else is served by the same server."""
+    """Make the same; ``alone`` says that nothing else is served by the same server.
+
+    Raises CannotJoin where many nodes are to share the registry, and the extra for that is missing.
+    """
     app = web.Application()
-    app[NODE] = Node(settings, clock=clock, journal=journal or journal_of(settings.database))
+    log = log or log_of(settings)
+    if log is None and journal is None:
+        journal = journal_of(settings.database, leave_cluster=settings.leave_cluster)
+    app[NODE] = Node(settings, clock=clock, journal=journal, log=log)
     app[GATE] = Gate(settings, alone=alone)
     app[DOCUMENTS] = {}
-    app[STARTED] = app[NODE].clock.now()
+    app[STARTED] = app[NODE].own_clock.now()
     app.middlewares.append(guard.guard)
     routes.add_to(app)
     metrics.add_to(app, {r: template(r.canonical) for r in app.router.resources()})
@@ -56,6 +68,11 @@ async def _look_for_siblings(_app: web.Application) -> None:
 
 
 async def _run_node(app: web.Application) -> AsyncIterator[None]:
+    try:
+        await app[NODE].join()
+    except BaseException:
+        await app[NODE].stop()
+        raise
     app[NODE].start()
     yield
     await app[NODE].stop()

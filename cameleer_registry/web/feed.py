@@ -25,12 +25,15 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
         groups=query.group_names(request, "group"),
     )
     feed.check_room()
+    last, shared = _last_event_id(request), request.app[NODE].shared
+    if last is not None and shared is not None:
+        await shared.told(last)
     response, transport, chunked = await begin(request)
     with contextlib.suppress(TooManyFeeds):  # others came while the headers were written
         request.app[NODE].open_feed(
             transport,
             chunked=chunked,
-            last_event_id=_last_event_id(request),
+            last_event_id=last,
             interest=interest,
         )
         response.release_connection(request)

@@ -37,6 +37,7 @@ from .calls import CallHandler, local_address_of
 from .connections import PoliteConnection
 from .metrics import METRICS, AnswerMeter
 from .responding import access_of, handler_of
+from .sharing import handled
 
 METHOD: Final = hdrs.METH_POST
 
@@ -120,7 +121,10 @@ class InlineApp:
         """Answer a call, whatever comes of it."""
         try:
             self._gate.admit(call, route.access)
-            return await route.handler.answer(call)
+            answer = route.handler.answer
+            if call.node.shared is None:
+                return await answer(call)
+            return await handled(call.node, call.headers, route.access, lambda: answer(call))
         except Exception as error:
             return await gate.refused(error, call.node, route.access, method=METHOD, path=path)
 

@@ -1,0 +1,686 @@
+"""One node among many: it follows the log, puts into it what comes to it, and acts on what comes of
+all entries.
+
+Everything that changes the registry goes through the log, and is applied when it comes back, in the
+order of the log, as at every other node. What follows from that is done here as far as it is this
+node's: its streams are written to, its callers are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import orjson
+
+from ...core import inputs
+from ...core.copies import Copy, UnknownCopy, copy_of, to_replica
+from ...core.events import CloseReason
+from ...core.inputs import Input
+from ...core.instant import nanoseconds
+from ...core.log_time import LogTime
+from ...core.members import STREAMS_OF_A_NODE, Members
+from ...core.model import AgentStatus
+from ...core.registry import Registry
+from ...core.replica import Applied, Replica
+from ...core.views import time_of_day
+from ...errors import (
+    AgentNotRegistered,
+    CannotJoin,
+    NodeBehind,
+    NodeNameInUse,
+    NotInContact,
+    OutcomeUnknown,
+)
+from ...logs import get_logger
+from ...version import __version__
+from ..clock import Clock
+from ..log.port import Log, LogLost, LogUnavailable, Snapshot
+from .appender import Appender
+from .clock import SharedClock
+from .contact import ENDING, REFUSING, WAITING, Contact
+from .own_file import OwnFile, refuse
+
+if TYPE_CHECKING:
+    from ..node import Node
+
+log = get_logger(__name__)
+
+TICK: Final = 0.5
+"""Seconds between two signs of life of a node."""
+
+HEARD: Final = 1.0
+"""Seconds after which those are put into the log who have sent heartbeats."""
+
+NAME_PATIENCE: Final = 12.0
+"""Seconds in which a node of the same name may be found to be lost: one that was killed, and
+started again."""
+
+POSITION_PATIENCE: Final = 2.0
+"""Seconds that a request waits for what another node has answered."""
+
+LOOKS: Final = 0.02
+"""Seconds between two looks at the end of the log for things that are not known here."""
+
+TOLD_TOGETHER: Final = 0.02
+"""Seconds within which the streams that were written to are noted together."""
+
+MARK_SECONDS: Final = 600.0
+MARK_ENTRIES: Final = 50_000
+"""After which everything is copied: from there a node reads the log on when it starts."""
+
+SPREAD_SECONDS: Final = 3.0
+"""In which streams are ended, so that their agents do not all come at once elsewhere."""
+
+LEAVE_SECONDS: Final = 3.0
+
+Position = str
+"""What ``X-Cameleer-Position`` says: the beginning of the lineage, and the position."""
+
+
+class Shared:
+    """A node's part in a registry that many nodes share."""
+
+    def __init__(self, node: Node, shared_log: Log, *, name: str, database: Path | None) -> None:
+        self._node = node
+        self._log = shared_log
+        self.name = name
+        self._database = database
+        self._file: OwnFile | None = None
+        # Under which address the others name this node; set by whoever listens.
+        self.address: str | None = None
+        # Set by join().
+        self.replica: Replica | None = None
+        self.number: int | None = None
+        self._appender: Appender | None = None
+        self._boot = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.contact = Contact(self._time)
+        # Why this node takes part no more, for good; None while it does.
+        self.lost: str | None = None
+        self.on_lost: Callable[[str], None] = lambda _: None
+        self._left = False
+        # Agents that have sent a heartbeat since they were put into the log last.
+        self._heard: dict[str, None] = {}
+        # Streams that were written to and are not noted yet, by command.
+        self._pushed: dict[str, list[str]] = {}
+        self._pushed_timer: asyncio.TimerHandle | None = None
+        self._told_pushed = 0.0
+        # Who waits for positions: the position, and what is done then.
+        self._reached: list[tuple[int, asyncio.Future[None]]] = []
+        self._look: asyncio.Future[None] | None = None
+        self._looked = 0.0
+        # Copies that are being written, and the position and time of the newest.
+        self._copying: asyncio.Task[None] | None = None
+        self._marked_at = 0
+        self._marked = 0.0
+        # Tasks that are held on to.
+        self._rejoining: asyncio.Task[None] | None = None
+        self._spreading: asyncio.Task[None] | None = None
+        self.snapshot_position = 0
+        self.divergences = 0
+        self._ending = False
+
+    def _time(self) -> float:
+        return 0.0 if self._loop is None else self._loop.time()
+
+    # Beginning
+
+    async def join(self) -> None:
+        """Follow the log up to its end, and take part; raises CannotJoin and CannotOpenDatabase."""
+        self._loop = asyncio.get_running_loop()
+        await self._log.open()
+        if self._database is not None:
+            self._file = OwnFile.open(self._database)
+        while True:
+            try:
+                await self._follow()
+                break
+            except LogUnavailable as error:
+                log.warning("the log cannot be read yet", reason=str(error))
+                await asyncio.sleep(0.5)
+            except LogLost as error:
+                raise CannotJoin(str(error)) from None
+        await self._enter()
+
+    async def _follow(self) -> None:
+        """Begin with the newest copy that there is, and apply all that the log has behind it."""
+        content = await self._beginning()
+        copied = orjson.loads(content)
+        copy = Copy(about=copied["about"], rows=[tuple(row) for row in copied["rows"]])
+        try:
+            self.replica = to_replica(copy, self._node.registry)
+        except UnknownCopy as error:
+            raise CannotJoin(f"the snapshot of the log cannot be read: {error}") from None
+        self._tell_of_limits()
+        node, clock = self._node, self._node.clock
+        assert isinstance(clock, SharedClock)
+        clock.follow(self.replica.time)
+        node.feed.take_over(copied["feed"], node.registry)
+        node.meters.learn(node.registry.open_commands())
+        self._marked_at = self.replica.position
+        self._marked = self._time()
+        _, newest = await self._log.bounds()
+        self._log.follow(self.replica.position, self._apply, self._lose)
+        await self._wait_for(newest)
+
+    def _tell_of_limits(self) -> None:
+        """Say where this node's settings are not those that the nodes share."""
+        from ..node import limits_of
+
+        assert self.replica is not None
+        own, shared = limits_of(self._node.settings), self.replica.registry.limits
+        if own != shared:
+            log.warning("this node's settings are others than the log's, which count")
+
+    async def _beginning(self) -> bytes:
+        """Return a copy to begin with: of this node's database, or of the log."""
+        newest = await self._log.load()
+        belongs = None if self._file is None else self._file.belongs()
+        if belongs is not None and belongs.lineage != self._log.lineage:
+            assert self._database is not None
+            raise refuse(self._database, "belongs to another log than that of this cluster")
+        if newest is None:
+            newest = await self._found()
+        elif belongs is None and self._file is not None:
+            self._check_unused()
+        if belongs is None:
+            return newest.content
+        position = int(orjson.loads(belongs.content)["about"]["position"])
+        oldest, last = await self._log.bounds()
+        if position > last:
+            raise CannotJoin(
+                f"{self._database} has seen the entry {position} of the log, which ends at {last}: "
+                "entries that had been confirmed are lost"
+            )
+        return belongs.content if position + 1 >= oldest else newest.content
+
+    async def _found(self) -> Snapshot:
+        """Found the log with what the database holds; or begin with what another one has."""
+        registry, clock = Registry(self._node.registry.limits, in_order=True), Clock()
+        now, first = clock.now(), clock.now().wall // 1000
+        holds = False
+        if self._file is not None:
+            loaded = self._file.load_alone(registry, clock)
+            holds = bool(loaded.agents or loaded.commands)
+            now = loaded.now
+            interval = nanoseconds(self._node.settings.heartbeat_interval)
+            registry.resume(now=now, least=min(registry.limits.stale_after, 2 * interval))
+            registry.all_closed(now=now)
+            # Above all ids that anybody may have been told.
+            first = max(first, loaded.first_event + 1024 * (loaded.position + 2))
+        replica = Replica(registry, Members(), LogTime(now))
+        feed = {"first": first, "newest": first - 1, "lost": first - 1, "events": []}
+        content = await asyncio.to_thread(self._content, copy_of(replica), feed)
+        if await self._log.found(content):
+            log.info("log founded", agents=len(registry), commands=registry.count_commands())
+        elif holds:
+            self._check_unused()
+        newest = await self._log.load()
+        assert newest is not None
+        return newest
+
+    def _check_unused(self) -> None:
+        """Raise CannotOpenDatabase where the database holds what the log has not."""
+        assert self._file is not None
+        loaded = self._file.load_alone(Registry(self._node.registry.limits), Clock())
+        if loaded.agents or loaded.commands:
+            raise refuse(
+                self._file.path,
+                "was used by a registry alone, and this cluster has been founded already",
+            )
+
+    async def _enter(self) -> None:
+        """Take part, under a name that nobody else has."""
+        until = self._time() + NAME_PATIENCE
+        while True:
+            self._begin_boot()
+            assert self._appender is not None
+            wish = inputs.Join(name=self.name, version=__version__, address=self.address)
+            positions = self._positions()
+            sending = asyncio.create_task(self._appender.run(), name="joining")
+            try:
+                self.number = await self._appender.submit(wish)
+                return
+            except NodeNameInUse as error:
+                await asyncio.sleep(1.2)
+                if self._time() > until or self._is_alive(positions):
+                    raise CannotJoin(str(error)) from None
+            except (OutcomeUnknown, NotInContact) as error:
+                log.warning("the log does not answer yet", reason=str(error))
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+    def _begin_boot(self) -> None:
+        self._boot = uuid4().hex[:12]
+        self._appender = Appender(self._log, self._boot)
+
+    def _positions(self) -> dict[str, int]:
+        assert self.replica is not None
+        return {boot: member.no for boot, member in self.replica.members.live.items()}
+
+    def _is_alive(self, before: Mapping[str, int]) -> bool:
+        """Tell whether the node of this name has said anything since."""
+        assert self.replica is not None
+        return any(
+            member.name == self.name and member.no > before.get(boot, member.no)
+            for boot, member in self.replica.members.live.items()
+        )
+
+    # The log
+
+    def _apply(self, position: int, stamp: int, content: bytes) -> None:
+        """Apply an entry that has come from the log, and do what is this node's to do."""
+        replica, node = self.replica, self._node
+        assert replica is not None
+        entry = inputs.to_entry(orjson.loads(content))
+        applied = replica.apply(position, stamp, entry)
+        clock = node.clock
+        assert isinstance(clock, SharedClock)
+        clock.applied()
+        node.feed.cut(applied.now)
+        own = entry.boot == self._boot
+        node.carry_out_shared(applied.facts, own=own)
+        node.feed.gather(applied.now)
+        if applied.cut:
+            node.feed.cut(None)
+        self._tell_of_nodes(applied)
+        if own:
+            self._came_back(applied)
+        if applied.cut:
+            self._marked_at, self._marked = position, self._time()
+            self._copy(own=own)
+        if any(member.boot == self._boot for member in applied.lost):
+            self._was_lost()
+        if applied.diverged:
+            self.divergences += 1
+            log.error("another node has derived something else from the log", position=position)
+        self._reach(position)
+
+    def _came_back(self, applied: Applied) -> None:
+        if applied.by is not None:
+            self.contact.note()
+        for outcome in applied.outcomes:
+            if outcome.refusal is not None:
+                outcome.refusal.settled = True  # type: ignore[attr-defined]
+        if self._appender is not None:
+            self._appender.came_back(applied.entry.no, applied.outcomes)
+
+    def _tell_of_nodes(self, applied: Applied) -> None:
+        for member in applied.joined:
+            log.info("node joined", node=member.name, number=member.number, position=self.position)
+        for member in applied.left:
+            log.info("node left", node=member.name, number=member.number)
+        for member in applied.lost:
+            log.warning("node lost", node=member.name, number=member.number)
+
+    def _was_lost(self) -> None:
+        """Begin anew: the others have given this node up, and what it had yet to say is void."""
+        log.warning("this node was given up by the others and joins again", node=self.name)
+        assert self._appender is not None
+        assert self._loop is not None
+        self._appender.give_up(NotInContact("this node was given up by the others"))
+        self._node.end_streams(CloseReason.NODE_LOST)
+        self.number = None
+        self._begin_boot()
+        self._rejoining = self._loop.create_task(self._rejoin(), name="joining again")
+
+    async def _rejoin(self) -> None:
+        while self.lost is None and not self._left:
+            assert self._appender is not None
+            try:
+                wish = inputs.Join(name=self.name, version=__version__, address=self.address)
+                self.number = await self._appender.submit(wish)
+                return
+            except NodeNameInUse as error:
+                self._lose(str(error))
+            except (OutcomeUnknown, NotInContact):
+                await asyncio.sleep(0.5)
+
+    def _lose(self, reason: str) -> None:
+        """Take part no more: the log is lost, or is another one."""
+        if self.lost is not None or self._left:
+            return
+        self.lost = reason
+        log.error("this node cannot take part any more", reason=reason)
+        if self._appender is not None:
+            self._appender.give_up(NotInContact(reason))
+        self._reach(-1, NotInContact(reason))
+        self.on_lost(reason)
+
+    # Asking
+
+    @property
+    def position(self) -> int:
+        """The position of the newest entry that has been applied."""
+        return 0 if self.replica is None else self.replica.position
+
+    @property
+    def token(self) -> Position:
+        """What an answer carries, so that another node can wait until it knows as much."""
+        return f"{self._log.lineage[:12]}-{self.position}"
+
+    def check(self) -> None:
+        """Raise NotInContact where nothing may be changed."""
+        if self.lost is not None:
+            raise NotInContact(self.lost)
+        if self._left or self._appender is None:
+            raise NotInContact("this node does not take part at present; nothing was changed")
+        self.contact.check()
+
+    def submit(self, given: Input, *, waits: bool = True) -> asyncio.Future[Any]:
+        """Put an input into the log; return what is done when it has come back."""
+        self.check()
+        assert self._appender is not None
+        return self._appender.submit(given, waits=waits)
+
+    def tell(self, given: Input) -> None:
+        """Put an input into the log for which nobody waits; nothing happens while cut off."""
+        if self._left or self.lost is not None or self._appender is None:
+            return
+        with contextlib.suppress(Exception):
+            _forget(self._appender.submit(given, waits=False))
+
+    def heartbeat(self, agent_id: str) -> asyncio.Future[Any] | None:
+        """Note a heartbeat; return what is done where it changes a status.
+
+        Raises AgentNotRegistered and NotInContact.
+        """
+        self.check()
+        node = self._node
+        record = node.registry.find_agent(agent_id)
+        if record is None:
+            raise AgentNotRegistered(agent_id)
+        now = node.clock.now()
+        live = node.registry.status_of(record, now=now) is AgentStatus.LIVE
+        if live and record.status is AgentStatus.LIVE:
+            self._heard[agent_id] = None
+            return None
+        return self.submit(inputs.Hear(agent_ids=(agent_id,)))
+
+    def draw_stream_id(self) -> int:
+        """Return an id for a stream of this node; raises NotInContact."""
+        if self.lost is not None or self._left or self.number is None:
+            raise NotInContact("this node does not take part at present")
+        self.contact.check_stream()
+        return (self.number << STREAMS_OF_A_NODE) + self._node.streams.next_id()
+
+    def pushed(self, command_id: str, agent_ids: Sequence[str]) -> None:
+        """Note to whose streams a command was written; in a moment it is told to the others."""
+        self._pushed.setdefault(command_id, []).extend(agent_ids)
+        if self._pushed_timer is None and self._loop is not None:
+            wait = max(0.0, self._told_pushed + TOLD_TOGETHER - self._time())
+            self._pushed_timer = self._loop.call_later(wait, self._tell_pushed)
+
+    def _tell_pushed(self) -> None:
+        self._pushed_timer, self._told_pushed = None, self._time()
+        pushed, self._pushed = self._pushed, {}
+        for command_id, agent_ids in pushed.items():
+            targets = self._node.registry.targets_of(command_id)
+            if targets is not None:
+                known = [agent_id for agent_id in agent_ids if agent_id in targets.places]
+                bits = inputs.bits_of(known, targets)
+                self.tell(inputs.NotePushed(command_id=command_id, bits=bits))
+
+    # Waiting for what others know
+
+    async def reached(self, token: str) -> None:
+        """Wait until this node knows what an answer with that token has said.
+
+        What is malformed, or of another log, is ignored. Raises NodeBehind.
+        """
+        lineage, _, number = token.rpartition("-")
+        if lineage != self._log.lineage[:12] or not (number.isascii() and number.isdigit()):
+            return
+        position = int(number[:18])
+        if position > self.position:
+            await self._wait_for(position, POSITION_PATIENCE)
+
+    async def told(self, event_id: str) -> None:
+        """Wait until this node knows as much as who was told that event of the feed."""
+        position = self._node.feed.position_of(event_id)
+        if position is not None and self.position < position <= self.position + 10**6:
+            with contextlib.suppress(NodeBehind):
+                await self._wait_for(position, POSITION_PATIENCE)
+
+    async def look(self) -> None:
+        """Wait until this node knows all that others had answered by now; raises NotInContact.
+
+        All who ask within a moment share one look.
+        """
+        if self._look is None:
+            assert self._loop is not None
+            future = self._look = self._loop.create_future()
+            wait = max(0.0, self._looked + LOOKS - self._time())
+            self._loop.call_later(wait, self._send_look, future)
+        await asyncio.shield(self._look)
+
+    def _send_look(self, future: asyncio.Future[None]) -> None:
+        self._look, self._looked = None, self._time()
+        try:
+            sent = self.submit(inputs.Barrier())
+        except Exception as error:
+            future.set_exception(error)
+            future.exception()
+            return
+
+        def done(of: asyncio.Future[Any]) -> None:
+            if future.done():
+                return
+            if (error := of.exception()) is not None:
+                future.set_exception(error)
+                future.exception()
+            else:
+                future.set_result(None)
+
+        sent.add_done_callback(done)
+
+    async def _wait_for(self, position: int, patience: float | None = None) -> None:
+        if position <= self.position:
+            return
+        assert self._loop is not None
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._reached.append((position, future))
+        timer = None
+        if patience is not None:
+            timer = self._loop.call_later(patience, self._not_reached, position, future)
+        try:
+            await future
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _not_reached(self, position: int, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            future.set_exception(NodeBehind(f"this node is at {self.position}, before {position}"))
+
+    def _reach(self, position: int, error: Exception | None = None) -> None:
+        if not self._reached:
+            return
+        waiting, self._reached = self._reached, []
+        for at, future in waiting:
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            elif at <= position:
+                future.set_result(None)
+            else:
+                self._reached.append((at, future))
+
+    # Guarded tasks
+
+    async def send(self) -> None:
+        """Put into the log what waits for that. Never ends."""
+        while True:
+            assert self._appender is not None
+            appender = self._appender
+            sending = asyncio.ensure_future(appender.run())
+            try:
+                while self._appender is appender and not sending.done():
+                    await asyncio.wait([sending], timeout=0.2)
+                if sending.done():
+                    sending.result()
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+    async def tick(self) -> None:
+        """Give signs of life, and put heartbeats into the log. Never ends."""
+        due = self._time()
+        while True:
+            await asyncio.sleep(TICK)
+            replica = self.replica
+            if replica is None or self._left or self.lost is not None:
+                continue
+            if self._time() >= due:
+                due = self._time() + HEARD
+                self._flush_heard()
+            if self._appender is not None and self._appender.idle:
+                self.tell(
+                    inputs.Tick(
+                        position=replica.position,
+                        checksum=replica.checksum,
+                        streams=len(self._node.streams),
+                    )
+                )
+            self._heed_contact()
+            self._mark()
+
+    def _flush_heard(self) -> None:
+        if self.number is None or self.contact.silent > REFUSING:
+            return
+        heard, self._heard = self._heard, {}
+        agent_ids = list(heard)
+        for start in range(0, len(agent_ids), 5000):
+            self.tell(inputs.Hear(agent_ids=tuple(agent_ids[start : start + 5000])))
+
+    def _heed_contact(self) -> None:
+        """End streams where this node has been cut off for too long."""
+        if self.contact.silent <= ENDING:
+            self._ending = False
+        elif not self._ending:
+            self._ending = True
+            log.warning("cut off from the others, streams are ended")
+            assert self._loop is not None
+            self._spreading = self._loop.create_task(
+                self._node.spread_ends(CloseReason.NODE_LOST, SPREAD_SECONDS)
+            )
+
+    def _mark(self) -> None:
+        """Have everything copied when it is time, if it is this node's turn."""
+        replica = self.replica
+        assert replica is not None
+        first = next(iter(replica.members.live.values()), None)
+        if first is None or first.boot != self._boot:
+            return
+        behind = replica.position - self._marked_at
+        if behind > MARK_ENTRIES or (behind > 1 and self._time() - self._marked > MARK_SECONDS):
+            self._marked, self._marked_at = self._time(), replica.position
+            self.tell(inputs.Mark())
+
+    # Copies
+
+    def _content(self, copy: Copy, feed: dict[str, Any]) -> bytes:
+        return orjson.dumps({"about": copy.about, "rows": copy.rows, "feed": feed})
+
+    def _copy(self, *, own: bool) -> None:
+        """Copy everything as it is now; write it to this node's database, and to the log."""
+        replica = self.replica
+        assert replica is not None
+        if self._file is None and not own:
+            return
+        if self._copying is not None and not self._copying.done():
+            return
+        copy, feed = copy_of(replica), self._node.feed.copy()
+        assert self._loop is not None
+        self._copying = self._loop.create_task(self._write_copy(copy, feed, own=own))
+
+    async def _write_copy(self, copy: Copy, feed: dict[str, Any], *, own: bool) -> None:
+        if self._file is not None:
+            try:
+                await self._file.write(
+                    self._log.lineage, {"about": copy.about, "rows": copy.rows, "feed": feed}
+                )
+            except sqlite3.Error as error:
+                from ..journal.sqlite import errors
+
+                if not errors.is_passing(error):
+                    self._lose(f"{self._database}: {errors.reason(error)}")
+                    return
+                log.error("the copy was not written", reason=errors.reason(error))
+        if not own:
+            return
+        try:
+            content = await asyncio.to_thread(self._content, copy, feed)
+            await self._log.save(Snapshot(copy.position, content))
+            self.snapshot_position = copy.position
+            await self._log.trim(await self._log.kept())
+        except LogUnavailable as error:
+            log.warning("the snapshot was not saved", reason=str(error))
+
+    # The end
+
+    async def leave(self) -> None:
+        """Tell the others that this node ends; its streams have been."""
+        if self._left or self.number is None or self._appender is None or self.lost is not None:
+            self._left = True
+            return
+        self._flush_heard()
+        self._tell_pushed()
+        left = self._appender.submit(inputs.Leave())
+        _forget(left)
+        self._left = True
+        await asyncio.wait([left], timeout=LEAVE_SECONDS)
+
+    async def close(self) -> None:
+        """Write what is to be written, and follow no longer."""
+        self._left = True
+        if self._copying is not None:
+            await asyncio.gather(self._copying, return_exceptions=True)
+        await self._log.close()
+        if self._appender is not None:
+            self._appender.give_up(NotInContact("this node has ended"))
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    # What is shown
+
+    @property
+    def ailments(self) -> list[str]:
+        """Why this node should be given no work."""
+        if self.lost is not None:
+            return [self.lost]
+        if self.number is None:
+            return ["this node does not take part at present"]
+        if self.contact.silent > REFUSING:
+            return [f"not in contact with the others for {self.contact.silent:.0f} s"]
+        return []
+
+    @property
+    def as_of(self) -> str | None:
+        """As of when is what is read here, where that may be too long ago; else None."""
+        if self.replica is None or self.contact.silent <= WAITING:
+            return None
+        moment = time_of_day(self.replica.time.now)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this node does what one of them has to do."""
+        if self.replica is None:
+            return False
+        first = next(iter(self.replica.members.live.values()), None)
+        return first is not None and first.boot == self._boot
+
+
+def _forget(future: asyncio.Future[Any]) -> None:
+    """Have nobody told that something failed for which nobody waits."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
