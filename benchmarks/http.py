@@ -19,7 +19,7 @@ def request(method: str, path: str, body: Any = None, *, header: str = "") -> by
     """Return the bytes of a request, as short as they may be."""
     content = b"" if body is None else json.dumps(body).encode()
     length = f"Content-Length: {len(content)}\r\n" if method == "POST" else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: a\r\n{header}{length}\r\n".encode() + content
+    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{header}{length}\r\n".encode() + content
 
 
 def registration(agent_id: str, group: str = "fleet") -> bytes:

@@ -30,6 +30,8 @@ class Scale:
     """How long a fleet is watched that does nothing but live."""
     registered: tuple[int, ...]
     """Sizes of a registry; the first is what the others are compared with."""
+    kept: int
+    """Agents, and commands to one each, of a registry that is loaded."""
     starts: int
     """Processes of each kind that are started."""
 
@@ -45,6 +47,7 @@ TINY: Final = Scale(
     requests=20,
     idle=0.2,
     registered=(10, 20),
+    kept=20,
     starts=1,
 )
 """Only to see that the measures still run: their figures mean nothing."""
@@ -60,6 +63,7 @@ SHORT: Final = Scale(
     requests=3_000,
     idle=10.0,
     registered=(1_000, 30_000),
+    kept=20_000,
     starts=5,
 )
 
@@ -74,5 +78,6 @@ LONG: Final = Scale(
     requests=10_000,
     idle=60.0,
     registered=(1_000, 100_000, 1_000_000),
+    kept=100_000,
     starts=15,
 )

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from attrs import frozen
@@ -27,9 +28,11 @@ READY: Final = b" listening on http://"
 STOPPING_SECONDS: Final = 10.0
 
 ENVIRONMENT: Final = {
-    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+    "CAMELEER_DATABASE": "memory",
 }
-"""Of servers: their modules are compiled once, as those of a package are that pip has installed."""
+"""Of servers: their modules are compiled once, as those of a package are that pip has installed.
+They keep nothing unless a measure says where."""
 
 NCHAN_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
@@ -70,10 +73,12 @@ def _kilobytes(pid: int, name: str) -> int:
 
 
 @contextmanager
-def product(*flags: str, port: int = 0) -> Iterator[Server]:
-    """Run the registry with default settings, but for these flags."""
+def product(
+    *flags: str, port: int = 0, env: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
+    """Run the registry with default settings, but for these flags; it keeps nothing by default."""
     command = [sys.executable, "-m", "cameleer_registry", "--port", str(port), *flags]
-    with _announcing(command) as server:
+    with _announcing(command, env) as server:
         yield server
 
 
@@ -130,9 +135,11 @@ def has_node() -> bool:
 
 
 @contextmanager
-def _announcing(command: list[str]) -> Iterator[Server]:
+def _announcing(
+    command: list[str], env: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
     """Run a server that prints where it listens on the first line of its standard output."""
-    with _process(command) as process:
+    with _process(command, env) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert READY in line, f"{command} has said {line!r} instead of where it listens"
@@ -141,7 +148,9 @@ def _announcing(command: list[str]) -> Iterator[Server]:
 
 
 @contextmanager
-def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    command: list[str], env: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[subprocess.Popen[bytes]]:
     # What it logs is made, but not kept. It has a group of its own, so that what it has started
     # ends with it: a `node` may be a wrapper that does not see to that.
     with machine.core_of_servers():
@@ -150,7 +159,7 @@ def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **env},
             start_new_session=True,
         )
     with process:

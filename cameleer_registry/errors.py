@@ -516,7 +516,14 @@ class ServerUnreachable(Exception):
 
 
 class UnexpectedAnswer(ServerUnreachable):
-    """Something answered, but not as a registry does: a proxy's error page, another service."""
+    """Something answered, but not as a registry does: a proxy's error page, another service.
+
+    ``status`` is that of the answer; None where the answer says well, and says something else.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def reason_of(error: OSError) -> str:

@@ -15,7 +15,7 @@ import attrs
 from aiohttp import web
 
 from . import listening, systemd
-from .database import default_path
+from .database import MEMORY, default_path
 from .errors import CannotListen, reason_of
 from .instance import instance
 from .logs import get_logger
@@ -69,11 +69,13 @@ async def serve(settings: Settings) -> None:
     _heed_signals(loop, stopped)
     loop.set_exception_handler(AcceptFailures().handle)
     log.debug("limit of open files", now=raise_file_limit())
-    if settings.database is None:
-        settings = attrs.evolve(settings, database=str(default_path()))
     sockets = systemd.passed_sockets()
     passed = bool(sockets)
     sockets = sockets or listening.open_sockets(settings.host, settings.port)
+    if settings.database is None:
+        settings = attrs.evolve(settings, database=str(default_path()))
+    if settings.database == MEMORY:
+        log.info("nothing is kept: a restart forgets all agents and commands", database=MEMORY)
     app = make_app(settings, alone=True)
     app[NODE].on_storage_failure = _end
     runner = _runner_of(loop)(

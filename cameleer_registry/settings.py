@@ -272,8 +272,8 @@ class Settings:
         None,
         database,
         "File that keeps what has been answered, or memory to keep nothing. By default the server "
-        "has registry.db in $STATE_DIRECTORY, as systemd sets it, else in cameleer-registry below "
-        "the user's directory for state; embedded, nothing is kept.",
+        "has registry.db in $STATE_DIRECTORY, as systemd sets it, else in a directory of its own "
+        "below the user's for state; embedded, nothing is kept.",
     )
     cluster: NatsServers = _setting(  # noqa: RUF009 - it is a tuple
         NatsServers(),

@@ -13,7 +13,7 @@ import logging
 import random
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -54,7 +54,15 @@ SERVICES: Final = (
     "search-index",
     "shipping",
 )
-VERSIONS: Final = ("2.4.1", "2.4.1", "2.4.1", "2.4.0", "2.3.9")
+VERSIONS: Final = ("2.4.1",) * 12 + ("2.4.0",) * 5 + ("2.3.9", "2.3.9", "2.10.0-rc.1")
+CAPABILITIES: Final = ("replay", "deep-trace", "tracing", "circuit-breaker")
+LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
+"""What Kubernetes makes the ends of the names of pods of."""
+
+TICK: Final = 1_000_000_000
+"""Nanoseconds: steps of up to twice that are no pauses of the process."""
+
+ENDS: Final = ("in", "out", "dead-letter")
 MESSAGES: Final = (
     "Unknown key 'sampling' in the configuration",
     "Route orders-in is stopped",
@@ -129,8 +137,11 @@ class Stage:
                 group=GroupName(group),
                 name=Label(service.replace("-", " ").capitalize()),
                 version=Note(random.choice(VERSIONS)),
-                route_ids=tuple(Label(f"{service}-{end}") for end in ("in", "out", "dead-letter")),
-                capabilities={"replay": True, "deep-trace": True, "tracing": {"sampling": 0.1}},
+                route_ids=tuple(Label(f"{service}-{end}") for end in ENDS[: random.choice((2, 3))]),
+                capabilities={
+                    name: {"sampling": 0.1} if name == "tracing" else True
+                    for name in CAPABILITIES[: random.choice((2, 3, 3, 4))]
+                },
                 instance_id=Note(f"{random.getrandbits(32):08x}"),
             )
         )
@@ -149,9 +160,13 @@ async def stage(minutes: float = 0) -> AsyncIterator[Stage]:
 
     made: Stage | None = None
     clock = Clock(
-        steady=lambda: time.monotonic_ns() - shift(), wall=lambda: time.time_ns() - shift()
+        tick=TICK,
+        steady=lambda: time.monotonic_ns() - shift(),
+        wall=lambda: time.time_ns() - shift(),
     )
-    app = create_app(Settings(command_ttl=120), clock=clock)
+    app = create_app(
+        Settings(command_ttl=120, name="Production EU", name_color="teal"), clock=clock
+    )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -163,13 +178,19 @@ async def stage(minutes: float = 0) -> AsyncIterator[Stage]:
         await runner.cleanup()
 
 
+def pod(group: str) -> str:
+    """Return a name for one more pod of a deployment, as Kubernetes makes them."""
+    ends = ("".join(random.choices(LETTERS, k=length)) for length in (9, 5))
+    return "-".join((group, *ends))
+
+
 def names(count: int) -> list[tuple[str, str]]:
     """Return ids and groups for so many agents."""
     found = []
     for number in range(count):
         turn, which = divmod(number, len(SERVICES))
         group = f"{SERVICES[which]}-{'staging' if turn % 4 == 3 else 'prod'}"
-        found.append((f"{group}-{turn + 1:03}", group))
+        found.append((pod(group), group))
     return found
 
 
@@ -204,8 +225,8 @@ async def live(made: Stage) -> None:
     made.pass_by(3)
     await answer(made, command.command_id, 1)
     made.pass_by(4)
-    for number in (1, 2, 3, 4):
-        await made.join(f"pricing-prod-{1000 + number}", "pricing-prod")
+    for _ in range(4):
+        await made.join(pod("pricing-prod"), "pricing-prod")
         made.pass_by(3)
     made.pass_by(made.behind)
 
@@ -221,6 +242,19 @@ async def answer(made: Stage, command_id: str, share: float) -> None:
     await asyncio.sleep(0.3)  # until the feed has told it
 
 
+async def answer_with_failures(made: Stage) -> None:
+    """Issue a few commands more, of which one fails everywhere."""
+    for group, payload in (("billing-staging", {"exchange": "ID-7f3c-19"}), ("pricing-prod", {})):
+        command = await made.node.issue(
+            Order(type="replay", payload=payload), Target.of_group(group)
+        )
+        ack = Ack(status=Outcome.FAILURE, message="Route billing-in is stopped")
+        for delivery in made.node.deliveries(command.command_id):
+            said = ack if payload else Ack(message="replayed")
+            await made.node.acknowledge(delivery.agent_id, command.command_id, said)
+    await asyncio.sleep(0.3)
+
+
 async def take(
     browser: Browser,
     made: Stage,
@@ -229,14 +263,17 @@ async def take(
     *,
     size: tuple[int, int] = (1280, 760),
     dark: bool = False,
+    clicks: Sequence[str] = (),
 ) -> None:
-    """Make one picture."""
+    """Make one picture, after a click on each of these."""
     scheme: Any = "dark" if dark else "light"
     viewport: Any = {"width": size[0], "height": size[1]}
     page = await browser.new_page(viewport=viewport, color_scheme=scheme, locale="en-GB")
     await page.goto(f"{made.url}/{route}")
     await page.locator("html[data-connection=live]").wait_for()
     await page.wait_for_timeout(1500)  # what is fetched has come, and what moves has arrived
+    for click in clicks:
+        await page.locator(click).first.click()
     path = IMAGES / f"console-{name}.png"
     await page.screenshot(path=path, animations="disabled")
     await page.close()
@@ -274,13 +311,19 @@ async def main() -> None:
             await crowd(made, 10_000)
             await live(made)
             await take(browser, made, "fleet", "#/agents?sort=status", size=(1920, 1000))
+            boxes = [f".rows .row:nth-child({row}) .of-check input" for row in (2, 3, 5)]
+            stale = "#/agents?status=STALE&version=2.4.0"
+            await take(browser, made, "choosing", stale, clicks=[*boxes, ".facets-button"])
             await take(browser, made, "dark", "#/groups", dark=True)
             command = await made.node.issue(
                 Order(type="config-update", payload={"revision": 42, "sampling": {"rate": 0.25}}),
                 Target.of_group("order-service-prod"),
             )
             await answer(made, command.command_id, 0.86)
+            await answer_with_failures(made)
             await take(browser, made, "command", f"#/commands/{command.command_id}")
+            opened = [".timeline .row:has-text('failed') time"]
+            await take(browser, made, "timeline", "#/timeline", clicks=opened)
             await take(browser, made, "narrow", "#/agents?sort=status", size=(400, 760))
         await browser.close()
 

@@ -63,7 +63,7 @@ def main() -> int | str:
         return asyncio.run(roll_out(url, group, json.loads(config)))
     except json.JSONDecodeError as error:
         return f"the configuration is no JSON: {error}"
-    except (RegistryError, ServerUnreachable) as error:
+    except (RegistryError, ServerUnreachable, ValueError) as error:  # ValueError: no address
         return str(error)
 
 

@@ -8,14 +8,15 @@
 #     curl -d '{"type": "config-update", "payload": {"revision": 7}}' \
 #         http://127.0.0.1:8081/api/v1/agents/my-agent/commands
 #
-# It carries on when the server restarts, or forgets it, or the connection breaks. A shell has no
-# JSON parser, and this needs none: in the stream a command's id and type stand on lines of their
-# own, and its JSON is handed on as it came. -q keeps the .curlrc of whoever runs it out of it.
+# It carries on when the server restarts, or forgets it, or the connection breaks. What has expired
+# by the server's clock it does not carry out. The server may be several addresses of one registry,
+# with commas between them. A shell has no JSON parser, and this needs none: in the stream a
+# command's id and type stand on lines of their own, and its JSON is handed on as it came. -q keeps
+# the .curlrc of whoever runs it out of it.
 set -u
 
 [ $# -eq 3 ] || { echo "usage: sh $0 SERVER AGENT-ID GROUP" >&2; exit 2; }
-server=${1%/} agent=$2 group=$3
-agents=$server/api/v1/agents
+servers=$1 agent=$2 group=$3
 protocol='X-Cameleer-Protocol-Version: 1'
 
 # What this agent can do. $1 is the type of a command, $2 its JSON on one line, with the payload in
@@ -34,14 +35,17 @@ main() {
     heartbeats='' stream='' watchdog='' work=''
     trap stop EXIT
     trap 'exit 0' HUP INT TERM
-    trap 'kill $stream 2>/dev/null' USR1 # from the heartbeats: the server has forgotten us
+    events='' # where the stream is
+    trap 'kill $stream 2>/dev/null' USR1 # from the heartbeats: the server had forgotten us
     instance=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n') # tells this process from another one
     work=${TMPDIR:-/tmp}/cameleer-agent.$instance
     mkdir -m 700 "$work" && mkfifo "$work/stream" || exit 1
 
     answer=$work/answer
-    known=' '                       # ids of commands that were carried out, the newest last
-    pause=$((2000 + $(below 3000))) # ms to wait before connecting again, until a stream says
+    use "${servers%%,*}"
+    known=' '                   # ids of commands that were carried out, the newest last
+    retry=$((2000 + $(below 3000))) # ms to wait before connecting again, until a stream says
+    pause=$retry longest=60000  # the same, after failures in a row; and the most of it
 
     register
     while :; do
@@ -50,18 +54,20 @@ main() {
             register
             listen
         fi
-        back_off
+        if [ "$lasted" -ge 10 ]; then
+            # A balancer has ended it, say. Soon, but not before the server has noticed the end.
+            pause=$retry
+            nap $((250 + $(below 500)))
+        else
+            back_off
+        fi
     done
 }
 
 register() {
     kill $heartbeats 2>/dev/null
     while :; do
-        status=$(
-            # Ids are letters, digits and . _ : @ - only, and need no escaping.
-            printf '{"agentId":"%s","group":"%s","instanceId":"%s","capabilities":["%s","%s"]}' \
-                "$agent" "$group" "$instance" config-update deep-trace | post register
-        )
+        status=$(declare_itself)
         case $status in
         200 | 201)
             ttl=$(member commandTtlMs)
@@ -76,6 +82,7 @@ register() {
         back_off
     done
     interval=$(member heartbeatIntervalMs) keepalive=$(member keepaliveIntervalMs)
+    longest=$interval
     events=$(sed 's/.*"sseEndpoint": *"\([^"]*\)".*/\1/' "$answer")
     case $events in
     /*) events=$(echo "$server" | sed 's,^\([a-z]*://[^/]*\).*,\1,')$events ;;
@@ -85,19 +92,45 @@ register() {
     heartbeats=$!
 }
 
-# In the background, whatever the stream or a command is doing.
+# Prints the status of the answer.
+declare_itself() {
+    # Ids are letters, digits and . _ : @ - only, and need no escaping.
+    printf '{"agentId":"%s","group":"%s","instanceId":"%s","capabilities":["%s","%s"]}' \
+        "$agent" "$group" "$instance" config-update deep-trace | post register
+}
+
+# In the background, whatever the stream or a command is doing. A server that has forgotten us is
+# told here who we are: a shell that carries out a command hears of nothing until that has ended.
 send_heartbeats() {
     trap 'kill $!; wait; exit' TERM
     answer=$work/heartbeat
     while kill -0 $$; do # not longer than the agent itself
         nap $((interval - $(below $((interval / 10)))))
-        [ "$(post "$agent/heartbeat" </dev/null)" != 404 ] || kill -USR1 $$
+        status=$(post "$agent/heartbeat" </dev/null)
+        case $status in
+        404) declare_itself >/dev/null; kill -USR1 $$ ;; # the stream is to be opened again, too
+        000 | 503) move_on ;;
+        esac
     done 2>/dev/null
+}
+
+# Uses that address of the registry.
+use() {
+    server=${1%/}
+    agents=$server/api/v1/agents
+}
+
+# Uses the next address, where there are several; they take turns at being the first.
+move_on() {
+    case $servers in
+    *,*) servers=${servers#*,},${servers%%,*} && use "${servers%%,*}" ;;
+    *) return 1 ;;
+    esac
 }
 
 # Holds the stream until it ends, and returns the exit status of curl.
 listen() {
-    id=''
+    id='' lasted=$(date +%s)
     curl -qsSfN --connect-timeout 10 -H "$protocol" -H 'Accept: text/event-stream' \
         "$events" >"$work/stream" &
     stream=$!
@@ -107,7 +140,7 @@ listen() {
     kill $watchdog 2>/dev/null
     wait $stream
     set -- $?
-    stream='' watchdog=''
+    stream='' watchdog='' lasted=$(($(date +%s) - lasted))
     [ "$1" -ne 0 ] || say 'the stream has ended' # else curl has said why
     return "$1"
 }
@@ -131,7 +164,7 @@ take() {
     while IFS= read -r line <&3; do
         : >"$work/heard"
         case $line in
-        'retry: '*) pause=${line#retry: } && say listening && catch_up ;;
+        'retry: '*) retry=${line#retry: } && say listening && catch_up ;;
         'id: '*) id=${line#id: } ;;
         'event: '*) type=${line#event: } ;;
         'data: '*) json=${line#data: } ;;
@@ -141,9 +174,11 @@ take() {
 }
 
 # What was issued while there was no stream: asked for after a stream has opened, and not before.
+# What comes on the stream meanwhile waits, as nobody reads it: so all is carried out in its order.
 catch_up() {
-    status=$(curl -qs -m 30 -o "$work/list" -w '%{http_code}' -H "$protocol" \
-        "$agents/$agent/commands?status=PENDING")
+    # It may be long, and the link slow: what counts is that it goes on coming.
+    status=$(curl -qs --connect-timeout 10 -y 15 -Y 500 -o "$work/list" -w '%{http_code}' \
+        -H "$protocol" "$agents/$agent/commands?status=PENDING")
     if [ "$status" = 200 ]; then
         as_events <"$work/list" >"$work/missed"
         take 3<"$work/missed"
@@ -194,8 +229,15 @@ carry_out() {
     case $known in *" $id "*) return ;; esac
     known="$known$id "
     [ ${#known} -lt 37000 ] || known=" ${known#" "*" "}" # of the newest thousand, that is
-    deadline=$(($(date +%s) + ttl / 1000))
     message='' data=null
+    # Whoever sent it has been told that it expired, and may have sent another. Only the command's
+    # own expiresAt stands behind its payload, in which there may be others.
+    deadline=${json##*\"expiresAt\":} deadline=${deadline#*\"}
+    deadline=$(seconds_at "${deadline%%\"*}")
+    if [ "$(server_time)" -gt "$deadline" ]; then
+        say "too late to $type: $id"
+        return
+    fi
     say "told to $type: $id"
     : >"$work/busy"
     if obey "$type" "$json"; then outcome=SUCCESS; else outcome=FAILURE; fi
@@ -216,7 +258,7 @@ acknowledge() {
         000 | 408 | 429 | 5??) ;;
         *) say "cannot acknowledge: status $status" && return ;;
         esac
-        [ "$(date +%s)" -lt "$deadline" ] || { say 'too late to acknowledge' && return; }
+        [ "$(server_time)" -lt "$deadline" ] || { say 'too late to acknowledge' && return; }
         nap $((delay + $(below $delay)))
         delay=$((delay < 8000 ? delay * 2 : delay))
     done
@@ -226,6 +268,29 @@ acknowledge() {
 post() {
     curl -qs -m 10 -o "$answer" -D "$answer.head" -w '%{http_code}' \
         -H "$protocol" -H 'Content-Type: application/json' --data-binary @- "$agents/$1"
+    # A Date may be that of a proxy, with a clock of its own.
+    moment=$(sed -n 's/^[Xx]-[Cc]ameleer-[Tt]ime: *\([0-9TZ:.-]*\).*/\1/p' "$answer.head")
+    [ -n "$moment" ] || return
+    echo $(($(seconds_at "$moment") - $(date +%s))) >"$answer.ahead"
+    mv "$answer.ahead" "$work/ahead" # in one moment, as there are two who read it
+}
+
+# Prints the server's time of day, in seconds since 1970. Our own clock may be wrong by hours.
+server_time() {
+    ahead=0
+    [ ! -s "$work/ahead" ] || read -r ahead <"$work/ahead"
+    echo $(($(date +%s) + ahead))
+}
+
+# Prints the seconds since 1970 of a moment such as 2026-11-23T08:15:30.123Z. The year begins in
+# March here, so that a leap day is its last; and 1 before two digits keeps them from being octal.
+seconds_at() {
+    y=${1%%-*} mo=1${1#*-} d=1${1#*-*-} h=1${1#*T} mi=1${1#*:} s=1${1##*:}
+    mo=${mo%%-*} d=${d%%T*} h=${h%%:*} mi=${mi%%:*} s=${s%%[.Z]*}
+    mo=$((mo - 100)) d=$((d - 100))
+    y=$((mo > 2 ? y : y - 1)) mo=$((mo > 2 ? mo - 3 : mo + 9))
+    days=$((365 * y + y / 4 - y / 100 + y / 400 + (153 * mo + 2) / 5 + d - 719469))
+    echo $((((days * 24 + h - 100) * 60 + mi - 100) * 60 + s - 100))
 }
 
 # Prints a number that stands in the last answer.
@@ -233,12 +298,14 @@ member() {
     sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" "$answer"
 }
 
-# Waits as long as the server asked for and a random part of that in addition, so that a fleet which
-# lost its server does not return in one instant; twice as long with each failure in a row, up to a
-# minute. A stream that opens sets $pause back.
+# Waits as long as the server asked for and a random part of that in addition, so that a fleet
+# which lost its server does not return in one instant; twice as long with each failure in a row, up
+# to the heartbeat interval. A stream that has lasted sets $pause back. Then the next address is
+# tried.
 back_off() {
+    move_on && events=$agents/$agent/events
     nap $((pause + $(below "$pause")))
-    pause=$((pause < 30000 ? pause * 2 : 60000))
+    pause=$((pause * 2 < longest ? pause * 2 : longest > retry ? longest : retry))
 }
 
 # Sleeps for so many milliseconds, or until a signal comes, which ends `wait` but not `sleep`.

@@ -18,6 +18,8 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -35,6 +37,7 @@ import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
 
 /**
  * A whole agent in one file, on JDK 17 or newer and nothing else: it registers, sends heartbeats,
@@ -48,7 +51,9 @@ import java.util.concurrent.TimeoutException;
  * curl -d '{"type": "config-update", "payload": {"revision": 7}}' \
  *     http://127.0.0.1:8081/api/v1/agents/my-agent/commands</pre>
  *
- * <p>It carries on when the server restarts, or forgets it, or the connection breaks.
+ * <p>It carries on when the server restarts, or forgets it, or the connection breaks. What has
+ * expired by the server's clock it does not carry out. The server may be several addresses of one
+ * registry, with commas between them.
  */
 public final class Agent implements AutoCloseable {
 
@@ -58,17 +63,21 @@ public final class Agent implements AutoCloseable {
         Object handle(Command command) throws Exception;
     }
 
-    public record Command(String id, String type, Map<?, ?> payload) {}
+    public record Command(String id, String type, Map<?, ?> payload, Instant expiresAt) {}
 
-    /** What the server answered to the registration. */
-    private record Config(URI events, long heartbeatMs, long keepaliveMs, long commandTtlMs) {}
+    /** What the server answered to the registration, and at which address. */
+    private record Config(URI server, URI events, long heartbeatMs, long keepaliveMs) {}
 
     private static final Logger LOG = System.getLogger(Agent.class.getName());
     private static final Duration ANSWER_LIMIT = Duration.ofSeconds(10);
+    /** For as long as nothing else is known. */
     private static final long LONGEST_PAUSE_MS = 60_000;
+    /** A stream that ended sooner may have been taken over, by another process under this id. */
+    private static final Duration LASTING = Duration.ofSeconds(10);
     private static final int COMMANDS_REMEMBERED = 1_000;
 
-    private final URI agents;
+    /** Where agents are, at each address of the registry. */
+    private final List<URI> addresses;
     private final String agentId;
     private final String group;
     private final Handler handler;
@@ -96,6 +105,10 @@ public final class Agent implements AutoCloseable {
     });
 
     private final Semaphore wakeUp = new Semaphore(0);
+    /** Of them the one in use: it has answered last. */
+    private volatile URI agents;
+    /** By how much the server's clock is ahead of nanoTime; null until it has said so. */
+    private volatile Duration serverAhead;
     private volatile boolean registered;
     /** Null until the first registration. */
     private volatile Config config;
@@ -103,12 +116,20 @@ public final class Agent implements AutoCloseable {
     private volatile InputStream stream;
     /** Null until the first registration. */
     private Future<?> heartbeats;
-    /** How long to wait before connecting again. A stream that opens sets it back. */
-    private long pauseMs = 2_000 + random(3_000);
+    /** How long the server wants us to wait before connecting again. */
+    private long retryMs = 2_000 + random(3_000);
+    /** The same after failures in a row. A stream that has lasted sets it back. */
+    private long pauseMs = retryMs;
+    /** By {@link System#nanoTime}, of the last turn of {@link #run}; null where none was opened. */
+    private Long streamBegan;
     private volatile boolean closed;
 
     public Agent(String server, String agentId, String group, Handler handler) {
-        this.agents = URI.create(server.replaceFirst("/+$", "") + "/api/v1/agents/");
+        this.addresses = Stream.of(server.split(","))
+                .map(each -> URI.create(each.strip().replaceFirst("/+$", "") + "/api/v1/agents/"))
+                .toList();
+        // A fleet that is given the same ones shall not begin all at one.
+        this.agents = addresses.get((int) random(addresses.size()));
         this.agentId = agentId;
         this.group = group;
         this.handler = handler;
@@ -143,6 +164,7 @@ public final class Agent implements AutoCloseable {
     /** Returns only when closed. Throws IllegalArgumentException where the server refuses us. */
     public void run() throws InterruptedException {
         while (!closed) {
+            streamBegan = null;
             try {
                 if (!registered) {
                     register();
@@ -155,7 +177,13 @@ public final class Agent implements AutoCloseable {
             } catch (IOException e) {
                 LOG.log(Level.WARNING, "disconnected: " + e);
             }
-            backOff();
+            if (streamBegan != null && sinceNanoTime(streamBegan).compareTo(LASTING) >= 0) {
+                // A balancer has ended it, say. Soon, but not before the server has noticed.
+                pauseMs = retryMs;
+                pause(250 + random(500));
+            } else {
+                backOff();
+            }
         }
     }
 
@@ -178,6 +206,7 @@ public final class Agent implements AutoCloseable {
     // Registration and heartbeats
 
     private void register() throws IOException, InterruptedException {
+        var server = agents;
         var answer = post("register", Map.of(
                 "agentId", agentId,
                 "group", group,
@@ -199,10 +228,10 @@ public final class Agent implements AutoCloseable {
         var body = Json.parse(answer.body());
         var intervals = Json.get(body, "config", Map.class);
         config = new Config(
-                agents.resolve(Json.get(body, "sseEndpoint", String.class)),
+                server,
+                server.resolve(Json.get(body, "sseEndpoint", String.class)),
                 Json.get(intervals, "heartbeatIntervalMs", Long.class),
-                Json.get(intervals, "keepaliveIntervalMs", Long.class),
-                Json.get(intervals, "commandTtlMs", Long.class));
+                Json.get(intervals, "keepaliveIntervalMs", Long.class));
         registered = true;
         LOG.log(Level.INFO, "registered as " + agentId);
         startHeartbeats(config.heartbeatMs());
@@ -237,7 +266,11 @@ public final class Agent implements AutoCloseable {
 
     /** Reads the stream to its end. Returns false where the server does not know this agent. */
     private boolean listen() throws IOException, InterruptedException {
-        var request = request(config.events()).header("Accept", "text/event-stream").build();
+        var here = agents;
+        // What another address has named is its own.
+        var isHome = config.server().equals(here);
+        var events = isHome ? config.events() : here.resolve(agentId + "/events");
+        var request = request(events).header("Accept", "text/event-stream").build();
         var answer = send(request, BodyHandlers.ofInputStream());
         try (var body = new HeardStream(answer.body())) {
             stream = body;
@@ -247,6 +280,7 @@ public final class Agent implements AutoCloseable {
             if (answer.statusCode() != 200) {
                 throw new IOException("the stream was answered " + answer.statusCode());
             }
+            streamBegan = System.nanoTime();
             LOG.log(Level.INFO, "listening");
             catchUp();
             var watchdog = timers.scheduleWithFixedDelay(
@@ -265,7 +299,7 @@ public final class Agent implements AutoCloseable {
         String data = null;
         for (String line; !closed && (line = lines.readLine()) != null; ) {
             if (line.startsWith("retry: ")) {
-                pauseMs = Long.parseLong(line.substring("retry: ".length()));
+                retryMs = Long.parseLong(line.substring("retry: ".length()));
             } else if (line.startsWith("data: ")) {  // one line, and it says all
                 data = line.substring("data: ".length());
             } else if (line.isEmpty() && data != null) {
@@ -275,14 +309,30 @@ public final class Agent implements AutoCloseable {
         }
     }
 
-    /** Takes on what was issued while there was no stream. */
+    /**
+     * Takes on what was issued while there was no stream. What comes on the stream meanwhile waits,
+     * as nobody reads it: so all is carried out in its order.
+     */
     private void catchUp() throws IOException, InterruptedException {
         var pending = request(URI.create(agents + agentId + "/commands?status=PENDING")).build();
-        var answer = send(pending, BodyHandlers.ofString());
+        var answer = send(pending, BodyHandlers.ofInputStream());
         if (answer.statusCode() != 200) {
+            answer.body().close();
             throw new IOException("catching up was answered " + answer.statusCode());
         }
-        if (Json.parse(answer.body()) instanceof List<?> newestFirst) {
+        String list;
+        // It may be long, and the link slow: what counts is that it goes on coming.
+        try (var body = new HeardStream(answer.body())) {
+            long limitMs = ANSWER_LIMIT.toMillis();
+            var watchdog = timers.scheduleWithFixedDelay(
+                    () -> body.closeIfSilent(limitMs), limitMs, 1_000, TimeUnit.MILLISECONDS);
+            try {
+                list = new String(body.readAllBytes(), StandardCharsets.UTF_8);
+            } finally {
+                watchdog.cancel(false);
+            }
+        }
+        if (Json.parse(list) instanceof List<?> newestFirst) {
             for (int i = newestFirst.size() - 1; i >= 0; i--) {
                 accept(newestFirst.get(i));
             }
@@ -304,12 +354,17 @@ public final class Agent implements AutoCloseable {
     /**
      * Waits as long as the server asked for and a random part of that in addition, so that a fleet
      * which lost its server does not return in one instant; twice as long with each failure in a
-     * row, up to a minute.
+     * row, up to the heartbeat interval.
      */
     private void backOff() throws InterruptedException {
+        pause(pauseMs + random(pauseMs));
+        long longest = config == null ? LONGEST_PAUSE_MS : config.heartbeatMs();
+        pauseMs = Math.max(retryMs, Math.min(2 * pauseMs, longest));
+    }
+
+    private void pause(long milliseconds) throws InterruptedException {
         if (!closed) {
-            wakeUp.tryAcquire(pauseMs + random(pauseMs), TimeUnit.MILLISECONDS);
-            pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+            wakeUp.tryAcquire(milliseconds, TimeUnit.MILLISECONDS);
         }
     }
 
@@ -347,14 +402,19 @@ public final class Agent implements AutoCloseable {
         var command = new Command(
                 Json.get(event, "commandId", String.class),
                 Json.get(event, "type", String.class),
-                Json.get(event, "payload", Map.class));
-        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(config.commandTtlMs());
+                Json.get(event, "payload", Map.class),
+                Instant.parse(Json.get(event, "expiresAt", String.class)));
         if (known.add(command.id())) {
-            commands.execute(() -> carryOut(command, deadline));
+            commands.execute(() -> carryOut(command));
         }
     }
 
-    private void carryOut(Command command, long deadline) {
+    private void carryOut(Command command) {
+        if (hasExpired(command)) {
+            // Whoever sent it has been told so, and may have sent another.
+            LOG.log(Level.WARNING, "too late to " + command.type() + ": " + command.id());
+            return;
+        }
         LOG.log(Level.INFO, "told to " + command.type() + ": " + command.id());
         Map<String, Object> result = new LinkedHashMap<>();
         try {
@@ -364,11 +424,11 @@ public final class Agent implements AutoCloseable {
             result.put("status", "FAILURE");
             result.put("message", e.toString());
         }
-        acknowledgements.execute(() -> acknowledge(command, result, deadline));
+        acknowledgements.execute(() -> acknowledge(command, result));
     }
 
     /** Says what became of a command, again and again until the server has taken it. */
-    private void acknowledge(Command command, Map<String, Object> result, long deadline) {
+    private void acknowledge(Command command, Map<String, Object> result) {
         var path = agentId + "/commands/" + command.id() + "/ack";
         try {
             for (long delayMs = 500; ; delayMs = Math.min(2 * delayMs, 8_000)) {
@@ -386,7 +446,7 @@ public final class Agent implements AutoCloseable {
                     }
                 }
                 Thread.sleep(delayMs + random(delayMs));
-                if (System.nanoTime() - deadline > 0) {
+                if (hasExpired(command)) {
                     LOG.log(Level.WARNING, "too late to acknowledge " + command.id());
                     return;
                 }
@@ -394,6 +454,29 @@ public final class Agent implements AutoCloseable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+    }
+
+    /** By the server's clock: our own may be wrong by hours. */
+    private boolean hasExpired(Command command) {
+        var ahead = serverAhead;
+        var now = ahead == null
+                ? Instant.now()
+                : Instant.EPOCH.plusNanos(System.nanoTime()).plus(ahead);
+        return now.isAfter(command.expiresAt());
+    }
+
+    /** Takes note of the server's time. A Date may be that of a proxy, with a clock of its own. */
+    private void heard(String serverTime) {
+        try {
+            var here = Instant.EPOCH.plusNanos(System.nanoTime());
+            serverAhead = Duration.between(here, Instant.parse(serverTime));
+        } catch (DateTimeParseException e) {
+            LOG.log(Level.DEBUG, "no time: " + serverTime);
+        }
+    }
+
+    private static Duration sinceNanoTime(long moment) {
+        return Duration.ofNanos(System.nanoTime() - moment);
     }
 
     // HTTP
@@ -426,15 +509,30 @@ public final class Agent implements AutoCloseable {
      */
     private <T> HttpResponse<T> send(HttpRequest request, BodyHandler<T> handler)
             throws IOException, InterruptedException {
-        var answer = http.sendAsync(request, handler);
+        var here = agents;
+        var sent = http.sendAsync(request, handler);
         try {
-            return answer.get(ANSWER_LIMIT.toMillis(), TimeUnit.MILLISECONDS);
+            var answer = sent.get(ANSWER_LIMIT.toMillis(), TimeUnit.MILLISECONDS);
+            answer.headers().firstValue("X-Cameleer-Time").ifPresent(this::heard);
+            if (answer.statusCode() == 503) {
+                moveOn(here);
+            }
+            return answer;
         } catch (ExecutionException e) {
+            moveOn(here);
             throw new IOException(e.getCause());
         } catch (TimeoutException e) {
+            moveOn(here);
             throw new HttpTimeoutException("no answer from " + request.uri());
         } finally {
-            answer.cancel(true);  // closes the connection where there was no answer
+            sent.cancel(true);  // closes the connection where there was no answer
+        }
+    }
+
+    /** Uses the address behind one that has not answered, unless another is in use already. */
+    private synchronized void moveOn(URI from) {
+        if (agents.equals(from)) {
+            agents = addresses.get((addresses.indexOf(from) + 1) % addresses.size());
         }
     }
 

@@ -31,6 +31,9 @@ class HeldJournal:
     trouble: str | None = None
     failed = False
 
+    def figures(self) -> None:
+        pass
+
     def open(self, registry: Registry, clock: Clock) -> None:
         pass
 

@@ -48,13 +48,16 @@ class Server:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return this environment without settings of ours or for terminals, and with what is given."""
+    """Return this environment without settings of ours or for terminals, and with what is given.
+
+    A server keeps nothing unless a test says where: the user's own database is none of ours.
+    """
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("CAMELEER_", "TTY_")) and name not in OF_TERMINALS
     }
-    return {**inherited, "PYTHONUNBUFFERED": "1", **more}
+    return {**inherited, "CAMELEER_DATABASE": "memory", "PYTHONUNBUFFERED": "1", **more}
 
 
 def free_port() -> int:

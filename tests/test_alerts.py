@@ -70,10 +70,10 @@ async def test_prometheus_takes_the_metrics() -> None:
     assert "" == promtool("check", "metrics", input=answer.body)
 
 
-async def test_the_rules_speak_of_metrics_that_exist(served: Served) -> None:
+async def test_the_rules_speak_of_metrics_that_exist(keeping: Served) -> None:
     """With labels and values that exist."""
-    await served.register("a")
-    now = await scrape(served)
+    await keeping.register("a")
+    now = await scrape(keeping)
     text = re.sub(r"#.*", "", RULES.read_text("utf-8"))
     selectors = re.findall(r"\b(cameleer_\w+)(?:{(.*?)})?", text)
     assert len(selectors) >= len(ALERTS)

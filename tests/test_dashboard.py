@@ -24,11 +24,11 @@ def expressions() -> Iterator[str]:
     yield from (annotation["expr"] for annotation in CONTENT["annotations"]["list"])
 
 
-async def test_every_metric_on_it_exists(served: Served) -> None:
+async def test_every_metric_on_it_exists(keeping: Served) -> None:
     """With the labels by which it is looked at."""
-    await served.register("a")
+    await keeping.register("a")
     labels: dict[str, set[str]] = {}
-    for family in (await scrape(served)).families:
+    for family in (await scrape(keeping)).families:
         for sample in family.samples:
             labels.setdefault(sample.name, set()).update(sample.labels)
         if family.type == "counter":  # those without samples yet

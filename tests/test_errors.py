@@ -40,9 +40,11 @@ CONTRACT = {
     "too-many-attempts": 429,
     "too-many-pending": 429,
     "at-capacity": 503,
+    "storage-slow": 503,
+    "storage-unavailable": 503,
     "internal-error": 500,
 }
-"""Every code that the wire contract promises, with its status."""
+"""Every code that the contracts promise, with its status."""
 
 CLASSES = {
     name: kind
@@ -61,7 +63,7 @@ def drawn() -> dict[str, tuple[str, str, str]]:
     tree: dict[str, tuple[str, str, str]] = {}
     above: list[str] = ["RegistryError"]
     for line in (errors.__doc__ or "").splitlines():
-        if found := re.fullmatch(r"    ((?:│   )*)[├└]── (\w+) +(\d{3}) ([a-z-]+)", line):
+        if found := re.fullmatch(r"    ((?:[│ ]   )*)[├└]── (\w+) +(\d{3}) ([a-z-]+)", line):
             depth = len(found[1]) // 4
             above[depth + 1 :] = [found[2]]
             tree[found[2]] = (above[depth], found[3], found[4])

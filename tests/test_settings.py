@@ -55,6 +55,7 @@ SAMPLES: dict[type, list[tuple[str, Any]]] = {
 }
 # … and of those whose bounds leave out the above.
 OWN_SAMPLES: dict[str, list[tuple[str, Any]]] = {
+    "database": [("/a/b.db", "/a/b.db"), ("memory", "memory"), ("~/c d", "~/c d")],
     "metrics_groups": [("11", 11), ("12", 12), ("13", 13)],
     "forget_dead_after": DURATIONS,
     "name": [("Production", "Production"), (" Test ", "Test"), ("Größe 1", "Größe 1")],

@@ -9,6 +9,7 @@ from ..figures import Row
 from ..scale import Scale
 from . import (
     comeback,
+    durability,
     fanout,
     idle,
     interference,
@@ -24,6 +25,7 @@ MEASURES: Final[Mapping[str, Callable[[Scale], Iterator[Row]]]] = {
     "latency": latency.measure,
     "memory": memory.measure,
     "throughput": throughput.measure,
+    "durability": durability.measure,
     "interference": interference.measure,
     "idle": idle.measure,
     "size": size.measure,

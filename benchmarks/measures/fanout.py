@@ -117,7 +117,7 @@ def _seconds_to_last(fleet: Connected, operator: Caller, request: bytes) -> tupl
 
 def _post(path: str, content: str) -> bytes:
     raw = content.encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(raw)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(raw)}\r\n\r\n"
     return head.encode() + raw
 
 

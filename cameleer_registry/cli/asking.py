@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from ..client import Operator
-from . import exits
+from . import exits, views
 from .help import CACERT_VARIABLE, DEFAULT_URL, URL_VARIABLE
 from .server import Server, read_headers
 
@@ -21,10 +21,9 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _address(context: click.Context, _parameter: click.Parameter, given: str | None) -> str:
-    """Take the address from this command, or from where it stood before its name."""
-    url: str = given or context.find_root().params["url"]
-    return Server(url).given
+def _address(context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> str:
+    """Take the addresses from this command, or from where they stood before its name."""
+    return Server(",".join(given or context.find_root().params["url"])).given
 
 
 def _headers(
@@ -47,8 +46,11 @@ def server_options(command: F) -> F:
         click.option(
             "--url",
             metavar="ADDRESS",
+            multiple=True,
             callback=_address,
-            help=f"Where the server is.  [env: {URL_VARIABLE}; default: {DEFAULT_URL}]",
+            help="Where the server is. Several addresses of one registry, with commas between "
+            "them or each with its own --url, are asked in turn until one answers.  "
+            f"[env: {URL_VARIABLE}; default: {DEFAULT_URL}]",
         ),
         click.option(
             "--cacert",
@@ -86,6 +88,7 @@ def ask(server: Server, question: Callable[[Operator], Awaitable[T]]) -> T:
 
     async def asking() -> T:
         async with server.operator() as operator:
+            views.go_by(operator.now)
             return await question(operator)
 
     return run(asking())

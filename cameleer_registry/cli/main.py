@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "commands": "commands",
     "command": "commands",
     "simulate": "simulate",
+    "backup": "backup",
+    "restore": "backup",
 }
 """Each command with its module, imported when it is asked for: a server needs no tables."""
 
@@ -136,11 +138,12 @@ class _Commands(click.Group):
     "--url",
     metavar="ADDRESS",
     envvar=URL_VARIABLE,
-    default=DEFAULT_URL,
+    multiple=True,
+    default=(DEFAULT_URL,),
     help="Where the server is that a command asks; may also stand behind the command's name.  "
     f"[env: {URL_VARIABLE}; default: {DEFAULT_URL}]",
 )
-def cli(url: str) -> None:
+def cli(url: tuple[str, ...]) -> None:
     """Agent registry and command-push server for Apache Camel observability agents.
 
     Without a command, it serves. Durations are seconds, decimals allowed, or 90s, 5m.

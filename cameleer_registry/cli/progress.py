@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator
+from contextlib import aclosing
 from typing import Final
 
 from attrs import define
@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..client import Operator
-from ..core.model import Command, CommandStatus
+from ..core.model import Command
 from . import output, views
 from .tally import Fate, Report, Tally
 
@@ -33,16 +33,14 @@ async def follow(operator: Operator, command: Command, seconds: float, *, show: 
     if not (show and sys.stderr.isatty()):
         command = await operator.wait(command.command_id, seconds)
         return await Report.on(operator, command)
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
     shown = Progress(Tally.told(command))
     with Live(shown, console=console, auto_refresh=False, transient=True) as live:
-        while command.status is CommandStatus.PENDING and loop.time() < until:
-            live.refresh()
-            command = await operator.wait(
-                command.command_id, min(INTERVAL, max(0.0, until - loop.time()))
-            )
-            shown.tally = Tally.told(command)
+        live.refresh()
+        looks = operator.follow(command.command_id, seconds, every=INTERVAL)
+        async with aclosing(looks):
+            async for command in looks:
+                shown.tally = Tally.told(command)
+                live.refresh()
         return await Report.on(operator, command)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
+from datetime import datetime
 from typing import Any, Final
 
 import attrs
@@ -115,7 +116,7 @@ class Troubles(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep it."""
         reason = getattr(record, "reason", None)
-        when = views.now().astimezone()
+        when = datetime.now().astimezone()
         what = record.getMessage() + (f": {reason}" if reason else "")
         self.last = f"{when:%H:%M:%S} {plain(what)}"
 

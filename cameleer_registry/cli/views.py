@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from ..core.model import (
     Delivery,
     GroupSummary,
     GroupTarget,
+    Resumed,
     Target,
 )
 from ..wire import timestamp
@@ -249,11 +250,27 @@ def _moment(moment: datetime, now: datetime) -> Cell:
 
 def age(passed: timedelta) -> str:
     """Say how long ago something was, in its largest unit; clocks that differ make no future."""
-    seconds = int(passed.total_seconds())
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return f"{max(0, seconds)} s ago"
+    return f"{length(passed)} ago"
+
+
+def length(time: timedelta) -> str:
+    """Say how long a time was, in its largest unit."""
+    seconds = int(time.total_seconds())
+    for unit, of_unit in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * of_unit:
+            return f"{seconds // of_unit} {unit}"
+    return f"{max(0, seconds)} s"
+
+
+def missing(resumed: Resumed, now: datetime) -> str:
+    """Say who has not come back since the server has."""
+    who = counted(resumed.not_back, "agent")
+    have, were = ("has", "was") if resumed.not_back == 1 else ("have", "were")
+    away = length(resumed.away_until - resumed.away_from)
+    return (
+        f"The server was away for {away}, until {age(now - resumed.away_until)}: "
+        f"{who} that {were} LIVE or STALE before {have} not come back since."
+    )
 
 
 def _json(value: Any) -> str:
@@ -261,5 +278,18 @@ def _json(value: Any) -> str:
 
 
 def now() -> datetime:
-    """Return the time, against which ages are shown."""
+    """Return the time against which ages are shown: the server's, once one has been asked."""
+    return _clock()
+
+
+def go_by(clock: Callable[[], datetime]) -> None:
+    """Show ages by that clock from now on: what a server shows is of its own, not of ours."""
+    global _clock
+    _clock = clock
+
+
+def _our_own() -> datetime:
     return datetime.now(UTC)
+
+
+_clock: Callable[[], datetime] = _our_own

@@ -15,9 +15,9 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from ..client import Operator
+from ..client import Operator, backoff
 from ..core.model import Agent, AgentStatus
-from ..errors import ServerUnreachable
+from ..errors import RegistryError, ServerUnreachable
 from . import output, views
 from .output import Cell
 from .plain import plain
@@ -64,8 +64,8 @@ class View(Protocol):
 async def watch(operator: Operator, question: Question, *, as_json: bool) -> None:
     """Show the agents until cancelled.
 
-    A server that has answered once may go and come back. Raises RegistryError, and
-    ServerUnreachable where it does not answer at first.
+    A server that has answered once may go and come back. Raises RegistryError if it refuses for
+    good, and ServerUnreachable if it does not answer at first.
     """
     agents = await question.asked(operator)
     loop = asyncio.get_running_loop()
@@ -80,7 +80,9 @@ async def watch(operator: Operator, question: Question, *, as_json: bool) -> Non
             asked_at = loop.time()
             try:
                 view.show(await question.asked(operator))
-            except ServerUnreachable as error:
+            except (ServerUnreachable, RegistryError) as error:
+                if not backoff.is_passing(error):
+                    raise
                 view.lost(str(error))
             took = loop.time() - asked_at
 
@@ -198,4 +200,4 @@ class Screen:
 
 
 def _local_time() -> datetime:
-    return views.now().astimezone()
+    return datetime.now().astimezone()

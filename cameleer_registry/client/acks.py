@@ -18,7 +18,6 @@ from ..logs import get_logger
 from . import backoff
 from .connection import Connection
 from .membership import Membership
-from .server_clock import ServerClock
 
 log = get_logger(__name__)
 
@@ -30,13 +29,10 @@ LONGEST_DELAY: Final = 5.0
 class Acks:
     """Tells the server what became of commands."""
 
-    def __init__(
-        self, connection: Connection, agent_id: str, membership: Membership, clock: ServerClock
-    ) -> None:
+    def __init__(self, connection: Connection, agent_id: str, membership: Membership) -> None:
         self._connection = connection
         self._agent_id = agent_id
         self._membership = membership
-        self._clock = clock
 
     async def send(self, command_id: str, ack: Ack, expires_at: datetime) -> None:
         """Send an acknowledgement, again and again until ``expires_at`` if need be.
@@ -51,7 +47,7 @@ class Acks:
                 least=lambda: FIRST_DELAY,
                 most=lambda: LONGEST_DELAY,
                 told=say,
-                seconds_left=lambda: self._clock.seconds_until(expires_at),
+                seconds_left=lambda: self._connection.clock.seconds_until(expires_at),
             )
 
         def say(error: BaseException, delay: float) -> None:

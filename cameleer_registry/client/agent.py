@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import aclosing, suppress
 from typing import Any, Final, TypeVar
 
 import aiohttp
-from attrs import evolve
+from attrs import define, evolve, field
 
 from .. import wire
-from ..core.model import AgentDelivery, CommandEvent, CommandType, Registration, Welcome
+from ..core import model
+from ..core.model import CommandEvent, CommandType, Registration, Welcome
 from ..errors import AgentNotRegistered, RegistryError, ServerUnreachable
 from ..logs import get_logger
 from . import backoff
 from .acks import Acks
 from .connection import Connection
-from .inbox import Handler, Inbox
+from .handling import Handler
+from .inbox import Inbox
 from .membership import Membership
+from .missed import Missed
+from .pacing import LASTING, Pacing
+from .proxies import Proxies
 from .server_clock import ServerClock
 from .sigterm import on_sigterm
 from .stream import EventStream
@@ -34,14 +41,34 @@ RETRY: Final = 3.0
 SILENT_KEEPALIVES: Final = 3
 """Keepalives that may be missing before a stream is taken for dead."""
 
+LEAVING: Final = 2.0
+"""Seconds that an agent takes to have itself forgotten, at most."""
 
-LASTING: Final = 60.0
-"""Seconds for which a stream must last for its end to be none to worry about. The server may have
-ended one that did not for another process under the same id: it is opened ever more rarely."""
+
+class _EndedSoon(ServerUnreachable):
+    """The server has ended a stream soon after it was opened."""
+
+
+@define
+class _Life:
+    """One run of an agent, on the loop that it runs on."""
+
+    loop: asyncio.AbstractEventLoop
+    membership: Membership
+    declared: Callable[[], Registration]
+    stopping: asyncio.Event = field(factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Have it end."""
+        self.stopping.set()
+
+    def declare(self) -> None:
+        """Have the server told of what has changed."""
+        self.membership.declare(self.declared())
 
 
 class Agent:
-    """An agent of one server: it is registered, LIVE and connected while it runs.
+    """An agent of one registry: it is registered, LIVE and connected while it runs.
 
     ::
 
@@ -58,20 +85,28 @@ class Agent:
     is a plain function runs in a thread of its own; one that is ``async`` must not block.
 
     ``capabilities`` is an object of name to JSON value, or names; by default, the types that have
-    handlers. ``catch_up`` fetches what is pending each time the stream has been opened: then a
-    command that came while nobody listened is carried out late instead of never, and one that an
-    earlier process of the agent has not answered is carried out again. Up to ``max_concurrent``
-    commands are carried out side by side, begun in their order; with 1, one after the other. Upon
-    SIGTERM, those that have begun have ``grace`` seconds to finish. ``session`` is an aiohttp
-    session of your own, used as it is and left open; it needs a connection for the stream.
+    handlers. The agent fetches what is pending each time its stream has opened: so a command that
+    came while nobody listened is carried out late instead of never, and one that an earlier
+    process of the agent has not answered is carried out again; not so with ``catch_up=False``. Up
+    to ``max_concurrent`` commands are carried out side by side, begun in their order,
+    config-updates always one after the other; with 1, all of them. Upon SIGTERM, those that have
+    begun have ``grace`` seconds to finish. With ``leave`` the agent has the server forget it when
+    it has ended: it is not STALE and DEAD later, and what is pending for it expires at once.
 
-    Raises ValueError where one of these breaks its rule, and TypeError where a capability is
-    nothing that JSON can express. ``clock`` is for tests.
+    ``url`` may be several addresses of one registry: the next one is used when one does not
+    answer. ``session`` is an aiohttp session of your own, used as it is and left open; it needs a
+    connection for the stream. ``proxy`` is the address of an HTTP proxy, or "" for none; by
+    default it is as the environment says (``https_proxy``, ``no_proxy`` and so on).
+
+    :meth:`declare`, :meth:`stop` and :meth:`on` may be called from any thread.
+
+    Raises ValueError if one of these breaks its rule, and TypeError if a capability is nothing
+    that JSON can express. ``clock`` is for tests.
     """
 
     def __init__(
         self,
-        url: str,
+        url: str | Iterable[str],
         *,
         agent_id: str,
         group: str,
@@ -80,15 +115,17 @@ class Agent:
         route_ids: Iterable[str] = (),
         capabilities: Mapping[str, Any] | Iterable[str] | None = None,
         instance_id: str | None = None,
-        catch_up: bool = False,
+        catch_up: bool = True,
         max_concurrent: int = 10,
         grace: float = 5.0,
+        leave: bool = False,
         session: aiohttp.ClientSession | None = None,
+        proxy: str | Proxies | None = None,
         clock: ServerClock | None = None,
     ) -> None:
         if max_concurrent < 1:
             raise ValueError(f"max_concurrent: expected at least 1, got {max_concurrent}")
-        self._connection = Connection(url, session=session)
+        self._connection = Connection(url, session=session, proxy=proxy, anywhere=True, clock=clock)
         declared: dict[str, Any] = {
             "agent_id": agent_id,
             "group": group,
@@ -96,19 +133,26 @@ class Agent:
             "version": version,
             "route_ids": _listed(route_ids),
             "capabilities": _capabilities(capabilities or ()),
-            "instance_id": instance_id or str(uuid.uuid4()),
+            "instance_id": instance_id,
         }
         self._registration = _sendable(Registration(**declared))
         self._declares_handlers = capabilities is None
         self._catch_up = catch_up
         self._max_concurrent = max_concurrent
         self._grace = grace
-        self._clock = clock or ServerClock()
+        self._leave = leave
         self._handlers: dict[CommandType, Handler] = {}
         self._log = log.bind(agent_id=agent_id)
-        # These are None while the agent does not run.
-        self._membership: Membership | None = None
-        self._stopping: asyncio.Event | None = None
+        # Guards what follows, and what is declared, against other threads and against signals,
+        # which come in the middle of anything.
+        self._lock = threading.RLock()
+        # The nonce of a process, with the process that it was drawn in.
+        self._nonce = ("", 0)
+        # None while the agent does not run.
+        self._life: _Life | None = None
+        # Whether a run has been asked for that has not begun, and whether it shall end at once.
+        self._is_awaited = True
+        self._stop_at_once = False
         # Seconds to wait before the stream is opened again, as the server said last.
         self._retry = RETRY
         self.connected = False
@@ -122,7 +166,8 @@ class Agent:
     @property
     def registered(self) -> bool:
         """Whether the server knows it, as far as the agent has been told."""
-        return self._membership is not None and self._membership.is_known
+        life = self._life
+        return life is not None and life.membership.is_known
 
     def on(self, type: CommandType | str) -> Callable[[H], H]:
         """Have the decorated function carry out the commands of a type.
@@ -135,6 +180,7 @@ class Agent:
             if command_type in self._handlers:
                 raise ValueError(f"{command_type} has a handler already")
             self._handlers[command_type] = handler
+            self._tell(_Life.declare)
             return handler
 
         return decorate
@@ -152,45 +198,74 @@ class Agent:
             self._declares_handlers = False
         if "route_ids" in changes:
             changes["route_ids"] = _listed(changes["route_ids"])
-        self._registration = _sendable(evolve(self._registration, **changes))
-        if self._membership is not None:
-            self._membership.declare(self._declared())
+        with self._lock:
+            self._registration = _sendable(evolve(self._registration, **changes))
+        self._tell(_Life.declare)
 
-    async def run(self) -> None:
+    def run(self) -> Coroutine[Any, Any, None]:
         """Be that agent, until cancelled, stopped, or told to end by SIGTERM.
 
-        SIGTERM is listened to where the process has no handler of its own for it. The server may be
+        SIGTERM is listened to if the process has no handler of its own for it. The server may be
         down, and may go and come: that is waited for. Raises the RegistryError with which the
-        server refuses the first registration, and RuntimeError where it is running already.
+        server refuses the first registration, and RuntimeError if it is running already.
         """
-        if self._stopping is not None:
-            raise RuntimeError(f"{self.agent_id} is running already")
-        self._stopping = asyncio.Event()
+        with self._lock:
+            self._is_awaited = True  # from now on, stop() is for this run
+        return self._live()
+
+    def stop(self) -> None:
+        """Have :meth:`run` finish what has begun, and return.
+
+        A run that has not begun yet ends as soon as it begins. After one has ended there is
+        nothing to stop until the next is asked for.
+        """
+        with self._lock:
+            if self._life is None and self._is_awaited:
+                self._stop_at_once = True
+        self._tell(_Life.stop)
+
+    def _tell(self, what: Callable[[_Life], None]) -> None:
+        """Call that on the loop on which the agent runs, from wherever this is called.
+
+        Also from a signal's handler, which interrupts the loop while it waits: it is woken up.
+        """
+        with self._lock:
+            if self._life is not None:
+                with suppress(RuntimeError):  # the loop is closed already
+                    self._life.loop.call_soon_threadsafe(what, self._life)
+
+    async def _live(self) -> None:
+        with self._lock:
+            if self._life is not None:
+                raise RuntimeError(f"{self.agent_id} is running already")
+            membership = Membership(self._connection, self._declared())
+            life = self._life = _Life(asyncio.get_running_loop(), membership, self._declared)
+            if self._stop_at_once:
+                life.stop()
+            self._is_awaited = self._stop_at_once = False
         try:
             with on_sigterm(self.stop):
                 async with self._connection:
-                    await self._run(self._stopping)
+                    await self._run(life)
         finally:
-            self._stopping = self._membership = None
+            with self._lock:
+                self._life = None
 
-    def stop(self) -> None:
-        """Have :meth:`run` finish what has begun, and return; nothing where it does not run."""
-        if self._stopping is not None:
-            self._stopping.set()
-
-    async def _run(self, stopping: asyncio.Event) -> None:
-        clock = self._clock
-        membership = Membership(self._connection, self._declared(), clock)
-        acks = Acks(self._connection, self.agent_id, membership, clock)
+    async def _run(self, life: _Life) -> None:
+        if life.stopping.is_set():
+            return
+        membership, clock = life.membership, self._connection.clock
+        acks = Acks(self._connection, self.agent_id, membership)
         inbox = Inbox(self._handlers, acks.send, clock, max_concurrent=self._max_concurrent)
-        self._membership = membership
+        missed = Missed(self._connection, self.agent_id, membership, inbox, catch_up=self._catch_up)
         duties = {
             asyncio.create_task(duty, name=f"{name} of {self.agent_id}")
             for name, duty in (
                 ("registration", membership.keep_registered()),
                 ("heartbeats", membership.send_heartbeats()),
-                ("stream", self._hold_stream(membership, inbox)),
-                ("end", stopping.wait()),
+                ("stream", self._hold_stream(membership, missed)),
+                ("catching up", missed.keep_fetching()),
+                ("end", life.stopping.wait()),
             )
         }
         grace = 0.0  # where this is cancelled, or fails
@@ -209,78 +284,117 @@ class Agent:
                 raise
             finally:
                 await inbox.close(grace)
+                if self._leave and membership.is_known:
+                    await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        """Have the server forget the agent, unless another process has its id by now."""
+        try:
+            async with asyncio.timeout(LEAVING):
+                shown = await self._connection.ask(model.Agent, "GET", "agents", self.agent_id)
+                if shown.instance_id != self._instance_id():
+                    self._log.info("another process has taken over the id: it is left alone")
+                    return
+                await self._connection.tell("DELETE", "agents", self.agent_id)
+            self._log.info("left")
+        except AgentNotRegistered:
+            pass  # it is forgotten already
+        except (ServerUnreachable, RegistryError, TimeoutError) as error:
+            reason = str(error) or "no answer in time"
+            self._log.warning("could not leave", reason=reason)
 
     def _declared(self) -> Registration:
-        if self._declares_handlers:
-            return evolve(self._registration, capabilities=_capabilities([*self._handlers]))
-        return self._registration
+        with self._lock:
+            changes: dict[str, Any] = {"instance_id": self._instance_id()}
+            declared = evolve(self._registration, **changes)
+            if self._declares_handlers:
+                return evolve(declared, capabilities=_capabilities([*self._handlers]))
+            return declared
+
+    def _instance_id(self) -> str:
+        """Return what was given, or this process's own: it may have forked since it was drawn."""
+        if given := self._registration.instance_id:
+            return given
+        if self._nonce[1] != os.getpid():
+            self._nonce = (str(uuid.uuid4()), os.getpid())
+        return self._nonce[0]
 
     # The stream
 
-    async def _hold_stream(self, membership: Membership, inbox: Inbox) -> None:
+    async def _hold_stream(self, membership: Membership, missed: Missed) -> None:
         """Have a stream open, always; never returns."""
+        ended_soon, pacing = False, Pacing()
+
+        def most() -> float:
+            # Of two processes under one id, one is connected nearly always.
+            return backoff.LONGEST if ended_soon else membership.longest_delay
+
+        def told(error: BaseException, delay: float) -> None:
+            nonlocal ended_soon
+            ended_soon = isinstance(error, _EndedSoon)
+            self._say_that_it_failed(error, delay)
+
         while True:
-            await backoff.persist(
-                lambda: self._listen(membership, inbox),
+            pause = await backoff.persist(
+                lambda: self._listen(membership, missed, pacing),
                 least=lambda: self._retry,
-                most=lambda: membership.longest_delay,
+                most=most,
                 again=lambda error: isinstance(error, ServerUnreachable | RegistryError),
-                told=self._say_that_it_failed,
+                told=told,
             )
-            await asyncio.sleep(backoff.spread(self._retry))
+            await asyncio.sleep(pause)
 
-    async def _listen(self, membership: Membership, inbox: Inbox) -> None:
-        """Open the stream, and take what comes until it ends.
+    async def _listen(self, membership: Membership, missed: Missed, pacing: Pacing) -> float:
+        """Open the stream, and take what comes until it ends; return how long to wait then.
 
-        Raises ServerUnreachable or RegistryError where it could not be opened, broke in less time
-        than is waited for it, or the server ended it soon.
+        Raises ServerUnreachable or RegistryError if it could not be opened, or did not last.
         """
         welcome = await membership.registered()
         try:
-            stream = await self._open(welcome)
+            stream = await self._open(welcome, membership)
         except AgentNotRegistered:
             membership.forgotten(welcome)
-            stream = await self._open(await membership.registered())
+            stream = await self._open(await membership.registered(), membership)
         loop = asyncio.get_running_loop()
         opened = loop.time()
         self._log.info("stream opened")
         self.connected = True
+        missed.stream_opened()
+        broke: ServerUnreachable | None = None
         try:
-            await self._take(stream, inbox)
+            await self._take(stream, missed)
         except ServerUnreachable as error:
-            if loop.time() - opened < self._retry:
-                raise
-            self._log.warning("stream lost", reason=str(error))
-        else:
-            if loop.time() - opened < LASTING:
-                raise ServerUnreachable("the server ended the stream soon after it was opened")
-            self._log.info("stream ended by the server")
+            broke = error
         finally:
             self.connected = False
             self._retry = stream.retry or self._retry
             stream.close()
+        lasted = loop.time() - opened
+        if lasted < LASTING:
+            raise broke or _EndedSoon("the server ended the stream soon after it was opened")
+        if broke is None:
+            self._log.info("stream ended by the server")
+        else:
+            self._log.warning("stream lost", reason=str(broke))
+        return pacing.after(lasted, cleanly=broke is None, retry=self._retry)
 
-    async def _open(self, welcome: Welcome) -> EventStream:
+    async def _open(self, welcome: Welcome, membership: Membership) -> EventStream:
         silence = SILENT_KEEPALIVES * welcome.config.keepalive_interval_ms / 1000
-        response = await self._connection.stream(welcome.sse_endpoint, silence=silence)
+        response = await self._connection.stream(
+            welcome.sse_endpoint,
+            "agents",
+            self.agent_id,
+            "events",
+            home=membership.home,
+            silence=silence,
+        )
         return EventStream(response)
 
-    async def _take(self, stream: EventStream, inbox: Inbox) -> None:
-        if self._catch_up:
-            pending = await self._connection.ask(
-                list[AgentDelivery],
-                "GET",
-                "agents",
-                self.agent_id,
-                "commands",
-                query=[("status", "PENDING")],
-            )
-            for delivery in reversed(pending):
-                inbox.offer(delivery)
+    async def _take(self, stream: EventStream, missed: Missed) -> None:
         async with aclosing(stream.events()) as events:
             async for event in events:
                 try:
-                    inbox.offer(wire.decode_answer(event.data, CommandEvent))
+                    missed.offer(wire.decode_answer(event.data, CommandEvent))
                 except ValueError as error:
                     self._log.warning("event ignored", event_type=event.event, reason=str(error))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import aiohttp
@@ -18,6 +18,8 @@ from ..core.model import Ack, CommandEvent, CommandType, Outcome
 from ..errors import RegistryError
 from .agent import Agent
 from .declarations import declaration
+from .names import Resolver
+from .proxies import Proxies
 
 STARTED_PER_SECOND: Final = 100
 """Agents that begin in a second, so that thousands do not stampede."""
@@ -64,7 +66,7 @@ class Fleet:
 
     def __init__(
         self,
-        url: str,
+        url: str | Iterable[str],
         *,
         agents: int,
         groups: int = 1,
@@ -76,6 +78,8 @@ class Fleet:
     ) -> None:
         self._url = url
         self._open_session = open_session or _session
+        # Of a session that is given, they are its own.
+        self._proxies = Proxies() if open_session is None else None
         self._groups = groups
         self._ack_rate = ack_rate
         self._ack_delay = ack_delay
@@ -141,6 +145,7 @@ class Fleet:
             capabilities=declared.capabilities,
             max_concurrent=1000,  # those that wait for their delay, and hold nobody up
             session=session,
+            proxy=self._proxies,
         )
         for kind in CommandType:
             agent.on(kind)(self._obey)
@@ -179,7 +184,7 @@ class Fleet:
 
 def _session(traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, resolver=Resolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[traces],
     )

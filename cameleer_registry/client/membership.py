@@ -10,8 +10,8 @@ from ..core.model import Registration, Welcome
 from ..errors import AgentNotRegistered, RegistryError, ServerUnreachable
 from ..logs import get_logger
 from . import backoff
+from .addresses import Address
 from .connection import TIMEOUT, Connection
-from .server_clock import ServerClock
 
 log = get_logger(__name__)
 
@@ -22,15 +22,14 @@ FIRST_DELAY: Final = 1.0
 class Membership:
     """One agent's registration and its heartbeats."""
 
-    def __init__(
-        self, connection: Connection, registration: Registration, clock: ServerClock
-    ) -> None:
+    def __init__(self, connection: Connection, registration: Registration) -> None:
         self._connection = connection
         self._registration = registration
-        self._clock = clock
         self._log = log.bind(agent_id=registration.agent_id)
         # What the server answered to the last registration; None until it first did.
         self.welcome: Welcome | None = None
+        # At which address it was asked, likewise.
+        self.home: Address | None = None
         # Set while the server is believed to know this agent.
         self._known = asyncio.Event()
         # Set while there is something to tell the server.
@@ -101,17 +100,16 @@ class Membership:
                 pause = _interval(welcome) * await self._send_heartbeat(welcome)
 
     async def _register(self) -> Welcome:
-        raw, headers = await self._connection.send(
-            "POST", "agents", "register", body=self._registration
-        )
-        self._clock.heard(headers.get("Date"))
-        return self._connection.read(raw, Welcome)
+        answer = await self._connection.send("POST", "agents", "register", body=self._registration)
+        welcome = self._connection.read(answer, Welcome)
+        self.home = answer.address
+        return welcome
 
     async def _send_heartbeat(self, welcome: Welcome) -> float:
         """Return after what part of the interval the next one should come."""
         timeout = min(TIMEOUT, _interval(welcome))
         try:
-            headers = await self._connection.tell(
+            await self._connection.tell(
                 "POST", "agents", welcome.agent_id, "heartbeat", timeout=timeout
             )
         except AgentNotRegistered:
@@ -120,7 +118,6 @@ class Membership:
         except (ServerUnreachable, RegistryError) as error:
             self._log.warning("heartbeat failed", reason=str(error))
             return random.uniform(0.2, 0.3)  # sooner: three that are missed make an agent STALE
-        self._clock.heard(headers.get("Date"))
         return random.uniform(0.9, 1)
 
     def _say_that_it_failed(self, error: BaseException, delay: float) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
-from attrs import field, frozen
 
 from ..core import rules
 from ..core.model import (
@@ -26,12 +27,23 @@ from ..core.model import (
     DeliveryState,
     GroupSummary,
     GroupTarget,
-    JsonObject,
+    ListedCommand,
     Order,
+    Removed,
+    Server,
     Target,
 )
-from ..errors import AgentNotRegistered, CommandNotFound, GroupNotFound
+from ..errors import (
+    AgentNotRegistered,
+    CommandNotFound,
+    GroupNotFound,
+    RegistryError,
+    ServerUnreachable,
+)
+from . import backoff
 from .connection import TIMEOUT, Connection, Query
+
+T = TypeVar("T")
 
 PAGE: Final = 1000
 """Agents asked for at a time."""
@@ -42,25 +54,22 @@ COMMANDS_PAGE: Final = 100
 LONGEST_WAIT: Final = 60.0
 """Seconds for which a server lets somebody wait in one request."""
 
+SHORTEST_WAIT: Final = 1.0
+"""Seconds for which it is asked to, at least, where gateways have no patience."""
 
-@frozen(kw_only=True)
-class ListedCommand(Command):
-    """A command in a list, which leaves out a payload of more than 4 KiB."""
+LOOKS: Final = 3
+"""How often something is looked at before a gateway that has no answer (502, 503, 504) is
+believed."""
 
-    payload: JsonObject = field(factory=dict)
-    payload_truncated: bool = False
-    """Whether it does so here."""
+PATIENCE: Final = 15.0
+"""Seconds without an answer after which somebody who waits is told."""
 
-
-@frozen
-class Removed:
-    """How many agents were forgotten at once."""
-
-    removed: int
+PAUSE: Final = (0.2, 1.0)
+"""Seconds between two looks where a server answers at once, or not at all, at least and at most."""
 
 
 class Operator:
-    """An operator's client of one server, over one pool of connections.
+    """An operator's client of one registry, over one pool of connections.
 
     ::
 
@@ -70,12 +79,33 @@ class Operator:
 
     Every method raises the exception with which the server refuses
     (:class:`~cameleer_registry.errors.RegistryError` is the base of all), and
-    :class:`~cameleer_registry.errors.ServerUnreachable` where none answers. ``session`` is one of
-    your own, used as it is and left open. Raises ValueError where ``url`` is no http(s) address.
+    :class:`~cameleer_registry.errors.ServerUnreachable` if none answers. ``url`` may be several
+    addresses of one registry: the next one is asked when one does not answer, or says 503.
+    ``session`` is one of your own, used as it is and left open. ``proxy`` is the address of an HTTP
+    proxy, or "" for none; by default it is as the environment says. Raises ValueError if one of
+    them is no http(s) address.
     """
 
-    def __init__(self, url: str, *, session: aiohttp.ClientSession | None = None) -> None:
-        self._connection = Connection(url, session=session)
+    def __init__(
+        self,
+        url: str | Iterable[str],
+        *,
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self._connection = Connection(url, session=session, proxy=proxy)
+
+    @property
+    def url(self) -> str:
+        """Where the registry is, without passwords: to be shown."""
+        return str(self._connection.addresses)
+
+    def now(self) -> datetime:
+        """Return what time it is for the server, as its last answer has said.
+
+        Before any answer it is our own time. All times that the server shows are of its clock.
+        """
+        return self._connection.clock.now()
 
     async def __aenter__(self) -> Self:
         await self._connection.__aenter__()
@@ -102,7 +132,7 @@ class Operator:
         query = [*_each("status", statuses), *_each("group", groups), ("limit", str(PAGE))]
         after: Query = ()
         while True:
-            page = await self._connection.ask(list[Agent], "GET", "agents", query=[*query, *after])
+            page = await self._read(list[Agent], "agents", query=[*query, *after])
             for agent in page:
                 yield agent
             if len(page) < PAGE:
@@ -111,15 +141,19 @@ class Operator:
 
     async def agent(self, agent_id: str) -> Agent:
         """Return one agent; raises AgentNotRegistered."""
-        return await self._connection.ask(Agent, "GET", "agents", _known(agent_id))
+        return await self._read(Agent, "agents", _known(agent_id))
 
     async def groups(self) -> list[GroupSummary]:
         """Return every group that has agents, in order of their names."""
-        return await self._connection.ask(list[GroupSummary], "GET", "agents", "groups")
+        return await self._read(list[GroupSummary], "agents", "groups")
+
+    async def server(self) -> Server:
+        """Return what the server says of itself."""
+        return await self._connection.ask(Server, "GET", "server")
 
     async def delete(self, agent_id: str) -> None:
         """Have an agent forgotten; raises AgentNotRegistered. One that runs registers again."""
-        await self._connection.tell("DELETE", "agents", _known(agent_id))
+        await self._connection.tell("DELETE", "agents", _known(agent_id), looks=LOOKS)
 
     async def delete_all(
         self, statuses: Collection[AgentStatus | str], *, groups: Collection[str] = ()
@@ -173,9 +207,7 @@ class Operator:
         ]
         before: Query = ()
         while True:
-            page = await self._connection.ask(
-                list[ListedCommand], "GET", "commands", query=[*query, *before]
-            )
+            page = await self._read(list[ListedCommand], "commands", query=[*query, *before])
             for command in page:
                 yield command
             if len(page) < COMMANDS_PAGE:
@@ -195,7 +227,8 @@ class Operator:
         It is issued once or, where ServerUnreachable is raised, perhaps: called again with the same
         ``idempotency_key``, within an hour, this returns the same command, which is issued once.
         Without a key of your own each call has a new one, under which the command is asked for
-        again, once and at once, where the connection breaks before the answer.
+        again at once if the connection breaks before the answer, and a moment later if a gateway
+        has none.
         Raises AgentNotRegistered, GroupNotFound, TooManyPending, IdempotencyKeyReused where
         something else was asked for under that key; and ValueError or TypeError where the type or
         the key is none, or the payload nothing that JSON can express.
@@ -203,43 +236,75 @@ class Operator:
         order = Order(type=CommandType(type), payload=payload or {})
         key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
         return await self._connection.ask(
-            Command, "POST", *_address(target), body=order, key=rules.idempotency_key(key)
+            Command,
+            "POST",
+            *_address(target),
+            body=order,
+            key=rules.idempotency_key(key),
+            looks=LOOKS,
         )
 
     async def command(self, command_id: str) -> Command:
         """Return one command; raises CommandNotFound."""
-        return await self._connection.ask(Command, "GET", "commands", _issued(command_id))
+        return await self._read(Command, "commands", _issued(command_id))
 
     async def wait(self, command_id: str, timeout: float) -> Command:
         """Wait up to ``timeout`` seconds until nothing of a command is pending; then return it.
 
-        Look at its ``status``: it is PENDING where the time was too short. Raises CommandNotFound.
+        Look at its ``status``: it is PENDING if the time was too short. Raises CommandNotFound,
+        and ServerUnreachable if there was no answer for a while, or none at the end. A gateway
+        that lets nobody wait as long is asked for less.
+        """
+        return [command async for command in self.follow(command_id, timeout)][-1]
+
+    async def follow(
+        self, command_id: str, timeout: float, *, every: float = LONGEST_WAIT
+    ) -> AsyncGenerator[Command, None]:
+        """Do the same, and return the command each time that it was looked at.
+
+        That is after ``every`` so many seconds, and when nothing of it is pending any more.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + timeout
+        until, longest = loop.time() + timeout, LONGEST_WAIT
+        failing_since: float | None = None
         while True:
-            seconds = min(LONGEST_WAIT, max(0.0, until - loop.time()))
             asked_at = loop.time()
-            command = await self._connection.ask(
-                Command,
-                "GET",
-                "commands",
-                _issued(command_id),
-                query=[("wait", f"{seconds:.3f}")],
-                timeout=seconds + TIMEOUT,
-            )
-            if command.status is not CommandStatus.PENDING or loop.time() >= until:
-                return command
-            if loop.time() < asked_at + seconds:  # a server that shuts down answers at once
-                await asyncio.sleep(min(1.0, until - loop.time()))
+            seconds = min(longest, every, max(0.0, until - asked_at))
+            try:
+                command = await self._look(command_id, seconds)
+            except (ServerUnreachable, RegistryError) as error:
+                now = loop.time()
+                failing_since = now if failing_since is None else failing_since
+                is_over = now >= until or now - failing_since > PATIENCE
+                if is_over or not backoff.is_passing(error):
+                    raise
+                # Perhaps it was the wait that took too long for somebody on the way.
+                longest = max(SHORTEST_WAIT, min(longest, (now - asked_at) / 2))
+                await asyncio.sleep(min(random.uniform(*PAUSE), max(0.0, until - now)))
+                continue
+            yield command
+            failing_since, now = None, loop.time()
+            if command.status is not CommandStatus.PENDING or now >= until:
+                return
+            if now < asked_at + seconds:  # a server that shuts down answers at once
+                await asyncio.sleep(min(random.uniform(*PAUSE), until - now))
+
+    async def _look(self, command_id: str, seconds: float) -> Command:
+        return await self._connection.ask(
+            Command,
+            "GET",
+            "commands",
+            _issued(command_id),
+            query=[("wait", f"{seconds:.3f}")],
+            timeout=seconds + TIMEOUT,
+        )
 
     async def deliveries(
         self, command_id: str, *, states: Collection[DeliveryState | str] = ()
     ) -> list[Delivery]:
         """Return a command's deliveries, in order of the agents' ids; raises CommandNotFound."""
-        return await self._connection.ask(
+        return await self._read(
             list[Delivery],
-            "GET",
             "commands",
             _issued(command_id),
             "deliveries",
@@ -250,14 +315,17 @@ class Operator:
         self, agent_id: str, *, states: Collection[DeliveryState | str] = ()
     ) -> list[AgentDelivery]:
         """Return what was sent to an agent, newest first; raises AgentNotRegistered."""
-        return await self._connection.ask(
+        return await self._read(
             list[AgentDelivery],
-            "GET",
             "agents",
             _known(agent_id),
             "commands",
             query=_each("status", states),
         )
+
+    async def _read(self, shape: type[T], *path: str, query: Query = ()) -> T:
+        """Look at something: a gateway that has no answer now may have one in a moment."""
+        return await self._connection.ask(shape, "GET", *path, query=query, looks=LOOKS)
 
 
 def _each(name: str, values: Collection[str]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import hdrs
 
 from ..errors import Fault, RegistryError, UnexpectedAnswer
+from .addresses import redacted
 
 PREFIX: Final = "urn:cameleer:problem:"
 
@@ -34,7 +35,12 @@ def told(response: aiohttp.ClientResponse, raw: bytes) -> RegistryError | Unexpe
             retry_after=_retry_after(response),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        return UnexpectedAnswer(_described(response))
+        return UnexpectedAnswer(_described(response), status=response.status)
+
+
+def asked(response: aiohttp.ClientResponse) -> str:
+    """Return what was asked for, as people and logs may see it."""
+    return f"{response.method} {_without_secrets(str(response.url))}"
 
 
 def _text(value: Any) -> str:
@@ -44,10 +50,15 @@ def _text(value: Any) -> str:
 
 
 def _described(response: aiohttp.ClientResponse) -> str:
-    asked = f"{response.method} {response.url}"
     where = response.headers.get(hdrs.LOCATION)
-    redirects = f", redirecting to {where}" if where else ""
-    return f"{asked} was answered {response.status} {response.reason}{redirects}: no registry's"
+    redirects = f", redirecting to {_without_secrets(where)}" if where else ""
+    status = f"{response.status} {response.reason}{redirects}"
+    return f"{asked(response)} was answered {status}: no registry's"
+
+
+def _without_secrets(address: str) -> str:
+    """Return an address without password and query: who signs somebody in has tokens there."""
+    return redacted(address.partition("?")[0].partition("#")[0])
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:

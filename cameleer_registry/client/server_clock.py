@@ -1,9 +1,12 @@
 """The server's time of day, as its answers tell it.
 
-Deadlines of commands are moments on the server's clock, and an agent's own may be wrong by hours.
-So it goes by the ``Date`` that every answer carries (RFC 9110, section 6.6.1). That is cut to the
-second and was true a while ago: what is known from it is that the server's clock stands there or
+Deadlines of commands and ages of agents are moments on the server's clock, and our own may be wrong
+by hours. So this goes by ``X-Cameleer-Time``, which every answer carries and no proxy writes anew.
+An answer was true a while ago: what is known from it is that the server's clock stands there or
 further. A command is past its deadline when it is so by that, and not in doubt.
+
+Where an older server does not say it, ``Date`` has to do (RFC 9110, section 6.6.1). That is cut to
+the second, and may be that of a proxy with a clock of its own.
 
 A server's clock may be set back, too. An answer comes within the time that a request may take, so
 one that is older than that by what was known tells that nothing is known any more.
@@ -14,19 +17,21 @@ from __future__ import annotations
 import email.utils
 import time
 from collections import deque
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from ..core.instant import NANOSECONDS
 from ..system import steady_ns
 
+HEADER: Final = "X-Cameleer-Time"
+
 OLDEST: Final = 30 * NANOSECONDS
 """Nanoseconds by which an answer may be late: twice as long as a request may take."""
 
 REMEMBERED: Final = 10
-"""Answers that are gone by: enough for one of them to have come at once and at the beginning of a
-second, and few enough for a clock that was set back by seconds to be noticed."""
+"""Answers that are gone by: enough for one of them to have come at once (and, of a ``Date``, at the
+beginning of a second), and few enough for a clock that was set back by seconds to be noticed."""
 
 
 class ServerClock:
@@ -36,20 +41,47 @@ class ServerClock:
         self._steady = steady
         # Nanoseconds from steady time to the server's time of day, by each of the last answers.
         self._offsets: deque[int] = deque(maxlen=REMEMBERED)
+        # Whether the server itself has said them: then no Date counts any more.
+        self._said_by_server = False
 
-    def heard(self, date: str | None) -> None:
-        """Take note of the ``Date`` of an answer that has just come; None where it has none."""
-        try:
-            moment = email.utils.parsedate_to_datetime(date or "")
-        except ValueError:
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Take note of the head of an answer of the server's that has just come."""
+        said = _own(headers.get(HEADER))
+        if said is not None and not self._said_by_server:
+            self._offsets.clear()
+            self._said_by_server = True
+        moment = said if self._said_by_server else _date(headers.get("Date"))
+        if moment is None:
             return
-        offset = round(moment.timestamp()) * NANOSECONDS - self._steady()
+        offset = moment - self._steady()
         if self._offsets and offset < max(self._offsets) - OLDEST:
             self._offsets.clear()
         self._offsets.append(offset)
 
+    def now(self) -> datetime:
+        """Return what time it is for the server; by our own clock where it has not said it."""
+        return datetime.fromtimestamp(self._now() / NANOSECONDS, UTC)
+
     def seconds_until(self, moment: datetime) -> float:
         """Return how long it is until then, at most; 0 or less when it has certainly passed."""
-        # Where no server says what time it is, our own clock has to do.
-        now = self._steady() + max(self._offsets) if self._offsets else time.time_ns()
-        return moment.timestamp() - now / NANOSECONDS
+        return moment.timestamp() - self._now() / NANOSECONDS
+
+    def _now(self) -> int:
+        return self._steady() + max(self._offsets) if self._offsets else time.time_ns()
+
+
+def _own(text: str | None) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    return round(moment.timestamp() * 1000) * (NANOSECONDS // 1000)
+
+
+def _date(text: str | None) -> int | None:
+    try:
+        return round(email.utils.parsedate_to_datetime(text or "").timestamp()) * NANOSECONDS
+    except ValueError:
+        return None

@@ -217,10 +217,13 @@ class TargetLists:
         self._new.append(number)
         return number
 
+    @property
+    def has_new(self) -> bool:
+        """Whether lists have come since :meth:`take_new`."""
+        return bool(self._new)
+
     def take_new(self) -> list[int]:
         """Return the numbers of lists that have come since the last time."""
-        if not self._new:
-            return []
         new, self._new = self._new, []
         return new
 

@@ -13,8 +13,8 @@ many rows, such as counts, is derived when all of them are there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from attrs import define, field, frozen
 
@@ -46,8 +46,7 @@ FORGOTTEN_SILENTLY: Final = frozenset({KEY, GROUP, DELETED})
 """Tables of what the registry forgets without a fact, because there is too much of it."""
 
 
-@frozen
-class Entity:
+class Entity(NamedTuple):
     """What a row is about: its table, and its key there, which may have two parts."""
 
     table: str
@@ -66,41 +65,63 @@ class Row:
     """None where it is gone."""
 
 
-def touched(fact: Event) -> Iterator[Entity]:
+def touched(fact: Event) -> Sequence[Entity]:
     """Return what a fact was about, so that its rows have to be made anew."""
-    match fact:
-        case events.CommandForgotten(command_id=command_id, key=key):
-            yield Entity(COMMAND, command_id)
-            if key is not None:
-                yield Entity(KEY, command_id, key)
-        case (
-            events.DeliveryAcknowledged(command_id=command_id, agent_id=agent_id)
-            | events.LateAckReceived(command_id=command_id, agent_id=agent_id)
-        ):
-            yield Entity(DELIVERY, command_id, agent_id)
-        case events.DeliveriesExpired(reason=events.ExpiryReason.AGENT_REMOVED):
-            for agent_id in fact.agent_ids:
-                yield Entity(DELIVERY, fact.command_id, agent_id)
-        case (
-            events.CommandIssued(command_id=command_id)
-            | events.CommandPushed(command_id=command_id)
-            | events.DeliveriesExpired(command_id=command_id)
-            | events.CommandFinished(command_id=command_id)
-        ):
-            yield Entity(COMMAND, command_id)
-        case events.AgentRegistered(agent_id=agent_id, registration=declared, left=left):
-            yield Entity(AGENT, agent_id)
-            yield Entity(GROUP, declared.group)
-            if left is not None:
-                yield Entity(GROUP, left)
-        case events.AgentRemoved(agent_id=agent_id, group=group):
-            yield Entity(AGENT, agent_id)
-            yield Entity(GROUP, group)
-            yield Entity(DELETED, agent_id)
-        case events.HeartbeatReceived():
-            return
-        case AgentEvent(agent_id=agent_id):
-            yield Entity(AGENT, agent_id)
+    find = _TOUCHED.get(type(fact))
+    return () if find is None else find(fact)
+
+
+def _of_agent(fact: AgentEvent) -> Sequence[Entity]:
+    return (Entity(AGENT, fact.agent_id),)
+
+
+def _registered(fact: events.AgentRegistered) -> Sequence[Entity]:
+    agent = Entity(AGENT, fact.agent_id)
+    return (agent,) if fact.left is None else (agent, Entity(GROUP, fact.left))
+
+
+def _removed(fact: AgentRemoved) -> Sequence[Entity]:
+    agent_id = fact.agent_id
+    return Entity(AGENT, agent_id), Entity(GROUP, fact.group), Entity(DELETED, agent_id)
+
+
+def _of_command(fact: Any) -> Sequence[Entity]:
+    return (Entity(COMMAND, fact.command_id),)
+
+
+def _of_delivery(fact: Any) -> Sequence[Entity]:
+    return (Entity(DELIVERY, fact.command_id, fact.agent_id),)
+
+
+def _expired(fact: events.DeliveriesExpired) -> Sequence[Entity]:
+    if fact.reason is events.ExpiryReason.DEADLINE:  # the same of all that are left
+        return (Entity(COMMAND, fact.command_id),)
+    return [Entity(DELIVERY, fact.command_id, agent_id) for agent_id in fact.agent_ids]
+
+
+def _forgotten(fact: events.CommandForgotten) -> Sequence[Entity]:
+    command = Entity(COMMAND, fact.command_id)
+    return (command,) if fact.key is None else (command, Entity(KEY, fact.command_id, fact.key))
+
+
+_TOUCHED: Final[Mapping[type[Event], Callable[[Any], Sequence[Entity]]]] = {
+    events.AgentRegistered: _registered,
+    events.AgentRevived: _of_agent,
+    events.AgentWentStale: _of_agent,
+    events.AgentWentDead: _of_agent,
+    events.AgentRemoved: _removed,
+    events.StreamOpened: _of_agent,
+    events.StreamClosed: _of_agent,
+    events.StreamConflict: _of_agent,
+    events.CommandIssued: _of_command,
+    events.CommandPushed: _of_command,
+    events.DeliveryAcknowledged: _of_delivery,
+    events.LateAckReceived: _of_delivery,
+    events.DeliveriesExpired: _expired,
+    events.CommandFinished: _of_command,
+    events.CommandForgotten: _forgotten,
+}
+"""Heartbeats touch nothing that is kept in rows."""
 
 
 class Touched:
@@ -117,8 +138,12 @@ class Touched:
 
     def note(self, fact: Event, seq: int) -> None:
         """Note what a fact, which is the ``seq``-th, was about."""
+        since = self._since
         for entity in touched(fact):
-            self.add(entity, seq)
+            if entity not in since:
+                since[entity] = seq
+                if entity.part:
+                    self._parts[entity.key] += 1
 
     def add(self, entity: Entity, seq: int) -> None:
         """Note that something has happened to something, by the ``seq``-th fact."""

@@ -321,3 +321,38 @@ class AgentDelivery(CommandEvent):
     acknowledged_at: datetime | None
     late_ack_at: datetime | None
     result: Ack | None
+
+
+@frozen(kw_only=True)
+class Resumed:
+    """What a server found that went on where an earlier process had ended."""
+
+    away_from: datetime
+    """The last moment at which the earlier process is known to have run."""
+    away_until: datetime
+    """When this one took over."""
+    agents: int
+    """Agents that it found."""
+    not_back: int
+    """Of those that were LIVE or STALE then, how many have not been heard since."""
+
+
+@frozen(kw_only=True)
+class Server:
+    """The server that answers."""
+
+    name: str | None
+    """What it is called, by its setting `name`."""
+    color: str | None
+    """The colour in which to show that, by its setting `name_color`: `#rrggbb` or a name that CSS
+    knows."""
+    version: str
+    """Its release."""
+    instance: str
+    """The process, as in `X-Cameleer-Instance`."""
+    started_at: datetime
+    """When it was started."""
+    uptime_ms: int
+    """Milliseconds since then, whatever became of the clock on the wall."""
+    resumed: Resumed | None = None
+    """What it found of an earlier process; null if it found nothing, or keeps nothing."""

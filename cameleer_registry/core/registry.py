@@ -156,6 +156,9 @@ class Registry(Queries):
     ) -> Events:
         """Enter an agent, or resume a known one under its identity.
 
+        A new ``instance_id`` is that of a new process, which has not opened its stream yet. A
+        stream that is open then belongs to the process before, whose host may have gone down
+        without a word: it closes, so that no command is written to nobody.
         ``by`` is who asked for it, here as in other methods: an id of the caller's. Raises
         AtCapacity if the agent is new and ``max_agents`` are known.
         """
@@ -174,8 +177,13 @@ class Registry(Queries):
         )
         if record is None:
             return self._commit(registered)
+        lapsed = self._lapsed_transitions(record, now)
         revival = self._revival(record, registration.group, now)
-        return self._commit(*self._lapsed_transitions(record, now), registered, *revival)
+        if record.stream_id is None or not _is_another(record.registration, registration):
+            return self._commit(*lapsed, registered, *revival)
+        closed = _closed(record, CloseReason.REPLACED, now)
+        conflict = self._conflict(record, registration.group, now)
+        return self._commit(*lapsed, closed, registered, *revival, *conflict)
 
     def heartbeat(self, agent_id: str, *, now: Instant) -> Events:
         """Renew an agent's lease; raises AgentNotRegistered."""
@@ -251,13 +259,8 @@ class Registry(Queries):
         opened = events.StreamOpened(at=now, stream_id=stream_id, **_member(record))
         if record.stream_id is None:
             return self._commit(opened)
-        facts: list[Event] = [_closed(record, CloseReason.REPLACED, now), opened]
-        since = now.steady - CONFLICT_WINDOW
-        takeovers = 1 + sum(moment > since for moment in record.takeovers)
-        told = record.conflict_told
-        if takeovers >= CONFLICT_TAKEOVERS and (told is None or told <= since):
-            facts.append(events.StreamConflict(at=now, **_member(record)))
-        return self._commit(*facts)
+        closed = _closed(record, CloseReason.REPLACED, now)
+        return self._commit(closed, opened, *self._conflict(record, record.registration.group, now))
 
     def stream_closed(
         self, agent_id: str, stream_id: int, reason: CloseReason, *, now: Instant
@@ -407,6 +410,15 @@ class Registry(Queries):
         self.apply(forgotten)
         return facts + forgotten
 
+    def _conflict(self, record: AgentRecord, group: str, now: Instant) -> list[Event]:
+        """Return the conflict that a takeover at this moment is, if it is one to be told of."""
+        since = now.steady - CONFLICT_WINDOW
+        takeovers = 1 + sum(moment > since for moment in record.takeovers)
+        told = record.conflict_told
+        if takeovers < CONFLICT_TAKEOVERS or (told is not None and told > since):
+            return []
+        return [events.StreamConflict(at=now, agent_id=record.agent_id, group=group)]
+
     def _lapsed_transitions(self, record: AgentRecord, now: Instant) -> list[Event]:
         """Return the transitions of an agent up to now that nobody was told of."""
         facts: list[Event] = []
@@ -430,6 +442,13 @@ class Registry(Queries):
             at=now, agent_id=record.agent_id, group=group, previous=previous
         )
         return [revived]
+
+
+def _is_another(before: Registration, now: Registration) -> bool:
+    """Tell whether a registration says that it is of another process than the one before."""
+    return None not in (before.instance_id, now.instance_id) and (
+        before.instance_id != now.instance_id
+    )
 
 
 def _left(record: AgentRecord | None, group: str) -> str | None:

@@ -33,6 +33,7 @@ class Effects:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._keeps = journal.keeps
         self._at_once: Mapping[type[Event], Listener] = {}
         self._effects: Mapping[type[Event], Listener] = {}
         # Those who tell of what has happened, each in its way, by what they tell of.
@@ -74,11 +75,17 @@ class Effects:
     def note(self, fact: Event) -> None:
         """Tell of a fact that is neither kept nor has an effect: a heartbeat."""
         for tell in self._tellers.get(type(fact), ()):
-            self._tell(tell, fact)
+            try:
+                tell(fact)
+            except Exception:
+                self._complain("a fact was not told", fact)
 
     def carry_out(self, facts: Sequence[Event]) -> None:
         """Keep facts, and carry them out and tell them as soon as they are durable."""
         if not facts:
+            return
+        if not (self._keeps or self._busy):
+            self._carry_out_at_once(facts)
             return
         before = self._journal.position
         self._waiting.append((self._journal.append(facts), before, facts))
@@ -88,12 +95,33 @@ class Effects:
         if not self._busy:
             self.proceed()
 
+    def _carry_out_at_once(self, facts: Sequence[Event]) -> None:
+        """Do the same where nothing is kept: then nothing waits, and it is a few calls in a row."""
+        self._busy = True
+        try:
+            for fact in facts:
+                kind = type(fact)
+                if kind in self._at_once:
+                    self._do(self._at_once[kind], fact)
+                if kind in self._effects:
+                    self._do(self._effects[kind], fact)
+            for fact in facts:
+                for tell in self._tellers.get(type(fact), ()):
+                    try:
+                        tell(fact)
+                    except Exception:
+                        self._complain("a fact was not told", fact)
+        finally:
+            self._busy = False
+        if self._waiting:
+            self.proceed()
+
     def proceed(self) -> None:
         """Carry out what is durable by now, and then tell it."""
         if self._busy:
             return
         self._busy = True
-        waiting, carried_out, keeps = self._waiting, self._carried_out, self._journal.keeps
+        waiting, carried_out, keeps = self._waiting, self._carried_out, self._keeps
         try:
             while True:
                 if waiting and waiting[0][0] <= self._journal.durable:

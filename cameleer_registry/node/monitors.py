@@ -7,10 +7,12 @@ by the clock whenever somebody looks, also while none of these runs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from ..core.instant import NANOSECONDS, nanoseconds
 from ..core.selection import LapsedAgents
+from ..errors import StorageUnavailable
 from ..logs import get_logger
 from .streams.outgoing import BATCH
 
@@ -58,8 +60,10 @@ async def forget_dead(node: Node) -> None:
     agents = LapsedAgents(dead_for=after)
     pause = min(LONGEST_WAIT_TO_FORGET, after // 10) / NANOSECONDS
     while True:
-        if removed := await node.remove_lapsed(agents):
-            log.info("agents forgotten that were DEAD for long", agents=removed)
+        # While nothing can be stored nobody is forgotten, which can wait.
+        with contextlib.suppress(StorageUnavailable):
+            if removed := await node.remove_lapsed(agents):
+                log.info("agents forgotten that were DEAD for long", agents=removed)
         await asyncio.sleep(pause)
 
 

@@ -52,6 +52,7 @@ from .fingerprints import fingerprint
 from .journal.memory import MemoryJournal
 from .journal.port import Journal, Keeper, Opened
 from .log.port import Log
+from .resumption import Resumption
 from .sharing.clock import SharedClock
 from .sharing.shared import Shared
 from .streams import frames
@@ -145,12 +146,12 @@ class Node:
         self.on_storage_failure: Callable[[str], None] = lambda _: None
         # What was found when the journal was opened; None where nothing is kept, and before that.
         self.opened: Opened | None = None
+        # How it has gone on after an earlier process; None if there was none.
+        self.resumption: Resumption | None = None
         self._keeper: Keeper | None = None
         self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
         # This node's part in a registry that many share; None where it is alone.
         self.shared: Shared | None = None
-        # Tasks that end streams little by little.
-        self._spreading: asyncio.Task[None] | None = None
         if log is not None:
             self._share(log)
         self._effects.do_at_once({events.StreamClosed: self._end_stream})
@@ -256,6 +257,14 @@ class Node:
         self.meters.learn(self.registry.open_commands())
         self.feed.restore(opened.past, self.registry)
         self._effects.position = self.journal.position
+        if opened.last_alive is not None:
+            self.resumption = Resumption(
+                self._effects,
+                _expected(self.registry),
+                agents=opened.agents,
+                since=opened.last_alive,
+                now=opened.now,
+            )
         self.carry_out(self.registry.all_closed(now=opened.now))
 
     def _storage_failed(self, reason: str) -> None:
@@ -271,7 +280,7 @@ class Node:
     async def spread_ends(self, reason: CloseReason, seconds: float) -> None:
         """End all streams little by little, so that agents do not all come elsewhere at once."""
         streams = list(self.streams)
-        pause = seconds * SPREAD / max(1, len(streams))
+        pause = min(0.1, seconds * SPREAD / max(1, len(streams)))
         for count, stream in enumerate(streams, start=1):
             self.close_stream(stream, reason)
             if count % SPREAD == 0:
@@ -388,10 +397,11 @@ class Node:
             known: bool = await self.shared.submit(inputs.Register(registration=registration))
             return known
         self.journal.check()
-        facts = self.registry.register(registration, now=self.clock.now())
-        self.carry_out(facts)
-        await self._kept()
-        return any(type(fact) is events.AgentRegistered and fact.resumed for fact in facts)
+        resumed = registration.agent_id in self.registry
+        self.carry_out(self.registry.register(registration, now=self.clock.now()))
+        if (journal := self.journal).durable < journal.readable:
+            await journal.when(journal.readable)
+        return resumed
 
     def heartbeat(self, agent_id: str) -> asyncio.Future[Any] | None:
         """Renew an agent's lease; raises AgentNotRegistered.
@@ -522,7 +532,7 @@ class Node:
         self.carry_out(
             self.registry.stream_opened(agent_id, stream.stream_id, now=self.clock.now())
         )
-        if self.shutting_down:
+        if self.shutting_down or self.journal.failed:
             self.close_stream(stream, CloseReason.SHUTDOWN)
         return stream
 
@@ -580,7 +590,7 @@ class Node:
             interest=interest,
             now=self.clock.now(),
         )
-        if self.shutting_down:
+        if self.shutting_down or self.journal.failed:
             follower.leave()
         return follower
 
@@ -694,7 +704,8 @@ class Node:
         now, size = self.clock.now(), wire.footprint_of(ack)
         delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)
         self.carry_out(facts)
-        await self._kept()
+        if (journal := self.journal).durable < journal.readable:
+            await journal.when(journal.readable)
         if delivery.state_at(now) is DeliveryState.EXPIRED:
             raise CommandExpired(command_id, agent_id=agent_id)
         return views.delivery(delivery, now)
@@ -760,6 +771,12 @@ class Node:
 
     def _end_stream(self, fact: events.StreamClosed) -> None:
         self.streams.close(fact.stream_id, fact.reason)
+
+
+def _expected(registry: Registry) -> Iterator[str]:
+    """Return the agents of which the last that is known is that they were LIVE or STALE."""
+    records = registry.records(0, len(registry))
+    return (record.agent_id for record in records if record.status is not AgentStatus.DEAD)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -13,6 +13,7 @@ class Rests(Enum):
 
     NOTHING = "nothing that a crash could take back, or nothing that anybody relies on"
     READ = "what the handler has read: its answer waits until that is durable"
+    BEGUN = "what was read before it begins: a stream, to which no client comes back after a 503"
     DONE = "what the handler has done: it waits for that itself"
 
 
@@ -30,6 +31,7 @@ class Access:
 
 DONE: Final = Access(rests=Rests.DONE)
 READ: Final = Access(rests=Rests.READ)
+STREAM: Final = Access(rests=Rests.BEGUN)
 PING: Final = Access(rests=Rests.NOTHING)
 STATIC: Final = Access(versioned=False, rests=Rests.NOTHING)
 PROBE: Final = Access(versioned=False, any_host=True, rests=Rests.NOTHING)

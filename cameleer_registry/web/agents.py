@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
 from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Removed, Welcome
 from ..core.selection import LAPSED, LapsedAgents
 from ..errors import Fault, InvalidRequest
+from ..node.node import Node
 from ..settings import Settings
 from . import query
 from .answers import Answer, json
@@ -38,7 +40,7 @@ async def register(call: Call) -> Answer:
         resumed=resumed,
         sse_endpoint=_stream_address(call, registration.agent_id),
         server_public_key=None,
-        config=_config(node.settings),
+        config=_config(node),
     )
     return json(welcome, status=200 if resumed else 201)
 
@@ -131,7 +133,18 @@ def _in_slices(ask: Ask, after: str, last: str | None) -> Iterator[Agent]:
         after = found[-1].agent_id
 
 
-def _config(settings: Settings) -> AgentConfig:
+def _config(node: Node) -> AgentConfig:
+    """Return the times that a node keeps, which are the same for all agents."""
+    config = _CONFIGS.get(node)
+    if config is None:
+        config = _CONFIGS[node] = _config_of(node.settings)
+    return config
+
+
+_CONFIGS: Final[WeakKeyDictionary[Node, AgentConfig]] = WeakKeyDictionary()
+
+
+def _config_of(settings: Settings) -> AgentConfig:
     return AgentConfig(
         heartbeat_interval_ms=_milliseconds(settings.heartbeat_interval),
         stale_after_ms=_milliseconds(settings.stale_after),

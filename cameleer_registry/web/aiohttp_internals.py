@@ -79,23 +79,42 @@ class Connection(RequestHandler):
 
     __slots__ = ()
 
+    def answer(self, message: Any, payload: StreamReader) -> bool:
+        """Answer the next request, or take it on to be answered; tell whether that is done.
+
+        It has been taken then (:meth:`take_request`). Bytes that are no request have no method.
+        """
+        return False
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes, and answer requests that are whole with them."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():  # aiohttp answers one, or is about to
+            super().data_received(data)
+            return
+        self._waiter = None  # or aiohttp would wake for a request
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
+        self.answer_all()
+
+    def answer_all(self) -> None:
+        """Answer one request after the other, and have aiohttp answer what is left."""
+        messages = self._messages
+        while messages and self.answer(*messages[0]):
+            if self.holds:
+                return
+        if messages:
+            self.wake()
+
     @property
     def is_idle(self) -> bool:
         """Whether aiohttp waits for a request: none is being answered, or about to be."""
         return self._waiter is not None and not self._waiter.done()
 
-    def parse(self, data: bytes) -> None:
-        """Have bytes parsed, and aiohttp not wake for the requests in them. It must be idle."""
-        waiter, self._waiter = self._waiter, None
-        try:
-            super().data_received(data)
-        finally:
-            self._waiter = waiter
-
-    @property
-    def next_request(self) -> tuple[Any, StreamReader] | None:
-        """The next request that is there, and its payload; bytes that are none have no method."""
-        return self._messages[0] if self._messages else None
+    holds = False
+    """Whether an answer is waited for, behind which nothing is answered."""
 
     def take_request(self) -> None:
         """Take the next request from aiohttp, which will not see it."""

@@ -24,6 +24,7 @@ from .app_keys import NODE
 from .metrics import METRICS
 
 VERSION_HEADER: Final = "X-Cameleer-Protocol-Version"
+TIME_HEADER: Final = "X-Cameleer-Time"
 SUPPORTED_VERSIONS: Final = ("1",)
 
 AS_OF: Final = "X-Cameleer-As-Of"
@@ -36,6 +37,7 @@ COMMON: Final = {VERSION_HEADER: SUPPORTED_VERSIONS[-1], hdrs.CACHE_CONTROL: "no
 """What every response carries, beside the id of the process that answers; a page may say of itself
 how long it may be kept."""
 
+_TIME_HEADER: Final = TIME_HEADER.encode()
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -68,7 +70,10 @@ class Answer:
 
     def in_one_piece(self) -> bytes:
         """Return all of it as HTTP/1.1 has it, for a connection that stays open."""
-        head = _head(self.status, self.content_type, len(self.body), int(time.time()), instance())
+        milliseconds = time.time_ns() // 1_000_000
+        second = milliseconds // 1000
+        head = _head(self.status, self.content_type, len(self.body), second, instance())
+        head = b"%b%b: %b\r\n" % (head, _TIME_HEADER, time_of_day(milliseconds).encode())
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         return b"%b%b\r\n%b" % (head, more.encode("latin-1"), self.body)
 
@@ -83,6 +88,21 @@ def complete(response: web.StreamResponse) -> None:
     for name, value in COMMON.items():
         response.headers.setdefault(name, value)
     response.headers[INSTANCE_HEADER] = instance()
+    response.headers[TIME_HEADER] = time_of_day(time.time_ns() // 1_000_000)
+
+
+def time_of_day(milliseconds: int) -> str:
+    """Return a time since 1970 as the API has it.
+
+    Every answer says its server's, from which clients judge deadlines and ages: a ``Date`` is
+    written anew by proxies, by clocks of their own, and is cut to the second.
+    """
+    return f"{_to_the_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:

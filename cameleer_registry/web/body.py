@@ -32,9 +32,7 @@ async def read(request: web.Request) -> bytes:
         raise BodyTooLarge(settings.max_body)
     content = request.content
     try:
-        if content.at_eof():  # middleware of a host application has read it, and aiohttp keeps it
-            raw = await request.read()
-        elif content.is_eof():  # it came with the head, as most do: there is nothing to wait for
+        if content.is_eof():  # it came with the head, as most do: there is nothing to wait for
             raw = content.read_nowait()
         else:
             await ask_for_body(request)

@@ -60,7 +60,8 @@ class Gate:
 
         Raises UnknownHost, InvalidRequest, UnsupportedProtocolVersion and CrossSiteRequest.
         """
-        self.check_host(call, access)
+        if self._hosts is not None and not access.any_host:
+            self._hosts.check(call)
         if access.versioned:
             check_version(call.headers, required=self._version_required)
         check_site(call.method, call.headers, self._public_url)
@@ -139,5 +140,5 @@ async def refused(
         try:
             await node.settled()
         except RegistryError as failure:
-            return problem(failure)
+            return problem(error if access.rests is Rests.BEGUN else failure)
     return problem(error)

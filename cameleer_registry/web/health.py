@@ -39,7 +39,7 @@ async def healthz(_request: web.Request) -> Answer:
 
 
 async def readyz(request: web.Request) -> Answer:
-    """``GET /readyz``: 200, or 503 while it shuts down or one of its tasks keeps failing."""
+    """``GET /readyz``: 200, or 503 while the node has an ailment: see Node.ailments."""
     if reasons := request.app[NODE].ailments:
         return json(NotReady(reasons=reasons), status=503)
     return json(Ready())

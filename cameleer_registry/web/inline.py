@@ -189,14 +189,15 @@ class InlineConnection(PoliteConnection):
         # The answer that is waited for; None while there is none.
         self._held: Held | None = None
 
-    def data_received(self, data: bytes) -> None:
-        """Take in bytes, and answer requests that are whole with them."""
-        if not self.is_idle:  # a request is being answered aiohttp's way, or about to be
-            super().data_received(data)
-            return
-        self.parse(data)
+    @property
+    def holds(self) -> bool:  # type: ignore[override]
+        """Whether an answer is waited for, behind which nothing is answered."""
+        return self._held is not None
+
+    def answer_all(self) -> None:
+        """Answer one request after the other, up to one whose answer has to be waited for."""
         if self._held is None:
-            self._answer_all()
+            super().answer_all()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Wait no longer for what nobody will read."""
@@ -219,14 +220,7 @@ class InlineConnection(PoliteConnection):
             self.used(self._loop.time())
         super()._process_keepalive()
 
-    def _answer_all(self) -> None:
-        """Answer one request after the other, up to one whose answer has to be waited for."""
-        while (request := self.next_request) is not None and self._answer(*request):
-            if self._held is not None:
-                return
-        self.wake()
-
-    def _answer(self, message: Any, payload: StreamReader) -> bool:
+    def answer(self, message: Any, payload: StreamReader) -> bool:
         """Answer a request, or hold its answer, if that can be done inline; tell whether so."""
         arrived, app = self._loop.time(), self._app
         if not self._is_usual(message, payload) or (found := app.find(message.path)) is None:
@@ -265,7 +259,7 @@ class InlineConnection(PoliteConnection):
             return
         self._write(meter, arrived, answer)
         if self.is_idle:
-            self._answer_all()
+            self.answer_all()
 
     def _is_usual(self, message: Any, payload: StreamReader) -> bool:
         """Tell whether nothing has to be known of a request but its address and its body."""

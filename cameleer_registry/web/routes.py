@@ -8,7 +8,7 @@ from aiohttp import web
 
 from ..core.rules import RESERVED_AGENT_IDS
 from . import agents, commands, console, documentation, feed, health, metrics, server, streams
-from .access import DONE, PING, PROBE, READ, STATIC, Access
+from .access import DONE, PING, PROBE, READ, STATIC, STREAM, Access
 from .addresses import API
 from .expectations import leave_it, leave_those_elsewhere
 from .responding import Handler, responding
@@ -32,13 +32,13 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/agents/{_ID}", agents.show_agent, READ),
     ("DELETE", f"{API}/agents/{_ID}", agents.remove_agent, DONE),
     ("POST", f"{API}/agents/{_ID}/heartbeat", agents.heartbeat, PING),
-    ("GET", f"{API}/agents/{_ID}/events", streams.stream_events, READ),
+    ("GET", f"{API}/agents/{_ID}/events", streams.stream_events, STREAM),
     ("POST", f"{API}/agents/{_ID}/commands", commands.issue_to_agent, DONE),
     ("POST", f"{API}/agents/groups/{_GROUP}/commands", commands.issue_to_group, DONE),
     ("POST", f"{API}/agents/commands", commands.issue_to_all, DONE),
     ("GET", f"{API}/agents/{_ID}/commands", commands.list_of_agent, READ),
     ("POST", f"{API}/agents/{_ID}/commands/{_COMMAND}/ack", commands.acknowledge, DONE),
-    ("GET", f"{API}/events", feed.stream_feed, READ),
+    ("GET", f"{API}/events", feed.stream_feed, STREAM),
     ("GET", f"{API}/commands", commands.list_commands, READ),
     ("GET", f"{API}/commands/{_COMMAND}", commands.show_command, READ),
     ("GET", f"{API}/commands/{_COMMAND}/deliveries", commands.list_deliveries, READ),

@@ -1,37 +1,16 @@
-"""What a server says of itself: its name, its release, which process it is, and since when."""
+"""What a server says of itself: its name, its release, which process it is and since when."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from aiohttp import web
-from attrs import frozen
 
 from ..core.instant import Instant
+from ..core.model import Server
 from ..core.views import time_of_day
 from ..instance import instance
 from ..version import __version__
 from .answers import Answer, json
 from .app_keys import NODE, STARTED
-
-
-@frozen(kw_only=True)
-class Server:
-    """The server that answers."""
-
-    name: str | None
-    """What it is called, by its setting `name`."""
-    color: str | None
-    """The colour in which to show that, by its setting `name_color`: `#rrggbb` or a name that CSS
-    knows."""
-    version: str
-    """Its release."""
-    instance: str
-    """The process, as in `X-Cameleer-Instance`."""
-    started_at: datetime
-    """When it was started."""
-    uptime_ms: int
-    """Milliseconds since then, whatever became of the clock on the wall."""
 
 
 def describe(app: web.Application) -> Server:
@@ -44,6 +23,7 @@ def describe(app: web.Application) -> Server:
         instance=instance(),
         started_at=time_of_day(started),
         uptime_ms=_milliseconds(started, node.own_clock.now()),
+        resumed=None if node.resumption is None else node.resumption.shown(),
     )
 
 

@@ -12,7 +12,7 @@ from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
 from ..core.model import Target
-from ..errors import AgentNotRegistered
+from ..errors import AgentNotRegistered, StorageUnavailable
 from .aiohttp_internals import head_writer, release
 from .app_keys import NODE
 
@@ -76,9 +76,11 @@ class EventStreamResponse(EventSourceResponse):
 async def begin(request: web.Request) -> tuple[EventStreamResponse, asyncio.Transport, bool]:
     """Write the head of a stream; return it, the connection to be taken over, and if in chunks.
 
-    Raises ConnectionResetError where the client is gone.
+    A storage that has failed is no reason to refuse it, since no client would come back: it ends at
+    once. Raises ConnectionResetError where the client is gone.
     """
-    await request.app[NODE].settled()  # that there is such a stream must not be taken back
+    with contextlib.suppress(StorageUnavailable):
+        await request.app[NODE].settled()  # that there is such a stream must not be taken back
     stall_timeout = request.app[NODE].settings.stream_stall_timeout
     response = EventStreamResponse(send_timeout=KERNEL_STALLS * stall_timeout)
     await response.prepare(request)

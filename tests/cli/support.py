@@ -27,7 +27,7 @@ def command(name: str) -> click.Command:
 def parent_context() -> click.Context:
     """Return the context in which commands are called that are given no more than their own."""
     context = click.Context(cli)
-    context.params["url"] = DEFAULT_URL
+    context.params["url"] = (DEFAULT_URL,)
     return context
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +109,16 @@ async def test_forget(served: Served) -> None:
     assert [] == served.node.agents()
 
 
+async def test_forgetting_several(served: Served) -> None:
+    """Each is told; one that is not there holds up no other, and is named at the end."""
+    await two_agents(served)
+    await served.register("c-1")
+    status, out, err = await run("forget", "a-1", "x-1", "b-1", "a-1", "--url", served.url)
+    assert (3, ["forgotten\ta-1", "forgotten\tb-1"]) == (status, out.splitlines())
+    assert err == "cameleer-registry: not registered: x-1\n"
+    assert '[{"agentId":"c-1"}]\n' == await asked(served, "forget", "c-1", "c-1", "--json")
+
+
 @pytest.mark.parametrize("command", ["agent", "forget"])
 @pytest.mark.parametrize("agent_id", ["a-1", "../groups", "\x1b[31m"])
 async def test_an_agent_that_is_not_there(command: str, agent_id: str, served: Served) -> None:
@@ -142,6 +153,26 @@ async def test_names_cannot_write_to_the_terminal(
         assert "\\u202e" in written
         assert not any(char in written for char in ("\u202e", "\x1b[2J"))
     assert "\x1b" not in out
+
+
+async def test_who_has_not_come_back_since_the_server_has(tmp_path: Path) -> None:
+    """One line in a terminal, which is gone when all have; programs are told by GET /server."""
+    settings = Settings(database=str(tmp_path / "registry.db"))
+    async with serving(settings) as served:
+        await two_agents(served)
+    async with serving(settings) as served:
+        args = (*PROGRAM, "agents", "--url", served.url)
+        await served.request("POST", "/agents/a-1/heartbeat")
+        for line in (
+            r"The server was away for \d+ s, until \d+ s ago: 1 agent that was LIVE or STALE "
+            r"before has not come back since\.",
+            None,
+        ):
+            async with in_terminal(*args, env=environment(TERM="xterm"), columns=200) as shown:
+                assert 0 == await shown.ended()
+                assert (line is not None) == bool(re.search(line or "The server was", shown.text))
+            assert "The server" not in await asked(served, "agents")
+            await served.request("POST", "/agents/b-1/heartbeat")
 
 
 async def test_agents_in_a_terminal() -> None:

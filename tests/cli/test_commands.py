@@ -125,8 +125,8 @@ async def test_commands_as_json() -> None:
         status, out, _ = await run("commands", "--url", asked.url, "--json")
     assert 0 == status
     first, second = json.loads(out)
-    assert FAILED == first
-    assert {**EXPIRED, "payloadTruncated": False} == second
+    assert {name: value for name, value in FAILED.items() if name != "payload"} == first
+    assert EXPIRED == second
 
 
 async def test_commands_that_are_wanted() -> None:

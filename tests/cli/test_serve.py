@@ -11,7 +11,9 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import httpx
@@ -335,6 +337,42 @@ async def test_version() -> None:
     assert (0, f"cameleer-registry, version {__version__}\n") == (status, out)
 
 
+async def first_line(*args: str, end: signal.Signals, before: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the first line that a server logs, in which these agents have registered meanwhile."""
+    args = ("--port", "0", "--log-format", "json", *args)
+    async with server(*args, stderr=PIPE) as served, served.client() as client:
+        for agent_id in before:
+            await client.post("/agents/register", json={"agentId": agent_id, "group": "g"})
+            await client.post(f"/agents/{agent_id}/commands", json={"type": "replay"})
+        assert served.process.stderr is not None
+        told: dict[str, Any] = json.loads(await within(served.process.stderr.readline()))
+        served.process.send_signal(end)
+        await within(served.process.communicate())
+    return {name: told[name] for name in told if name not in ("timestamp", "level", "logger")}
+
+
+async def test_the_first_line_of_the_log_names_the_database_and_what_was_found(
+    tmp_path: Path,
+) -> None:
+    """How much, how long nobody was there, and how the process before ended."""
+    path = tmp_path / "registry.db"
+    args = ("--database", str(path))
+    opened = {"event": "database opened", "database": str(path)}
+    told = await first_line(*args, end=signal.SIGTERM, before=["a", "b"])
+    assert {**opened, "found": "nothing: it is new"} == told
+    for ended, how in ((signal.SIGKILL, "cleanly"), (signal.SIGTERM, "without having closed it")):
+        told = await first_line(*args, end=ended)
+        assert 0 <= told.pop("away_seconds") < 600
+        assert {**opened, "agents": 2, "commands": 2, "ended_before": how} == told
+
+
+async def test_a_server_that_keeps_nothing_says_so() -> None:
+    """On the first line of its log."""
+    told = await first_line("--database", "memory", end=signal.SIGTERM)
+    assert "memory" == told["database"]
+    assert "nothing is kept: a restart forgets all agents and commands" == told["event"]
+
+
 async def test_json_logs() -> None:
     """A line of JSON for each thing that happened, with its ids; none for a heartbeat."""
     async with server("--port", "0", "--log-format", "json", stderr=PIPE) as served:
@@ -349,6 +387,7 @@ async def test_json_logs() -> None:
         assert served.process.stderr is not None
         lines = (await served.process.stderr.read()).decode().splitlines()
     told = [json.loads(line) for line in lines]
+    told = told[1:]  # the first is of the database
     assert [
         "listening",
         "agent registered",
@@ -400,7 +439,7 @@ async def test_bytes_that_are_no_http_request() -> None:
         assert 0 == await served.terminate()
         assert served.process.stderr is not None
         told = (await served.process.stderr.read()).decode().splitlines()
-    said = [line.split("] ")[1].split("  ")[0] for line in told]
+    said = [line.split("] ")[1].split("  ")[0] for line in told[1:]]
     assert ["listening", "shutting down", "stopped"] == said
 
 

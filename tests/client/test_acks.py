@@ -13,7 +13,6 @@ from cameleer_registry import Ack, CommandStatus, Order, Registration, Target
 from cameleer_registry.client.acks import Acks
 from cameleer_registry.client.connection import Connection
 from cameleer_registry.client.membership import Membership
-from cameleer_registry.client.server_clock import ServerClock
 
 from ..support import Served, running, within
 
@@ -26,13 +25,12 @@ async def test_a_404_says_that_the_agent_is_not_known(
     """It registers again for that, and the answer is lost: nobody knows the command either."""
     declared: dict[str, Any] = {"agent_id": "a", "group": "g"}
     async with Connection(served.url) as connection:
-        clock = ServerClock()
-        membership = Membership(connection, Registration(**declared), clock)
+        membership = Membership(connection, Registration(**declared))
         keeping = asyncio.create_task(membership.keep_registered())
         before = await within(membership.registered())
         command = await served.node.issue(Order(type="replay"), Target.agent("a"))
         await served.node.remove("a")
-        await Acks(connection, "a", membership, clock).send(command.command_id, Ack(), SOON)
+        await Acks(connection, "a", membership).send(command.command_id, Ack(), SOON)
         assert before is not await within(membership.registered())
         assert not served.node.agent("a").connected
         assert "acknowledgement lost" in caplog.text
@@ -55,7 +53,6 @@ async def test_a_page_is_no_confirmation(served: Served) -> None:
     command = await served.node.issue(Order(type="replay"), Target.agent("a"))
     async with running(app) as (host, port), Connection(f"http://{host}:{port}") as connection:
         declared: dict[str, Any] = {"agent_id": "a", "group": "g"}
-        clock = ServerClock()
-        membership = Membership(connection, Registration(**declared), clock)
-        await Acks(connection, "a", membership, clock).send(command.command_id, Ack(), SOON)
+        membership = Membership(connection, Registration(**declared))
+        await Acks(connection, "a", membership).send(command.command_id, Ack(), SOON)
     assert CommandStatus.ACKNOWLEDGED is served.node.command(command.command_id).status

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from cameleer_registry.client import inbox as module
 from cameleer_registry.client.inbox import Inbox
@@ -41,7 +43,7 @@ class Desk:
         self.acks: list[tuple[str, Ack]] = []
         self.answering_takes: float = 0
         self.inbox = Inbox(
-            {CommandType.REPLAY: self.work},
+            dict.fromkeys(CommandType, self.work),
             self.answer,
             VirtualServerClock(),
             max_concurrent=max_concurrent,
@@ -114,13 +116,145 @@ async def test_what_has_been_seen_is_forgotten_in_time() -> None:
 
 
 async def test_too_late_to_begin() -> None:
-    """It waited for its turn, and was not carried out."""
+    """It waited for its turn, and is refused in time for its sender to be told why."""
     desk = Desk(takes=50, max_concurrent=1)
     for number in range(3):
         desk.inbox.offer(command(number))
+    await asyncio.sleep(54)
+    assert ["c0"] == [command_id for command_id, _ in desk.acks]
+    await asyncio.sleep(2)
+    busy = "the agent is busy with 1 command, for 5 s with replay c1"
+    assert ("c2", Ack(status=Outcome.FAILURE, message=busy)) == desk.acks[1]
     await asyncio.sleep(200)
     assert [0, 1] == desk.begun
-    assert ["c0", "c1"] == [command_id for command_id, _ in desk.acks]
+
+
+async def test_too_late_when_it_comes(caplog: pytest.LogCaptureFixture) -> None:
+    """Its sender has been told that it expired: there is nothing to be answered."""
+    desk, late = Desk(), command(0, ttl=1)
+    await asyncio.sleep(2)
+    desk.inbox.offer(late)
+    await asyncio.sleep(1)
+    assert ([], []) == (desk.begun, desk.acks)
+    assert "command refused: its deadline has passed" in caplog.text
+
+
+async def test_handlers_that_hang(caplog: pytest.LogCaptureFixture) -> None:
+    """They hold up nobody behind them once their commands have expired, and the log names them."""
+    desk = Desk(takes=1_000_000, max_concurrent=2)
+    for number in range(2):
+        desk.inbox.offer(command(number))
+    await asyncio.sleep(59)
+    assert "has not returned" not in caplog.text
+    desk.inbox.offer(command(2))
+    assert [0, 1] == desk.begun
+    await asyncio.sleep(2)
+    assert [0, 1, 2] == desk.begun
+    told = [r for r in caplog.records if r.getMessage().startswith("a handler has not returned")]
+    assert ["c0", "c1"] == [getattr(record, "command_id", None) for record in told]
+    assert [] == desk.acks, "they may still return"
+    await desk.inbox.close(grace=0)
+    assert ["c2"] == [command_id for command_id, _ in desk.acks]
+
+
+async def test_a_handler_that_returns_late(caplog: pytest.LogCaptureFixture) -> None:
+    """What it has done is answered: the server notes that it came late."""
+    desk = Desk(takes=70)
+    desk.inbox.offer(command(0))
+    await asyncio.sleep(80)
+    assert [("c0", Ack(data=0))] == desk.acks
+    assert "a handler has returned late" in caplog.text
+
+
+async def test_no_more_than_so_many_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may hold a thread for ever. Beyond that the agent tells that it is busy."""
+    monkeypatch.setattr(module, "MAX_OVERDUE", 3)
+    desk = Desk(takes=1_000_000, max_concurrent=2)
+    for number in range(10):
+        desk.inbox.offer(command(number))
+        await asyncio.sleep(50)
+    assert [0, 1, 2, 3, 4] == desk.begun
+    assert ["c5", "c6", "c7", "c8"] == [command_id for command_id, _ in desk.acks]
+    assert all("the agent is busy with 5 commands" in (ack.message or "") for _, ack in desk.acks)
+    await desk.inbox.close(grace=0)
+
+
+def update(number: int, *, ttl: float = 60) -> CommandEvent:
+    """Return a config-update that comes now."""
+    return evolve(command(number, ttl=ttl), type=CommandType.CONFIG_UPDATE)
+
+
+async def test_config_updates_one_after_the_other() -> None:
+    """Others go on beside them, and they are in each other's way only."""
+    desk = Desk(takes=3, max_concurrent=5)
+    for number in range(3):
+        desk.inbox.offer(update(number))
+    desk.inbox.offer(command(3))
+    await asyncio.sleep(1)
+    assert [0, 3] == desk.begun
+    await asyncio.sleep(3)
+    assert [0, 3, 1] == desk.begun
+    await asyncio.sleep(10)
+    assert [0, 3, 1, 2] == desk.begun
+    assert 2 == desk.most_side_by_side
+
+
+async def test_an_older_config_update_never_after_a_newer() -> None:
+    """One that was missed and comes late is refused; it takes nothing back."""
+    desk = Desk(max_concurrent=5)
+    older = update(0)
+    await asyncio.sleep(1)
+    newer = update(1)
+    desk.inbox.offer(newer)
+    desk.inbox.offer(older, missed=True)
+    desk.inbox.offer(command(2), missed=True)
+    await asyncio.sleep(1)
+    assert [1, 2] == desk.begun
+    refused = Ack(status=Outcome.FAILURE, message="superseded by config-update c1")
+    assert refused == dict(desk.acks)["c0"]
+    desk.inbox.offer(update(3), missed=True)
+    await asyncio.sleep(1)
+    assert [1, 2, 3] == desk.begun
+
+
+async def test_what_a_stream_brings_is_the_newest() -> None:
+    """Also where the server's clock was set back meanwhile."""
+    desk = Desk(max_concurrent=5)
+    back = update(1)
+    await asyncio.sleep(10)
+    desk.inbox.offer(update(0))
+    desk.inbox.offer(back)
+    await asyncio.sleep(1)
+    assert [0, 1] == desk.begun
+
+
+@pytest.mark.parametrize("max_concurrent", [1, 5])
+async def test_a_config_update_that_hangs_is_cut_off_for_the_next(max_concurrent: int) -> None:
+    """Once it has expired; the next one begins when it has ended, and not before."""
+    desk = Desk(takes=1_000_000, max_concurrent=max_concurrent)
+    desk.inbox.offer(update(0))
+    await asyncio.sleep(30)
+    desk.inbox.offer(update(1))
+    await asyncio.sleep(29)
+    assert [0] == desk.begun
+    await asyncio.sleep(2)
+    assert [0, 1] == desk.begun
+    assert 1 == desk.most_side_by_side
+    await desk.inbox.close(grace=0)
+    assert ["c1"] == [command_id for command_id, _ in desk.acks]
+
+
+async def test_a_config_update_that_hangs_in_a_thread() -> None:
+    """It cannot be ended: the agent is busy, rather than to apply a newer one beneath it."""
+    desk, goes_on = Desk(max_concurrent=5), threading.Event()
+    desk.inbox._handlers = {CommandType.CONFIG_UPDATE: lambda _command: goes_on.wait(20)}
+    desk.inbox.offer(update(0, ttl=2))
+    desk.inbox.offer(update(1, ttl=4))
+    await asyncio.sleep(5)
+    goes_on.set()
+    [(command_id, ack)] = desk.acks
+    assert ("c1", Outcome.FAILURE) == (command_id, ack.status)
+    assert "busy with 1 command, for 3 s with config-update c0" in (ack.message or "")
 
 
 async def test_too_many_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:

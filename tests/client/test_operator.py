@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -26,6 +27,7 @@ from cameleer_registry import (
     IdempotencyKeyReused,
     InvalidRequest,
     MethodNotAllowed,
+    Order,
     Outcome,
     RegistryError,
     ServerUnreachable,
@@ -38,7 +40,8 @@ from cameleer_registry import (
 from cameleer_registry.client import Operator
 from cameleer_registry.client import operator as module
 
-from ..support import Served, connected, eventually, running, serving, within
+from ..support import Served, connected, eventually, running, serving, virtual_clock, within
+from .support import virtual_time
 
 
 @pytest.fixture
@@ -115,6 +118,99 @@ async def test_waiting_longer_than_one_request_may(
     await asyncio.sleep(0.2)
     await served.ack("a", command.command_id)
     assert CommandStatus.ACKNOWLEDGED is (await within(waiting)).status
+
+
+class Gateway:
+    """What stands before a server: it has its own answer now and then."""
+
+    def __init__(self, served: Served, *, patience: float = 1000, failures: int = 0) -> None:
+        self.served, self.patience, self.failures = served, patience, failures
+        self.waits: list[float] = []
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/{any:.*}", self.answer)
+        return app
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.waits.append(float(request.query.get("wait", 0)))
+        if self.failures:
+            self.failures -= 1
+            return web.Response(status=502, text="<html>no</html>")
+        path = request.path_qs.removeprefix("/api/v1")
+        try:
+            answer = await asyncio.wait_for(self.served.request("GET", path), self.patience)
+        except TimeoutError:
+            return web.Response(status=504, text="<html>no</html>")
+        return web.Response(status=answer.status, body=answer.body)
+
+
+@virtual_time
+async def test_waiting_through_a_gateway_without_patience() -> None:
+    """It is asked to wait for less, until it is served; and the wait is as long as it should be."""
+    async with serving(clock=virtual_clock()) as served:
+        await served.register("a")
+        gateway = Gateway(served, patience=8)
+        async with running(gateway.app()) as (host, port), Operator(f"http://{host}:{port}") as it:
+            command = await served.node.issue(Order(type="replay"), Target.agent("a"))
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            loop.call_later(14, lambda: done.append(loop.create_task(ack(served, command))))
+            done: list[asyncio.Task[Any]] = []
+            finished = await it.wait(command.command_id, 30)
+        assert CommandStatus.ACKNOWLEDGED is finished.status
+        assert 14 <= loop.time() - begun < 16
+        assert len(gateway.waits) < 10
+
+
+async def ack(served: Served, command: Any) -> None:
+    await served.ack("a", command.command_id)
+
+
+@virtual_time
+@pytest.mark.parametrize(("failures", "is_borne"), [(1, True), (5, True), (100, False)])
+async def test_waiting_where_a_gateway_has_no_answer_for_a_moment(
+    failures: int, is_borne: bool
+) -> None:
+    """One 502 among many looks is none to end upon; a quarter of a minute of them is."""
+    async with serving(clock=virtual_clock()) as served:
+        await served.register("a")
+        gateway = Gateway(served, failures=failures)
+        async with running(gateway.app()) as (host, port), Operator(f"http://{host}:{port}") as it:
+            command = await served.node.issue(Order(type="replay"), Target.agent("a"))
+            looks = []
+            try:
+                async for look in it.follow(command.command_id, 30, every=1):
+                    looks.append(look)
+            except UnexpectedAnswer:
+                assert not is_borne
+            assert is_borne == (len(looks) > 15)
+
+
+@virtual_time
+async def test_waiting_where_there_is_nobody() -> None:
+    """Whoever waits is told before the time is over, and not at once."""
+    loop = asyncio.get_running_loop()
+    async with Operator("http://127.0.0.1:1") as it:
+        begun = loop.time()
+        with pytest.raises(ServerUnreachable):
+            await it.wait("0193", 3600)
+        assert module.PATIENCE < loop.time() - begun < module.PATIENCE + 5
+        begun = loop.time()
+        with pytest.raises(ServerUnreachable):
+            await it.wait("0193", 3)
+        assert 3 <= loop.time() - begun < 4
+
+
+async def test_the_servers_time(served: Served, operator: Operator) -> None:
+    """By which its moments are to be judged; before any answer it is our own."""
+    assert abs(operator.now() - datetime.now(UTC)) < timedelta(minutes=1)
+    ahead = datetime.now(UTC) + timedelta(hours=3)
+    head = {"X-Cameleer-Time": ahead.isoformat(), "X-Cameleer-Protocol-Version": "1"}
+    answer = web.json_response([], headers=head)
+    async with running(answering(answer)) as (host, port), Operator(f"http://{host}:{port}") as it:
+        await it.groups()
+        assert timedelta(milliseconds=-1) <= it.now() - ahead < timedelta(minutes=1)
 
 
 async def test_all_and_nobody(operator: Operator) -> None:
@@ -287,7 +383,11 @@ def answering(response: Any) -> web.Application:
 )
 async def test_something_else_answers(response: dict[str, Any], complaint: str) -> None:
     """It is told from a registry, and one line says what it said."""
-    async with running(answering(web.Response(**response))) as (host, port):
+
+    async def answer() -> web.Response:
+        return web.Response(**response)
+
+    async with running(answering(answer)) as (host, port):
         operator = Operator(f"http://{host}:{port}")
         async with operator:
             with pytest.raises(UnexpectedAnswer, match=complaint) as caught:

@@ -33,11 +33,34 @@ def clock(steady: Steady) -> ServerClock:
     return ServerClock(steady=steady)
 
 
-def date(moment: datetime) -> str:
-    return format_datetime(moment, usegmt=True)
+def date(moment: datetime) -> dict[str, str]:
+    return {"Date": format_datetime(moment, usegmt=True)}
 
 
-def test_it_goes_by_the_date_of_an_answer(clock: ServerClock, steady: Steady) -> None:
+def own(moment: datetime) -> dict[str, str]:
+    """Return a head in which the server says its time, behind a proxy whose clock is wrong."""
+    of_a_proxy = date(moment + timedelta(hours=1))
+    return {"X-Cameleer-Time": moment.isoformat(timespec="milliseconds"), **of_a_proxy}
+
+
+def test_it_goes_by_what_the_server_says(clock: ServerClock, steady: Steady) -> None:
+    """To the millisecond, and on from there, whatever our own time of day is, or a proxy's."""
+    clock.heard(own(NOON + timedelta(milliseconds=250)))
+    assert 59.75 == clock.seconds_until(NOON + timedelta(minutes=1))
+    steady.seconds += 61.5
+    assert -1.75 == clock.seconds_until(NOON + timedelta(minutes=1))
+    assert NOON + timedelta(seconds=61.75) == clock.now()
+
+
+def test_a_date_counts_only_where_no_server_says_more(clock: ServerClock) -> None:
+    """An answer without it, after one with it, tells nothing, nor does one that came before."""
+    clock.heard(date(NOON + timedelta(hours=2)))
+    clock.heard(own(NOON))
+    clock.heard(date(NOON + timedelta(hours=2)))
+    assert 60 == clock.seconds_until(NOON + timedelta(minutes=1))
+
+
+def test_an_older_server_is_told_by_its_date(clock: ServerClock, steady: Steady) -> None:
     """And on from there, whatever our own time of day is."""
     clock.heard(date(NOON))
     assert 60 == clock.seconds_until(NOON + timedelta(minutes=1))
@@ -74,9 +97,17 @@ def test_a_clock_that_is_set_back_by_far_is_noticed_at_once(clock: ServerClock) 
     assert 0 == clock.seconds_until(NOON)
 
 
-@pytest.mark.parametrize("nothing", [None, "", "yesterday", "Mon, 99 Nov 2026 12:00:00 GMT"])
-def test_our_own_time_where_no_server_tells(clock: ServerClock, nothing: str | None) -> None:
+@pytest.mark.parametrize("nothing", ["", "yesterday", "Mon, 99 Nov 2026 12:00:00 GMT"])
+@pytest.mark.parametrize("header", ["Date", "X-Cameleer-Time", "X-Other"])
+def test_our_own_time_where_no_server_tells(clock: ServerClock, header: str, nothing: str) -> None:
     """It is all there is."""
-    clock.heard(nothing)
+    clock.heard({header: nothing})
     until = clock.seconds_until(datetime.now(UTC) + timedelta(hours=1))
     assert pytest.approx(3600, abs=60) == until
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_time_without_its_zone_is_none(clock: ServerClock) -> None:
+    """It may be that of anywhere."""
+    clock.heard({"X-Cameleer-Time": "2026-11-23T12:00:00.000"})
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)

@@ -379,7 +379,6 @@ def test_a_refusal_can_be_answered_for(world: World, line: bytes, command_id: st
         ({"by": key(9)}, "unknown key"),
         ({"by": ring().signing(Use.TOKEN)}, "for tokens"),
     ],
-    ids=lambda value: str(value)[:40],
 )
 def test_an_answer_that_is_not_genuine_tells_no_time(changes: dict[str, Any], why: str) -> None:
     """So commands are not believed either; the genuine one that comes later is."""
@@ -506,7 +505,6 @@ ENROLMENT = tokens.generate(TokenKind.ENROLMENT, root=ROOT.key_id).text
         ({"root_key": f" {ed25519.spki(ROOT.public)}\n"}, ROOT.key_id),
         ({"root_key": ROOT.key_id, "token": ENROLMENT}, ROOT.key_id),
     ],
-    ids=str,
 )
 def test_a_root_is_known_by_the_token_or_by_a_setting(
     known: dict[str, str], root: str | None
@@ -522,7 +520,6 @@ def test_a_root_is_known_by_the_token_or_by_a_setting(
         ({"root_key": "nonsense"}, "SubjectPublicKeyInfo"),
         ({"root_key": ""}, "SubjectPublicKeyInfo"),
     ],
-    ids=str,
 )
 def test_a_root_that_is_not_clear_is_refused(known: dict[str, str], why: str) -> None:
     """At the start, and not by trusting either."""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from attrs import define
-from playwright.async_api import Browser, Page
+from attrs import define, field
+from playwright.async_api import Browser, Error, Page, Route
+from yarl import URL
 
 from ..browser import watching
 
 WIDE: Final = (1280, 800)
 NARROW: Final = (400, 800)
+
+NOT_YET: Final[Mapping[str, Any]] = {
+    "auth": {"required": False, "methods": []},
+}
+"""What is answered below /api/v1 while the server has no such address."""
+
+TYPES: Final = ("application/json", "application/problem+json")
+
+Handler = Callable[[Route], Awaitable[Any]]
+"""What answers a request in place of the server."""
 
 
 @define
@@ -23,6 +36,8 @@ class Console:
     url: str
     forgiven: list[str]
     """Parts of complaints of the browser that a test brings about on purpose."""
+    _queues: dict[str, deque[Handler]] = field(factory=dict)
+    """Handlers of requests by pattern, each for one request; the pattern itself stays routed."""
 
     async def open(self, route: str = "") -> None:
         """Show a route, and wait until the fleet has been read."""
@@ -32,6 +47,35 @@ class Console:
     async def go(self, route: str) -> None:
         """Go somewhere else without loading the page again."""
         await self.page.evaluate("route => { location.hash = route }", route)
+
+    async def once(self, method: str, pattern: str, handler: Handler) -> None:
+        """Let a handler answer the next such request; the ones after it are as before.
+
+        Not ``page.route(…, times=1)``: Playwright takes a route that is used up back in the
+        background, and with it the one that was made for the same pattern meanwhile. And not
+        without a method: a pane may read what a test means to be written to.
+        """
+        key = f"{method} {pattern}"
+        if key not in self._queues:
+            queue = self._queues[key] = deque()
+
+            async def answer(route: Route) -> None:
+                if queue and route.request.method == method:
+                    await queue.popleft()(route)
+                else:
+                    await route.fallback()
+
+            await self.page.route(pattern, answer)
+        self._queues[key].append(handler)
+
+    async def answers(self, path: str, body: Any, status: int = 200) -> None:
+        """Answer an address below /api/v1 with that, from now on."""
+
+        async def answer(route: Route) -> None:
+            given = body() if callable(body) else body
+            await route.fulfill(json=given, status=status, content_type=TYPES[status >= 400])
+
+        await self.page.route(re.compile(rf"/api/v1/{path}(\?.*)?$"), answer)
 
     async def text(self, selector: str) -> str:
         """Return what the first such element says."""
@@ -46,7 +90,22 @@ async def looking(
     forgiven: list[str] = []
     viewport = {"width": size[0], "height": size[1]}
     async with watching(browser, url, forgiven=forgiven, viewport=viewport, **more) as page:
+        await page.route(re.compile(rf"/api/v1/({'|'.join(NOT_YET)})(\?.*)?$"), _answer_or_not_yet)
         yield Console(page, url, forgiven)
+
+
+async def _answer_or_not_yet(route: Route) -> None:
+    name = URL(route.request.url).name
+    try:
+        response = await route.fetch()
+        problem = await response.json() if response.status == 404 else {}
+        if str(problem.get("type")).endswith(":not-found"):
+            await route.fulfill(json=NOT_YET[name])
+        else:
+            await route.fulfill(response=response)
+    except Error:  # the server is not there, or the page is not any more
+        with suppress(Error):
+            await route.abort()
 
 
 async def violations(page: Page, axe: str) -> list[str]:

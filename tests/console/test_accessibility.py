@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from ..support import Served, streaming
 from .browser import NARROW, WIDE, Console, looking, violations
+from .test_server import AWAY, SERVER
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -75,6 +76,52 @@ async def test_every_view(
         assert [] == await violations(page, axe), "without a server"
 
 
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_what_opens_on_top(
+    served: Served,
+    browser: Browser,
+    axe: str,
+    routes: dict[str, str],
+    scheme: Literal["light", "dark"],
+    size: tuple[int, int],
+) -> None:
+    """Likewise: facets, what is chosen, menus, notices, an entry of the timeline, signing in."""
+    async with looking(browser, served.url, size, color_scheme=scheme) as console:
+        page = console.page
+        await console.answers("server", {**SERVER, "resumed": AWAY})
+        await console.answers("auth", {"required": False, "methods": ["token"]})
+
+        async def check(what: str) -> None:
+            assert [] == await violations(page, axe), what
+            assert size[0] == await page.evaluate("document.documentElement.scrollWidth"), what
+
+        await console.open()
+        await page.get_by_role("region", name="Restart").wait_for()
+        await page.locator(".about summary").click()
+        await check("the server")
+        await page.locator(".who button").click()
+        await check("signing in")
+        await page.keyboard.press("Escape")
+        await page.get_by_role("button", name="Facets", exact=True).click()
+        await page.locator(".value").first.click()
+        await check("facets")
+        await page.get_by_role("button", name="Close facets").click()
+        await page.get_by_role("checkbox", name="Select all").check()
+        await page.locator(".chosen .export summary").click()
+        await check("what is chosen")
+        await page.locator(".chosen").get_by_role("button", name="Send command").click()
+        await check("a command to several")
+        await page.keyboard.press("Escape")
+        await page.locator(".chosen").get_by_role("button", name="Forget").click()
+        await check("forgetting several")
+        await page.keyboard.press("Escape")
+        await console.go("#/timeline")
+        await page.locator(".timeline .rows > .row time").last.click()
+        await page.locator(".mentions .rows > .row").first.wait_for()
+        await check("an entry")
+
+
 async def test_wide_letters(served: Served, browser: Browser, routes: dict[str, str]) -> None:
     """A font that runs wide, or letters spaced out as WCAG 1.4.12 has it: the page still fits."""
     async with looking(browser, served.url, NARROW) as console:
@@ -91,8 +138,9 @@ async def test_wide_letters(served: Served, browser: Browser, routes: dict[str, 
 async def test_axe_would_find_something(console: Console, axe: str) -> None:
     """Otherwise the tests above would show nothing."""
     await console.open()
-    await console.page.evaluate("document.querySelector('.search').removeAttribute('aria-label')")
-    await console.page.evaluate("document.querySelector('.search').removeAttribute('placeholder')")
+    search = "document.querySelector('.list .search')"
+    await console.page.evaluate(f"{search}.removeAttribute('aria-label')")
+    await console.page.evaluate(f"{search}.removeAttribute('placeholder')")
     assert any("label" in violation for violation in await violations(console.page, axe))
 
 

@@ -32,7 +32,7 @@ async def newest_event(served: Served) -> int:
     """Return the id of the newest event of the feed, as a reset tells it."""
     async with connected(served) as connection:
         connection.writer.write(
-            b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 0\r\n\r\n"
+            b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n"
         )
         assert 200 == (await connection.head()).status
         event = await within(connection.event())
@@ -45,7 +45,7 @@ async def test_the_page_stays_responsive(browser: Browser) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     ids = [f"agent-{number:04}" for number in range(FLEET)]
-    async with server() as process:
+    async with server("--database", "memory", "--port", "0") as process:
         # Only its address is used: the registry of this one is empty.
         served = Served(create_app()[NODE], "127.0.0.1", int(process.url.rsplit(":", 1)[1]))
         async with fleet(served, ids, "fleet") as agents, looking(browser, served.url) as console:

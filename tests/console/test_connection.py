@@ -16,6 +16,9 @@ from ..processes import server
 from ..support import Served, eventually, running, serving, within
 from .browser import Console, looking
 
+FORGETFUL = ("--database", "memory")
+"""Options of a server that begins with nothing, also when it is started again."""
+
 ROWS = ".agents .rows > .row"
 HIDE = """hidden => {
     Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
@@ -26,7 +29,7 @@ HIDE = """hidden => {
 
 async def test_the_server_is_restarted_under_it(browser: Browser) -> None:
     """It says that it has lost it; then it shows what the new one knows, and nothing else."""
-    async with server() as first:
+    async with server(*FORGETFUL, "--port", "0") as first:
         port = first.url.rsplit(":", 1)[1]
         async with looking(browser, first.url) as console:
             console.forgiven.append("net::ERR")
@@ -39,7 +42,7 @@ async def test_the_server_is_restarted_under_it(browser: Browser) -> None:
             await expect(page.locator(".banner")).to_be_visible()
             await expect(page.locator(".connection")).to_have_text("No server")
             await expect(page.locator(ROWS)).to_contain_text("old")
-            async with server("--port", port) as second, second.client() as client:
+            async with server(*FORGETFUL, "--port", port) as second, second.client() as client:
                 await client.post("/agents/register", json={"agentId": "new", "group": "g"})
                 await expect(page.locator(".banner")).to_be_hidden()
                 await expect(page.locator(ROWS)).to_have_count(1)
@@ -53,7 +56,7 @@ async def test_the_server_is_restarted_under_it(browser: Browser) -> None:
 
 async def test_the_server_is_lost_while_a_command_is_written(browser: Browser) -> None:
     """The form says why nothing can be sent, and keeps what was typed until it can."""
-    async with server() as first:
+    async with server(*FORGETFUL, "--port", "0") as first:
         port = first.url.rsplit(":", 1)[1]
         async with looking(browser, first.url) as console:
             console.forgiven.append("net::ERR")
@@ -69,7 +72,7 @@ async def test_the_server_is_lost_while_a_command_is_written(browser: Browser) -
             said = dialog.get_by_text("The server does not answer.")
             await expect(said).to_be_visible()
             await expect(send).to_be_disabled()
-            async with server("--port", port):
+            async with server(*FORGETFUL, "--port", port):
                 await expect(said).to_be_hidden()
                 await expect(send).to_be_enabled()
                 await expect(dialog.locator("textarea")).to_have_value('{"a": 1}')
@@ -161,7 +164,7 @@ async def test_a_server_that_stands_still_is_lost_by_the_pace_of_its_keepalives(
 ) -> None:
     """Where they come often, a few seconds without one are long."""
     async with (
-        server("--keepalive-interval", "0.3") as still,
+        server(*FORGETFUL, "--port", "0", "--keepalive-interval", "0.3") as still,
         looking(browser, still.url) as console,
     ):
         console.forgiven.append("net::ERR")

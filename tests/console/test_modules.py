@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from ..npm import install
 from ..processes import required
 from ..support import Served
 from .browser import Console
+from .modules import evaluate
 
 
 @pytest.fixture(scope="session")
@@ -47,13 +50,6 @@ def test_format(tools: Path, folder: Path) -> None:
     prettier = str(tools / "prettier/bin/prettier.cjs")
     status, said = run(prettier, "--print-width", "100", "--check", str(folder))
     assert 0 == status, said
-
-
-async def evaluate(console: Console, module: str, code: str, argument: Any = None) -> Any:
-    """Run code of the page with what a module exports, as ``m``."""
-    await console.open()
-    loading = f"async (a) => {{ const m = await import('./console/{module}'); return {code}; }}"
-    return await console.page.evaluate(loading, argument)
 
 
 OBJECTS = [
@@ -174,9 +170,10 @@ async def test_what_is_told_twice_counts_once(console: Console) -> None:
                 counts: { PENDING, ACKNOWLEDGED, EXPIRED: 0 }, at: "2026-01-01T00:00:00Z",
             },
         });
-        const read = (PENDING, ACKNOWLEDGED, failed) => store.putCommand({
+        const read = (PENDING, ACKNOWLEDGED, FAILURE) => store.putCommands([{
             ...id, skipped: [], status: "PENDING", counts: { PENDING, ACKNOWLEDGED, EXPIRED: 0 },
-        }, failed);
+            outcomes: { SUCCESS: ACKNOWLEDGED - FAILURE, FAILURE },
+        }]);
         const note = () => {
             const { status, counts, failed } = store.commands.get("c");
             seen.push([status, counts.PENDING, failed]);
@@ -219,6 +216,89 @@ async def test_the_servers_clock_counts(console: Console) -> None:
     await console.page.clock.install(time="2020-01-01T00:00:00Z")
     code = "[m.serverNow() > Date.now() + 3.6e6, a]"
     assert [True, None] == await evaluate(console, "clock.js", code)
+
+
+async def test_the_natural_order_of_names(console: Console) -> None:
+    """Numbers by their value, however long; whatever the case, and the same for the same name."""
+    names = ["a", "A-1", "a-2", "a-02b", "a-10", "a-99999999", "a-100000000", "a-1" + "0" * 30, "b"]
+    code = "a.toReversed().sort(m.natural)"
+    assert names == await evaluate(console, "natural.js", code, names)
+
+
+async def test_the_past_is_looked_for_where_ids_leap(console: Console) -> None:
+    """All of it at first; then behind what has gone meanwhile; and at last none of it.
+
+    Ids leap by a million when a server has crashed, so a share of them says nothing.
+    """
+    code = """(() => {
+        const past = new m.Past();
+        const after = a.map(([oldestId, id]) => past.after({ id, data: { oldestId } }));
+        past.reached();
+        return [...after, past.after({ id: 9, data: { oldestId: 5 } })];
+    })()"""
+    resets = [(100, 1_000_110), (104, 1_000_114), (106, 1_000_116), (107, 107), (200, 300)]
+    resets.append((250, 350))
+    expected = [99, 103 + 4 * 2, 105 + 2 * 4, 107, 300, 350, 4]
+    assert expected == await evaluate(console, "sync.js", code, resets)
+
+
+async def test_cells_of_csv(console: Console) -> None:
+    """Quoted as RFC 4180 has it; what a spreadsheet would carry out is a text."""
+    rows = [
+        {"a": 'say "hi"', "b": "x,y"},
+        {"a": "=1+1", "b": "-1"},
+        {"a": -1, "b": None},
+        {"a": ["p", "q"], "b": "two\nlines"},
+        {"a": True},
+    ]
+    text = await evaluate(console, "download.js", "m.csv(['a', 'b'], a)", rows)
+    assert [["a", "b"], ['say "hi"', "x,y"], ["'=1+1", "'-1"], ["-1", ""]] == (
+        list(csv.reader(io.StringIO(text)))[:4]
+    )
+    assert '"[""p"",""q""]","two\nlines"\r\ntrue,\r\n' == text[text.index('"[""') :]
+
+
+WRITES = re.compile(r"[sS]tore\.(put\w+|replace\w+|forget\w+|remove\w+|set\w+|pin|apply)\(")
+
+
+def test_views_only_read_the_store() -> None:
+    """What they want to be done they ask of actions.js, which puts in what the server answers."""
+    writing = {path.name for path in FOLDER.rglob("*.js") if WRITES.search(path.read_text("utf-8"))}
+    filling = {
+        "actions.js",
+        "command-list.js",
+        "declarations.js",
+        "server.js",
+        "session.js",
+        "sync.js",
+    }
+    assert filling == writing
+
+
+TYPEDEF = re.compile(r"@typedef \{object\} (\w+)[^\n]*\n((?: \* @property[^\n]*\n)+)")
+PROPERTY = re.compile(r"@property \{[^\n]*?\} \[?(\w+)")
+
+SHAPES = {
+    "AgentView": "Agent",
+    "CommandView": "Command",
+    "DeliveryView": "Delivery",
+    "Result": "Result",
+}
+"""The schemas that stand for what ``answers.js`` has."""
+
+
+async def test_the_types_of_answers_are_those_of_the_document(served: Served) -> None:
+    """A field that the server renames or drops is one that the console must not read."""
+    text = (FOLDER / "answers.js").read_text("utf-8")
+    found = {name: set(PROPERTY.findall(fields)) for name, fields in TYPEDEF.findall(text)}
+    schemas = (await served.request("GET", "/openapi.json")).json()["components"]["schemas"]
+    for name, schema in SHAPES.items():
+        assert found[name] >= set(schemas[schema]["required"]), name
+        assert found[name] - set(schemas[schema]["properties"]) <= LATER, name
+
+
+LATER = {"outcomes", "issuedBy", "payloadTruncated"}
+"""Fields that a server of before did not answer with."""
 
 
 def test_every_module_is_used() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cameleer_registry.core.events import (
+    AgentRegistered,
     CloseReason,
     Event,
     StreamClosed,
@@ -191,3 +192,42 @@ def test_pauses_and_clock_steps_make_no_conflict(talk: Talk) -> None:
     talk.open("a", 3)
     talk.pause(60).set_wall_clock(-60)
     assert takeover(talk, 3, 4) == talk.open("a", 4)
+
+
+def test_a_new_process_ends_the_stream_of_the_one_before(talk: Talk) -> None:
+    """Its host may have gone down without a word; nobody is connected until it opens its own."""
+    talk.register("a", instance_id="old")
+    talk.open("a", 1)
+    closed, registered = talk.at(1).register("a", "h", instance_id="new")
+    assert closed == StreamClosed(
+        at=talk.now, agent_id="a", group="g", stream_id=1, reason=CloseReason.REPLACED
+    )
+    assert isinstance(registered, AgentRegistered)
+    assert (None, False) == (talk.stream_of("a"), talk.agent("a").connected)
+    assert [StreamOpened(at=talk.now, agent_id="a", group="h", stream_id=2)] == talk.open("a", 2)
+    assert [] == talk.close("a", 1)
+    assert 2 == talk.stream_of("a")
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [("same", "same"), (None, "new"), ("old", None), (None, None)]
+)
+def test_a_registration_of_the_same_process_leaves_the_stream_open(
+    talk: Talk, before: str | None, now: str | None
+) -> None:
+    """So does one that does not say whose it is."""
+    talk.register("a", instance_id=before)
+    talk.open("a", 1)
+    talk.register("a", instance_id=now)
+    assert 1 == talk.stream_of("a")
+
+
+def test_processes_that_register_against_each_other_are_a_conflict(talk: Talk) -> None:
+    """Each ends the stream of the other by registering: that is a takeover like any other."""
+    talk.register("a", instance_id="0")
+    told = []
+    for number in range(1, 6):
+        talk.at(number).open("a", number)
+        facts = talk.register("a", "h", instance_id=str(number))
+        told += [(number, fact) for fact in facts if isinstance(fact, StreamConflict)]
+    assert [(3, StreamConflict(at=talk.moment(3), agent_id="a", group="h"))] == told

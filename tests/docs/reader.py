@@ -124,6 +124,10 @@ class Reader:
             PATH=f"{Path(sys.executable).parent}:{environment()['PATH']}",
             CAMELEER_PORT=str(self.ports["8081"]),
             CAMELEER_URL=self.url,
+            # A server keeps what it has answered where it would for the reader, who is another
+            # user on each page.
+            CAMELEER_DATABASE="",
+            XDG_STATE_HOME=str(self.folder / "state"),
         )
         terminal = await self.stack.enter_async_context(
             in_terminal(*program, env=env, folder=self.folder, columns=COLUMNS, lines=LINES)

@@ -12,14 +12,14 @@ from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from aiohttp import web
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..processes import environment, free_port, required, server
 from ..support import eventually, running, within
@@ -258,10 +258,140 @@ async def test_comes_back(language: Language, tmp_path: Path) -> None:
             tasks.create_task(outlive(language, folder), name=outlive.__name__)
 
 
+def slowed_down(language: Language, folder: Path, seconds: int) -> Language:
+    """Return an agent that needs so long to apply a configuration."""
+    source = folder / language.source.name
+    text = language.source.read_text()
+    slow = {
+        "sh": ("message='applied'", f"sleep {seconds}; message='applied'"),
+        "java": (
+            '"config-update" -> Map.of("applied", command.payload());',
+            '"config-update" -> {\n'
+            f"try {{ Thread.sleep({seconds * 1000}); }} catch (InterruptedException e) {{}}\n"
+            'yield Map.of("applied", command.payload()); }',
+        ),
+    }[language.name]
+    assert 1 == text.count(slow[0])
+    source.write_text(text.replace(*slow))
+    return evolve(language, source=source)
+
+
+async def test_deleted_at_work(language: Language, tmp_path: Path) -> None:
+    """It is registered again while it carries out a command, and not when it is done with it."""
+    (tmp_path / "work").mkdir()
+    slow = slowed_down(language, tmp_path, 8)
+    async with (
+        server("--port", "0", *SETTINGS) as served,
+        served.client() as client,
+        agent(slow, served.url, tmp_path / "work") as an_agent,
+    ):
+        await is_live_and_connected(client)
+        command_id = await issue(client, "config-update", {})
+        await an_agent.says(f"told to config-update: {command_id}")
+        assert 204 == (await client.delete(f"/agents/{AGENT}")).status_code
+        async with asyncio.timeout(30):
+            while (await client.get(f"/agents/{AGENT}")).status_code != 200:
+                pass
+        done = [line for line in an_agent.lines if "acknowledge" in line]
+        assert [] == done, "it is still at work"
+        await is_live_and_connected(client)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_what_has_expired(language: Language, tmp_path: Path, hours: int) -> None:
+    """It is not carried out, by the clock of a server whose clock is another than our own."""
+    now = datetime.now(UTC) + timedelta(hours=hours)
+
+    def at(seconds: float) -> str:
+        return (now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+    # A payload may hold what looks like the deadline.
+    payloads = {"late": {"expiresAt": at(3600)}, "good": {"expiresAt": at(-3600), "a": "08:09"}}
+    commands = [
+        {
+            "commandId": name,
+            "type": "config-update",
+            "payload": payloads[name],
+            "createdAt": at(-60),
+            "expiresAt": at(-10 if name == "late" else 60),
+        }
+        for name in ("late", "good")
+    ]
+    acknowledged: list[str] = []
+    app = pretended(commands, commands[::-1], acknowledged, headers={"X-Cameleer-Time": at(0)})
+    async with (
+        running(app) as (host, port),
+        agent(language, f"http://{host}:{port}", tmp_path) as an_agent,
+    ):
+        await an_agent.says("too late to config-update: late")
+        await an_agent.says("acknowledged: SUCCESS")
+    assert (["good"], {"good": 1}) == (acknowledged, an_agent.carried_out())
+
+
+def pretended(
+    streamed: list[dict[str, Any]],
+    pending: list[dict[str, Any]],
+    acknowledged: list[str],
+    *,
+    headers: dict[str, str],
+) -> web.Application:
+    """Return what looks like a server to an agent; it holds the stream open."""
+
+    async def register(_: web.Request) -> web.Response:
+        intervals = ("heartbeatIntervalMs", "keepaliveIntervalMs", "commandTtlMs")
+        config = dict.fromkeys(intervals, 60_000)
+        welcome = {"sseEndpoint": "/stream", "config": config}
+        return web.json_response(welcome, headers=headers)
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        await response.write(b"retry: 10\n: connected\n")
+        for command in streamed:
+            name = f"id: {command['commandId']}\nevent: {command['type']}\n"
+            await response.write(f"{name}data: {json.dumps(command)}\n\n".encode())
+        await asyncio.sleep(60)
+        return response
+
+    async def missed(_: web.Request) -> web.Response:
+        return web.json_response(pending, headers=headers)
+
+    async def acknowledge(request: web.Request) -> web.Response:
+        acknowledged.append(request.match_info["id"])
+        return web.json_response({}, headers=headers)
+
+    app = web.Application()
+    app.router.add_post("/api/v1/agents/register", register)
+    app.router.add_get("/stream", stream)
+    app.router.add_get(f"/api/v1/agents/{AGENT}/commands", missed)
+    app.router.add_post(f"/api/v1/agents/{AGENT}/commands/{{id}}/ack", acknowledge)
+    return app
+
+
+async def test_several_addresses(language: Language, tmp_path: Path) -> None:
+    """The next one is used when one does not answer, and when the one that did is gone."""
+    async with contextlib.AsyncExitStack() as stack:
+        ports = [str(free_port()), str(free_port())]
+        urls = ",".join(f"http://127.0.0.1:{port}" for port in ("1", *ports))
+        async with server("--port", ports[0], *SETTINGS) as first, first.client() as client:
+            an_agent = await stack.enter_async_context(agent(language, urls, tmp_path))
+            await is_live_and_connected(client)
+            await obeys(an_agent, client, {"at": "the first"})
+        async with server("--port", ports[1], *SETTINGS) as second, second.client() as client:
+            await is_live_and_connected(client)
+            await obeys(an_agent, client, {"at": "the second"})
+
+
 async def test_each_command_once(language: Language, tmp_path: Path) -> None:
     """Though it comes thrice; and its acknowledgement again and again until it is taken."""
     commands = [
-        {"commandId": f"id-{number}", "type": "config-update", "payload": HOSTILE, "result": None}
+        {
+            "commandId": f"id-{number}",
+            "type": "config-update",
+            "payload": HOSTILE,
+            "expiresAt": (datetime.now(UTC) + timedelta(minutes=1)).strftime("%FT%T.000Z"),
+            "result": None,
+        }
         for number in range(3)
     ]
     acknowledged: list[tuple[str, int]] = []

@@ -158,6 +158,22 @@ async def test_embedded() -> None:
                 assert 404 == (await client.post("/incidents/nobody")).status_code
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("http://127.0.0.1:1", "g", "{"), "Expecting property name"),
+        (("u:s3cret@h", "g", "{}"), "expected an address such as"),
+    ],
+)
+async def test_a_rollout_of_nonsense(args: tuple[str, ...], said: str) -> None:
+    """Likewise."""
+    async with program("03_rollout.py", *args) as example:
+        out = (await within(example.communicate()))[0].decode()
+    assert 1 == example.returncode
+    assert said in out
+    assert ("Traceback" in out, "s3cret" in out) == (False, False)
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_every_example_says_how_to_run_it(name: str) -> None:
     """In its first lines."""

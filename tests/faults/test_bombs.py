@@ -200,7 +200,8 @@ async def test_a_body_in_a_million_pieces(record_property: Callable[[str, Any], 
             bystander = asyncio.create_task(waits(other))
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(
-                b"POST /api/v1/agents/bombed/commands HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                b"POST /api/v1/agents/bombed/commands HTTP/1.1\r\n"
+                b"Host: localhost\r\nConnection: close\r\n"
                 b"Transfer-Encoding: chunked\r\n\r\n"
             )
             body = b" " * (MEBIBYTE - 17) + b'{"type":"replay"}'

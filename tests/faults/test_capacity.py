@@ -108,7 +108,7 @@ def starved_server() -> AbstractAsyncContextManager[Server]:
     return server("--port", "0", "--log-format", "json", stderr=PIPE, open_files=64)
 
 
-SLOW = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+SLOW = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
 """A request that is never finished."""
 
 
@@ -123,7 +123,7 @@ async def test_more_connections_than_descriptors() -> None:
                 await within(anext(lines))
                 others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(96)]
                 starved = await asyncio.open_connection("127.0.0.1", port)
-                starved[1].write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                starved[1].write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 answered = asyncio.create_task(starved[0].readline())
                 told = [await within(log_line(served.process.stderr)) for _ in range(2)]
                 for _ in range(30):

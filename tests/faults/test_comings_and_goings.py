@@ -45,7 +45,7 @@ RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
 SMALL = Order(type=CommandType.CONFIG_UPDATE, payload={"revision": 7})
 
-HEAD = b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: x\r\nX-More: and so on\r\n\r\n"
+HEAD = b"GET /api/v1/agents/a/events HTTP/1.1\r\nHost: localhost\r\nX-More: and so on\r\n\r\n"
 
 
 def client_socket(address: tuple[str, int], *, reset: bool) -> socket.socket:
@@ -62,7 +62,9 @@ async def test_connections_that_end_in_the_middle_of_a_request_leave_nothing(
     reset: bool, runs: type[web.AppRunner], tell: Tell
 ) -> None:
     """Before a byte, in the request line, in a header, in a body, and before the answer."""
-    body = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+    body = (
+        b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    )
     cuts = [b"", HEAD[:3], HEAD[:30], HEAD[:60], HEAD[:-2], body, HEAD]
     tried = iter(range(1_000_000))
     async with serving(runs=runs) as served:
@@ -102,7 +104,9 @@ async def test_clients_that_wait_and_leave_leave_nothing(served: Served, tell: T
     """Who waits for a command and goes away is looked after within a second."""
     await served.register("a")
     command = await served.node.issue(SMALL, Target.agent("a"))
-    request = f"GET /api/v1/commands/{command.command_id}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = (
+        f"GET /api/v1/commands/{command.command_id}?wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    )
 
     async def fault() -> None:
         with ExitStack() as stack:
@@ -121,7 +125,7 @@ async def test_streams_opened_and_closed_at_once_leave_nothing(
 ) -> None:
     """Closed before the answer, with it unread, or in the moment in which it has begun."""
     await served.register("a")
-    request = f"GET /api/v1/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    request = f"GET /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     loop, tried = asyncio.get_running_loop(), iter(range(1_000_000))
 
     async def fault() -> None:
@@ -165,7 +169,9 @@ async def test_a_process_survives_streams_opened_and_closed_at_once(tell: Tell) 
             return sums
 
         async def come_and_go(agent: int, times: int) -> None:
-            request = f"GET /api/v1/agents/a{agent}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            request = (
+                f"GET /api/v1/agents/a{agent}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            )
             for number in range(times):
                 with socket.socket() as sock:
                     sock.setblocking(False)

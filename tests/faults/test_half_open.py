@@ -95,20 +95,20 @@ class Doing:
 
 DOING = {
     "stream": Doing(
-        b"GET /api/v1/agents/{agent}/events HTTP/1.1\r\nHost: x\r\n\r\n", answered=True
+        b"GET /api/v1/agents/{agent}/events HTTP/1.1\r\nHost: localhost\r\n\r\n", answered=True
     ),
-    "feed": Doing(b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n", answered=True),
-    "list": Doing(b"GET /api/v1/agents HTTP/1.1\r\nHost: x\r\n\r\n", answered=True),
+    "feed": Doing(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n", answered=True),
+    "list": Doing(b"GET /api/v1/agents HTTP/1.1\r\nHost: localhost\r\n\r\n", answered=True),
     "nothing": Doing(b""),
     "head": Doing(b"GET /api/v1/agents HTTP/1.1\r\nHo"),
     "body": Doing(
-        b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+        b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
     ),
     "idle": Doing(
-        b"POST /api/v1/agents/a1/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        b"POST /api/v1/agents/a1/heartbeat HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 0\r\n\r\n",
         answered=True,
     ),
-    "wait": Doing(b"GET /api/v1/commands/{command}?wait=0.3 HTTP/1.1\r\nHost: x\r\n\r\n"),
+    "wait": Doing(b"GET /api/v1/commands/{command}?wait=0.3 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
 }
 
 
@@ -241,4 +241,4 @@ def register(served: Served, agent_id: str, size: int = 0) -> None:
 
 def stream_of(agent_id: str) -> bytes:
     """Return the request for an agent's stream."""
-    return f"GET /api/v1/agents/{agent_id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    return f"GET /api/v1/agents/{agent_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()

@@ -14,13 +14,13 @@ import pytest
 from ..support import Served, connected
 from .hostile import assert_proper, attacked, exchange
 
-HEAD: Final = b"POST /api/v1/agents/known/heartbeat HTTP/1.1\r\nHost: x\r\n"
+HEAD: Final = b"POST /api/v1/agents/known/heartbeat HTTP/1.1\r\nHost: localhost\r\n"
 EVIL: Final = b'{"agentId":"smuggled","group":"g"}'
 SMUGGLED: Final = (
-    b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(EVIL), EVIL)
 )
-LAST: Final = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LAST: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 SIZE: Final = len(SMUGGLED)
 
 
@@ -87,7 +87,8 @@ REFUSED: Final = {
     "a bare CR in a header": post(b"X: y\rTransfer-Encoding: chunked", body=chunked(b"x")),
     "a bare LF at the end of the head": HEAD + b"Content-Length: 0\n\n" + SMUGGLED,
     "bare LFs everywhere": b"GET /healthz HTTP/1.1\nHost: x\n\n" + SMUGGLED,
-    "a line that begins with a space": b"GET /healthz HTTP/1.1\r\n Host: x\r\n\r\n" + SMUGGLED,
+    "a line that begins with a space": b"GET /healthz HTTP/1.1\r\n Host: localhost\r\n\r\n"
+    + SMUGGLED,
     "a header without a colon": post(b"XYZ"),
     "a header without a name": post(b": x"),
     "NUL in a header": post(b"X: a\0b"),
@@ -130,14 +131,14 @@ REFUSED: Final = {
     "a port that is none": get(b"http://x:99999/healthz", b"HTTP/1.1", b"Host: x") + SMUGGLED,
     "no address": get(b"*", b"HTTP/1.1", b"Host: x") + SMUGGLED,
     "only a query": get(b"?x", b"HTTP/1.1", b"Host: x") + SMUGGLED,
-    "a method in lower case": b"get /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + SMUGGLED,
-    "a method that is none": b"SMUGGLE /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + SMUGGLED,
+    "a method in lower case": b"get /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
+    "a method that is none": b"SMUGGLE /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + SMUGGLED,
     "an old WebSocket": post(b"Sec-WebSocket-Key1: x", b"Content-Length: 0"),
     "64 KiB in one header": get(b"/healthz", b"HTTP/1.1", b"Host: x", b"X: " + b"a" * 65_536),
     "64 KiB in a header's name": get(b"/healthz", b"HTTP/1.1", b"Host: x", b"X" * 65_536 + b": a"),
     "64 KiB in the address": get(b"/" + b"a" * 65_536, b"HTTP/1.1", b"Host: x"),
     "64 KiB in the query": get(b"/?" + b"a" * 65_536, b"HTTP/1.1", b"Host: x"),
-    "64 KiB in the method": b"A" * 65_536 + b" / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "64 KiB in the method": b"A" * 65_536 + b" / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "10,000 headers": get(b"/healthz", b"HTTP/1.1", b"Host: x", *[b"X: y"] * 10_000),
     "a megabyte of headers": get(
         b"/healthz", b"HTTP/1.1", b"Host: x", *[b"X:" + b"y" * 8000] * 132
@@ -191,7 +192,7 @@ READ: Final = {
     ),
     "a host that is empty": (get(b"/healthz", b"HTTP/1.1", b"Host:") + LAST, [200, 200]),
     "two slashes": (get(b"//healthz", b"HTTP/1.1", b"Host: x") + LAST, [404, 200]),
-    "a tunnel": (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n" + LAST, [404, 200]),
+    "a tunnel": (b"CONNECT x:80 HTTP/1.1\r\nHost: localhost\r\n\r\n" + LAST, [404, 200]),
     "a WebSocket": (
         get(b"/healthz", b"HTTP/1.1", b"Host: x", b"Connection: upgrade", b"Upgrade: websocket")
         + LAST,
@@ -265,7 +266,7 @@ async def test_a_body_that_wants_to_be_http_2_is_read(caplog: pytest.LogCaptureF
     async with attacked(caplog) as served:
         body = b'{"agentId":"known","group":"g"}'
         head = (
-            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\n"
+            b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\n"
             b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
         )
         whole = head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)

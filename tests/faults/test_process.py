@@ -208,7 +208,7 @@ async def test_the_end_under_load(record_property: Any) -> None:
 
 def request(method: str, path: str, body: bytes = b"") -> bytes:
     length = "" if method == "GET" else f"Content-Length: {len(body)}\r\n"
-    return f"{method} /api/v1/{path} HTTP/1.1\r\nHost: x\r\n{length}\r\n".encode() + body
+    return f"{method} /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\n{length}\r\n".encode() + body
 
 
 def statuses(reader: Reader) -> list[bytes]:

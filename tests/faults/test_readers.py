@@ -49,7 +49,9 @@ async def asked(address: tuple[str, int], path: str, *, times: int = 1) -> socke
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
     sock.setblocking(False)
     await loop.sock_connect(sock, address)
-    await loop.sock_sendall(sock, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * times)
+    await loop.sock_sendall(
+        sock, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * times
+    )
     return sock
 
 

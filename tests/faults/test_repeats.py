@@ -31,7 +31,7 @@ def request(key: str) -> bytes:
     """Return a request for a command, byte by byte."""
     head = (
         "POST /api/v1/agents/a/commands HTTP/1.1\r\n"
-        f'Host: x\r\nIdempotency-Key: "{key}"\r\nContent-Length: {len(BODY)}\r\n\r\n'
+        f'Host: localhost\r\nIdempotency-Key: "{key}"\r\nContent-Length: {len(BODY)}\r\n\r\n'
     )
     return head.encode() + BODY
 

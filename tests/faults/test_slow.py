@@ -32,9 +32,9 @@ BODY_TIMEOUT: Final = Settings().body_timeout
 SLACK: Final = 1.0
 """Virtual seconds that are none of the server's: asyncio rounds long time-outs up."""
 
-FIRST: Final = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-POST: Final = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: x\r\n"
-PING: Final = b"POST /api/v1/agents/known/heartbeat HTTP/1.1\r\nHost: x\r\n"
+FIRST: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST: Final = b"POST /api/v1/agents/register HTTP/1.1\r\nHost: localhost\r\n"
+PING: Final = b"POST /api/v1/agents/known/heartbeat HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKS: Final = b"Transfer-Encoding: chunked\r\n\r\n"
 
 HEADS: Final = {

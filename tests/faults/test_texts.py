@@ -212,7 +212,9 @@ async def test_odd_ids_stay_in_their_place(caplog: pytest.LogCaptureFixture) -> 
             assert 204 == (await served.request("POST", f"/agents/{agent_id}/heartbeat")).status
         for agent_id, path in told.items():
             async with connected(served) as connection:
-                connection.writer.write(f"GET /api/v1{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                connection.writer.write(
+                    f"GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+                )
                 assert 200 == (await connection.head()).status
                 answer = (await served.issue(f"/agents/groups/{agent_id}")).json()
                 assert (1, 1) == (answer["targetCount"], answer["connectedCount"])

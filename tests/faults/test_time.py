@@ -140,9 +140,8 @@ async def test_a_process_that_is_stopped(record_property: Any) -> None:
         served.process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(1.7)
         for (_, writer), target in zip(meanwhile, ("heartbeat", f"{path[1:]}/ack"), strict=True):
-            head = (
-                f"POST /api/v1/agents/a/{target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
-            )
+            head = f"POST /api/v1/agents/a/{target} HTTP/1.1\r\n"
+            head += "Host: localhost\r\nContent-Length: 0\r\n\r\n"
             writer.write(head.encode())
         served.process.send_signal(signal.SIGCONT)
         away = time.monotonic() - stopped

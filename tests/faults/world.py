@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Coroutine
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11, RawRequestMessage
@@ -26,6 +26,7 @@ from cameleer_registry import NODE, Node, Settings, create_app
 from cameleer_registry.core.events import CommandIssued, CommandPushed, Event, StreamClosed
 from cameleer_registry.core.model import Delivery, Registration
 from cameleer_registry.core.rules import AgentId, GroupName
+from cameleer_registry.web.inline import InlineApp, InlineCall
 
 from ..core.invariants import check, check_facts, check_replay
 from ..support import at_once, hear, virtual_clock
@@ -51,6 +52,10 @@ class Body:
         self._raw = raw
         self._slow = slow
 
+    @property
+    def total_bytes(self) -> int:
+        return len(self._raw)
+
     def is_eof(self) -> bool:
         return not self._slow
 
@@ -71,6 +76,9 @@ class Body:
 class World:
     """A registry, whoever talks to it, and all that was said."""
 
+    goes_inline: ClassVar[bool] = False
+    """Whether requests are answered inline, if they can be."""
+
     node: Node
     facts: list[Event] = field(factory=list)
     # Streams of each agent, in the order in which they were opened.
@@ -79,6 +87,8 @@ class World:
     answers: dict[str, tuple[int, Any]] = field(factory=dict)
     # What happens beside all else.
     tasks: list[asyncio.Task[Any]] = field(factory=list)
+    # What answers requests inline; None where all of them go aiohttp's way.
+    inline: InlineApp | None = None
     # Done when the next command is issued, with its id.
     issued: asyncio.Future[str] = field(factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -96,6 +106,8 @@ class World:
             lambda name, run: start(name, run) if name in free else None
         )
         node.start()
+        if cls.goes_inline:
+            world.inline = InlineApp(application())
         for agent_id in agents:
             at_once(node.register(registration(agent_id)))
         return world
@@ -149,10 +161,26 @@ class World:
             asyncio.get_running_loop(),
         )
         request._match_info = None
+        found = self.inline.find(message.path) if self.inline and method == "POST" else None
+        if found is not None:
+            await self._ask_inline(name, found, message.headers, raw, slow=slow)
+            return
         response = await application()._handle(request)
         assert isinstance(response, web.Response)
         answer = json.loads(cast(bytes, response.body)) if response.body else None
         self.answers[name] = (response.status, answer)
+
+    async def _ask_inline(
+        self, name: str, found: Any, headers: Any, raw: bytes, *, slow: bool
+    ) -> None:
+        """Send a request that is answered where its bytes are read, by the time it is whole."""
+        assert self.inline is not None
+        if slow:
+            await asyncio.sleep(0)
+        route, address = found
+        call = InlineCall(self.node, address, headers, "/api/v1/agents", raw, cast(Any, None))
+        answer = await self.inline.answer(route, call, "/")
+        self.answers[name] = answer.status, json.loads(answer.body) if answer.body else None
 
     def issuing(
         self, name: str, path: str, *, key: str = "", slow: bool = True

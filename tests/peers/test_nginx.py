@@ -97,7 +97,7 @@ async def test_metrics_and_probes_are_not_for_everybody(proxied: tuple[Served, P
     for path in ("metrics", "healthz", "readyz"):
         reader, writer = await asyncio.open_unix_connection(sock)
         connection = Connection(reader, writer)
-        writer.write(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write(f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert 403 == (await connection.answer()).status
         connection.close()
 

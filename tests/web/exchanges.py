@@ -29,7 +29,8 @@ async def ask(served: Served, method: str, path: str, body: bytes) -> Answer:
 
 def told(answer: Answer) -> tuple[int, dict[str, str], bytes]:
     """Return all of an answer but for what is drawn, or depends on the moment or a prefix."""
-    headers = {name: value for name, value in answer.headers.items() if name != "date"}
+    of_the_moment = ("date", "x-cameleer-time")
+    headers = {name: value for name, value in answer.headers.items() if name not in of_the_moment}
     if answer.body:
         assert str(len(answer.body)) == headers.pop("content-length")
     if "retry-after" in headers:

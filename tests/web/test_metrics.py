@@ -30,6 +30,7 @@ from cameleer_registry import (
 from cameleer_registry.core.events import CloseReason
 from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.node.clock import Clock
+from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 from cameleer_registry.web.routes import PAGES, ROUTES
 
 from ..exposition import OPEN_METRICS, parsed, scrape
@@ -123,6 +124,45 @@ async def test_values_are_exact_after_a_conversation() -> None:
     total = now.value("cameleer_ack_latency_seconds_sum", type="config-update")
     assert pytest.approx(2.6, abs=0.01) == total
     assert {("config-update",): 2} == now.values("cameleer_ack_latency_seconds_count")
+
+
+async def test_what_is_kept_is_measured(keeping: Served) -> None:
+    """Commits and the facts in them, the files, and changes that are refused meanwhile."""
+    before = await scrape(keeping)
+    for agent_id in ("a", "b", "c"):
+        await keeping.register(agent_id)
+    await keeping.issue("/agents")
+    now = await scrape(keeping)
+
+    def grown(name: str) -> float:
+        return now.value(name) - before.value(name)
+
+    commits = grown("cameleer_journal_commit_seconds_count")
+    assert 4 == commits == grown("cameleer_journal_commit_facts_count")
+    assert 4 <= grown("cameleer_journal_commit_facts_sum")
+    assert 0 < grown("cameleer_journal_commit_seconds_sum")
+    files = now.values("cameleer_storage_bytes")
+    assert {("database",), ("write-ahead-log",)} == files.keys()
+    assert all(size >= 4096 for size in files.values())
+    assert (0, 0) == (
+        now.value("cameleer_journal_waiting_bytes"),
+        now.value("cameleer_storage_trouble"),
+    )
+    assert {} == now.values("cameleer_storage_refusals_total")
+
+    journal = keeping.node.journal
+    assert isinstance(journal, SqliteJournal)
+    journal.condition.note("space", "the disk is full")
+    assert "storage-unavailable" == (await keeping.register("d")).code
+    later = await scrape(keeping)
+    assert 1 == later.value("cameleer_storage_trouble")
+    assert {("storage-unavailable",): 1} == later.values("cameleer_storage_refusals_total")
+
+
+async def test_where_nothing_is_kept_there_are_no_metrics_of_it(served: Served) -> None:
+    """A gauge of 0 would say that all is well with what there is not."""
+    assert not (await scrape(served)).series("cameleer_storage")
+    assert not (await scrape(served)).series("cameleer_journal")
 
 
 @pytest.mark.looptime(start=1000)

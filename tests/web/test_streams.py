@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from cameleer_registry import NODE, CommandType, Order, Settings, Target, create_app
+from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 from cameleer_registry.node.streams.outgoing import OutgoingStream
 
 from ..support import (
@@ -502,6 +503,24 @@ async def test_a_stream_asked_for_during_the_shutdown_is_ended_at_once(served: S
 
 
 # Many at once
+
+
+@pytest.mark.parametrize("path", ["/agents/a/events", "/events"])
+async def test_a_stream_asked_for_when_the_storage_has_failed_is_ended_at_once(
+    keeping: Served, path: str
+) -> None:
+    """It is not refused, since clients do not come back after that; nor is it left open."""
+    await keeping.register("a")
+    journal = keeping.node.journal
+    assert isinstance(journal, SqliteJournal)
+    journal.fail(OSError("Input/output error"))
+    async with connected(keeping) as connection:
+        request = f"GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        connection.writer.write(request.encode())
+        assert 200 == (await connection.head()).status
+        while await within(connection.chunk()):
+            pass
+    assert 0 == len(keeping.node.streams)
 
 
 async def test_a_broadcast_reaches_every_stream_and_keeps_the_order() -> None:

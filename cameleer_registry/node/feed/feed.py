@@ -197,8 +197,7 @@ class Feed:
 
         The registry is as it was then.
         """
-        self._ring.first_id = past.first_id
-        self._ring.newest_id = past.first_id - 1
+        self._ring.begin(past.first_id)
         rows = deque(row for row in past.rows if row.after >= past.complete_after)
         for position, fact in past.facts:
             while rows and rows[0].after < position:

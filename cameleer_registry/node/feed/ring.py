@@ -133,11 +133,17 @@ class Ring:
 
     def id_after(self, position: int) -> int:
         """Return the id of an event that tells of the fact at a position; 0 where none is kept."""
-        return max(self.newest_id + 1, self.first_id + SPREAD * position if position else 0)
+        following = self.newest_id + 1
+        return max(following, self.first_id + SPREAD * position) if position else following
 
     def append(self, news: News, position: int = 0) -> Entry:
         """Number an event and keep it, and forget what is over the limits."""
         return self._keep(Entry(self, self.id_after(position), news))
+
+    def begin(self, first_id: int) -> None:
+        """Take over the ids of an earlier process, before there is any event."""
+        self.first_id = first_id
+        self.newest_id = self.ceiling = self.lost_id = first_id - 1
 
     def restore(self, event_id: int, news: News, content: bytes) -> None:
         """Keep an event that was told by an earlier process, as it was."""
@@ -167,7 +173,8 @@ class Ring:
     def _keep(self, entry: Entry) -> Entry:
         self.newest += 1
         self.newest_id = entry.id
-        self.ceiling = max(self.ceiling, entry.id)
+        if entry.id > self.ceiling:
+            self.ceiling = entry.id
         self._entries.append(entry)
         self.size += entry.size
         if entry.type in ENCODED_AT_ONCE:

@@ -28,6 +28,9 @@ class MemoryJournal:
         """False, likewise."""
         return False
 
+    def figures(self) -> None:
+        """Return nothing: there is nothing to count."""
+
     def open(self, registry: Registry, clock: Clock) -> None:
         """Find nothing."""
 

@@ -7,8 +7,10 @@ first. Facts become durable in the order in which they were appended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
+
+from attrs import frozen
 
 from ...core.events import Event
 from ...core.instant import Instant
@@ -16,6 +18,23 @@ from ...core.registry import Registry
 from ..clock import Clock
 from ..feed.feed import Feed
 from ..feed.past import Past
+from ..telling.histogram import Histogram
+
+
+@frozen(kw_only=True)
+class Figures:
+    """How a journal does, in numbers."""
+
+    commit_seconds: Histogram
+    facts_a_commit: Histogram
+    sizes: Mapping[str, int]
+    """Bytes of each of its files."""
+    waiting: int
+    """Bytes of facts that are not durable yet."""
+    refused: Mapping[str, int]
+    """Changes that were refused, by the code."""
+    in_trouble: bool
+    """Whether no change should be made at present."""
 
 
 class Opened(Protocol):
@@ -88,6 +107,9 @@ class Journal(Protocol):
     @property
     def failed(self) -> bool:
         """Whether nothing can be kept any more, and what was kept cannot be known."""
+
+    def figures(self) -> Figures | None:
+        """Return how it does; None where nothing is kept."""
 
     def open(self, registry: Registry, clock: Clock) -> Opened | None:
         """Make a registry, which is empty, of what was kept, and have the clock go on.

@@ -82,6 +82,7 @@ class NodeCollector(Collector):
         yield from self._of_streams()
         yield from self._of_feeds()
         yield from self._of_commands()
+        yield from self._of_journal()
         yield from self._of_tasks()
 
     def _of_agents(self) -> Iterator[Metric]:
@@ -189,6 +190,40 @@ class NodeCollector(Collector):
             "Seconds from the issue of a command to an agent's acknowledgement.",
             meters.ack_seconds,
             "type",
+        )
+
+    def _of_journal(self) -> Iterator[Metric]:
+        """Make those of what is kept; there are none where nothing is."""
+        if (figures := self._node.journal.figures()) is None:
+            return
+        yield histogram(
+            "cameleer_journal_commit_seconds",
+            "Seconds that it took to make facts durable together.",
+            figures.commit_seconds,
+        )
+        yield histogram(
+            "cameleer_journal_commit_facts",
+            "Facts that were made durable together.",
+            figures.facts_a_commit,
+        )
+        yield gauge(
+            "cameleer_journal_waiting_bytes",
+            "Bytes of facts that are not durable yet.",
+            figures.waiting,
+        )
+        yield gauge(
+            "cameleer_storage_bytes", "Bytes of the database's files.", figures.sizes, "file"
+        )
+        yield gauge(
+            "cameleer_storage_trouble",
+            "1 while changes are refused because they could not be kept.",
+            int(figures.in_trouble),
+        )
+        yield counter(
+            "cameleer_storage_refusals_total",
+            "Changes refused because they could not be kept, by code.",
+            figures.refused,
+            "code",
         )
 
     def _of_tasks(self) -> Iterator[Metric]:

@@ -3,6 +3,11 @@
 import { learn } from "./clock.js";
 import { parse } from "./json.js";
 
+/** @typedef {import("./answers.js").AgentView} AgentView */
+/** @typedef {import("./answers.js").CommandView} CommandView */
+/** @typedef {import("./answers.js").DeliveryView} DeliveryView */
+/** @typedef {import("./answers.js").Target} Target */
+
 /** Milliseconds after which a request is given up. */
 const PATIENCE = 10_000;
 
@@ -13,6 +18,9 @@ const OVERDUE = 3000;
 const PAGE = 2000;
 
 export const HEADERS = { "X-Cameleer-Protocol-Version": "1" };
+
+/** What a 401 of the registry is called; one that is called otherwise is not the registry's. */
+const SIGNED_OUT = ["unauthenticated", "invalid-token", "token-expired", "credential-revoked"];
 
 /**
  * Return an address of the API.
@@ -33,6 +41,11 @@ export class Problem extends Error {
     this.title = body.title ?? "The server refused";
     this.errors = body.errors ?? [];
   }
+
+  /** Whether the registry wants to know first who asks. */
+  get signedOut() {
+    return this.status === 401 && SIGNED_OUT.includes(this.code);
+  }
 }
 
 /** No answer: the server is down, or the way to it. */
@@ -49,6 +62,18 @@ export class Unreachable extends Error {
   }
 }
 
+/** Something between here and the server answered in its place: most often, a login has expired. */
+export class Intercepted extends Error {
+  /** @param {string} how it answered, as in "with 401" */
+  constructor(how) {
+    super(
+      `Something between this page and the registry answered ${how}, as a proxy does when its ` +
+        `login has expired. Reload the page to sign in again.`,
+    );
+    this.title = "Not the registry's answer";
+  }
+}
+
 let doubt = (/** @type {number} */ _sent) => {};
 
 /**
@@ -59,10 +84,20 @@ export function whenInDoubt(listener) {
   doubt = listener;
 }
 
+let signedOut = (/** @type {Problem} */ _problem) => {};
+
 /**
- * Ask, and return the response; raises Problem and Unreachable.
+ * Be told when the registry wants to know first who asks.
+ * @param {(problem: Problem) => void} listener
+ */
+export function whenSignedOut(listener) {
+  signedOut = listener;
+}
+
+/**
+ * Ask, and return the response; raises Problem, Unreachable and Intercepted.
  * @param {string} method
- * @param {string | URL} path below /api/v1, or whole
+ * @param {string} path below /api/v1
  * @param {string} [body] JSON, passed on as it is
  * @param {string} [key] by which the server can tell that it is sent again
  * @returns {Promise<Response>}
@@ -76,10 +111,11 @@ async function request(method, path, body, key) {
   const overdue = setTimeout(() => doubt(sent), OVERDUE);
   let response;
   try {
-    response = await fetch(typeof path === "string" ? address(path) : path, {
+    response = await fetch(address(path), {
       method,
       body,
       headers,
+      redirect: "manual", // the registry sends no one elsewhere
       signal: AbortSignal.timeout(PATIENCE),
     });
   } catch {
@@ -89,17 +125,30 @@ async function request(method, path, body, key) {
     clearTimeout(overdue);
   }
   learn(response, sent);
-  if (!response.ok) throw await problemOf(response);
+  if (!response.ok) throw await refusalOf(response);
   return response;
 }
 
 /**
+ * Return what a response that is none of success means.
  * @param {Response} response
- * @returns {Promise<Problem>}
+ * @returns {Promise<Problem | Intercepted>}
  */
-export async function problemOf(response) {
-  return new Problem(response.status, await response.json().catch(() => ({})));
+export async function refusalOf(response) {
+  if (response.type === "opaqueredirect") return new Intercepted("by sending it elsewhere");
+  const body = await response.json().catch(() => null);
+  const ours = body !== null && typeof body === "object" && "type" in body;
+  if (!ours && [401, 403, 407, 511].includes(response.status)) {
+    return new Intercepted(`with ${response.status}`);
+  }
+  const problem = new Problem(response.status, body ?? {});
+  if (problem.signedOut) signedOut(problem);
+  return problem;
 }
+
+/** Whether a response is a page for people, where data was asked for. @param {Response} response */
+export const isPage = (response) =>
+  /^text\/html\b/.test(response.headers.get("Content-Type") ?? "");
 
 /**
  * @param {Response} response
@@ -108,6 +157,7 @@ export async function problemOf(response) {
  * @returns {Promise<any>}
  */
 async function bodyOf(response, method = "GET", key) {
+  if (isPage(response)) throw new Intercepted("with a page");
   try {
     return parse(await response.text());
   } catch {
@@ -126,7 +176,7 @@ const quoted = (part) => encodeURIComponent(part);
 
 /**
  * Read every agent, page by page.
- * @returns {Promise<any[]>}
+ * @returns {Promise<AgentView[]>}
  */
 export async function allAgents() {
   const agents = [];
@@ -150,32 +200,60 @@ function nextPage(link) {
   return found ? new URL(found[1], document.baseURI).search : null;
 }
 
-/** @param {string} id @returns {Promise<any>} */
+/** @param {string} id @returns {Promise<AgentView>} */
 export const agent = (id) => get(`/agents/${quoted(id)}`);
 
-/** @param {string} id @returns {Promise<any[]>} */
+/** @param {string} id @returns {Promise<import("./answers.js").AgentDeliveryView[]>} */
 export const commandsOfAgent = (id) => get(`/agents/${quoted(id)}/commands`);
 
-/** @param {string} id @returns {Promise<any>} */
+/** @param {string} id @returns {Promise<CommandView>} */
 export const command = (id) => get(`/commands/${quoted(id)}`);
 
-/** @param {string} id @returns {Promise<any[]>} */
+/** @param {string} id @returns {Promise<DeliveryView[]>} */
 export const deliveries = (id) => get(`/commands/${quoted(id)}/deliveries`);
+
+/**
+ * Read one page of the commands, newest first.
+ * @param {string} query as in "?limit=100", or what an earlier page gave as the next one
+ * @returns {Promise<{commands: CommandView[], next: string | null}>}
+ */
+export async function commands(query) {
+  const response = await request("GET", `/commands${query}`);
+  const found = await bodyOf(response);
+  return { commands: found, next: nextPage(response.headers.get("Link")) };
+}
+
+/** Which server this is. @returns {Promise<import("./answers.js").ServerView>} */
+export const server = () => get("/server");
+
+/** Whether a credential is needed, and whose is shown. @returns {Promise<import("./answers.js").AuthView>} */
+export const auth = () => get("/auth");
+
+/**
+ * Open a session, which the browser keeps as a cookie that no script can read.
+ * @param {{token: string} | {code: string}} credential
+ */
+export async function signIn(credential) {
+  await request("POST", "/auth/session", JSON.stringify(credential));
+}
+
+/** End the session. */
+export async function signOut() {
+  await request("DELETE", "/auth/session");
+}
 
 /** @param {string} id */
 export async function forget(id) {
   await request("DELETE", `/agents/${quoted(id)}`);
 }
 
-/** @typedef {{level: "agent" | "group" | "all", agentId?: string, group?: string}} Target */
-
 /**
- * Send a command; raises Problem and Unreachable.
+ * Send a command; raises Problem, Unreachable and Intercepted.
  * @param {Target} target
  * @param {string} type
  * @param {string} payload a JSON object as it was typed: parsing it here would round its integers
  * @param {string} key under which the same command is issued once, however often it is sent
- * @returns {Promise<any>}
+ * @returns {Promise<CommandView>}
  */
 export async function send(target, type, payload, key) {
   const body = `{"type":${JSON.stringify(type)},"payload":${payload}}`;

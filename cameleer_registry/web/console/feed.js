@@ -1,6 +1,6 @@
 // The operator's event feed: held open, and opened again when it ends, from where it ended.
 
-import { HEADERS, address, problemOf } from "./api.js";
+import { HEADERS, Intercepted, address, isPage, refusalOf } from "./api.js";
 import { learn } from "./clock.js";
 import { EventParser } from "./sse.js";
 
@@ -27,7 +27,8 @@ const BACKOFF = { first: 1000, most: 15_000, unnamed: 3000 };
  * @typedef {object} Listener
  * @property {(event: FeedEvent) => void} event
  * @property {() => void} open the feed stands: what happens from now on will be told
- * @property {(reason: string) => void} lost it broke, or could not be opened
+ * @property {(reason: string, reload: boolean) => void} lost it broke, or could not be opened; and
+ *   whether only loading the page again can help
  * @property {(since: number | null) => void} silent nothing has come since then, or something has again
  */
 
@@ -59,7 +60,7 @@ export class Feed {
       await this.#slept;
       const reason = await this.#follow();
       if (reason === null) continue; // replaced at once, and nobody needs to know
-      this.#listener.lost(reason);
+      this.#listener.lost(reason.message, reason instanceof Intercepted);
       await this.#pause();
     }
   }
@@ -97,8 +98,8 @@ export class Feed {
   }
 
   /**
-   * Hold one connection until it ends; return why, in words, or null where it was ended from here.
-   * @returns {Promise<string | null>}
+   * Hold one connection until it ends; return why, or null where it was ended from here.
+   * @returns {Promise<Error | null>}
    */
   async #follow() {
     const controller = new AbortController();
@@ -116,15 +117,20 @@ export class Feed {
         headers: { ...HEADERS, Accept: "text/event-stream", "Last-Event-ID": this.lastId },
         signal: controller.signal,
         cache: "no-store",
+        redirect: "manual", // the registry sends no one elsewhere
       });
       learn(response, sent);
-      if (!response.ok || !response.body) return (await problemOf(response)).message;
+      if (!response.ok || !response.body) {
+        const refusal = await refusalOf(response);
+        return ended ? null : refusal;
+      }
+      if (isPage(response)) return new Intercepted("with a page");
       const parser = new EventParser();
       const pace = new Pace();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
         const { value, done } = await reader.read();
-        if (done) return "The server ended the connection.";
+        if (done) return new Error("The server ended the connection.");
         const events = parser.push(value);
         this.#retry = parser.retry ?? this.#retry;
         this.#pace = pace.after(parser.comments, this.#pace);
@@ -150,7 +156,7 @@ export class Feed {
         }
       }
     } catch {
-      return ended ? null : "The server does not answer.";
+      return ended ? null : new Error("The server does not answer.");
     } finally {
       this.#standsSince = 0;
       this.#cut = () => {};

@@ -5,6 +5,7 @@
 // ARIA grid pattern has it; arrows, Page Up and Down, Home, End and Enter do what they should.
 
 import { fill, h, setAttribute } from "./dom.js";
+import { Selection } from "./selection.js";
 
 /** Rows above and below those in sight that are there already when they are scrolled to. */
 const SPARE = 6;
@@ -16,6 +17,7 @@ let grids = 0;
  * @typedef {object} Column
  * @property {string} key
  * @property {string} title
+ * @property {string} [hint] what the title means, where it is short
  * @property {boolean} [sortable]
  * @property {(item: T) => import("./dom.js").Child[]} cell
  */
@@ -31,6 +33,9 @@ let grids = 0;
  * @property {(item: T) => void} [open] what Enter and a click on a row do
  * @property {() => void} [close] what Escape does
  * @property {(key: string) => void} [sort]
+ * @property {(item: T) => string} [selects] what a row's check box is called; without it, there is none
+ * @property {(chosen: ReadonlySet<string>) => void} [chose] is told of the keys of the rows that are chosen
+ * @property {() => void} [nearEnd] the last rows have come into sight
  */
 
 /** @template T */
@@ -48,12 +53,20 @@ export class Grid {
   #scheduled = false;
   #head;
   #body;
+  #selection;
 
   /** @param {Options<T>} options */
   constructor(options) {
     this.#options = options;
-    const { label, kind, columns } = options;
+    const { label, kind, columns, chose } = options;
     this.#head = h("div.row.head", { role: "row", "aria-rowindex": 1 });
+    this.#selection = options.selects
+      ? new Selection((chosen) => {
+          chose?.(chosen);
+          this.#schedule();
+        })
+      : null;
+    if (this.#selection) this.#head.append(this.#selection.header(() => this.#keys()));
     for (const column of columns) this.#head.append(this.#header(column));
     this.#body = h("div.rows", { role: "rowgroup" });
     this.element = h(
@@ -61,7 +74,7 @@ export class Grid {
       {
         role: "grid",
         "aria-label": label,
-        "aria-colcount": columns.length,
+        "aria-colcount": columns.length + (this.#selection ? 1 : 0),
         tabindex: 0,
         keydown: (event) => this.#key(event),
         scroll: () => this.#schedule(),
@@ -74,6 +87,15 @@ export class Grid {
     new ResizeObserver(() => this.#resized()).observe(this.element);
   }
 
+  #keys() {
+    return this.#items.map(this.#options.key);
+  }
+
+  /** Choose none. */
+  clearSelection() {
+    this.#selection?.clear();
+  }
+
   /** @param {readonly T[]} items */
   setItems(items) {
     const active = this.#items[this.#active];
@@ -84,12 +106,14 @@ export class Grid {
       this.#active = items.findIndex((item) => this.#options.key(item) === key);
     }
     setAttribute(this.element, "aria-rowcount", items.length + 1);
+    if (this.#selection?.size) this.#selection.keep(new Set(this.#keys()));
     this.#schedule();
   }
 
   /** @param {string} key @param {boolean} descending */
   setSort(key, descending) {
     const headers = /** @type {HTMLElement[]} */ ([...this.#head.children]);
+    if (this.#selection) headers.shift();
     this.#options.columns.forEach((column, index) => {
       if (!column.sortable) return;
       const sorted = column.key === key;
@@ -109,9 +133,9 @@ export class Grid {
   }
 
   /** @param {Column<T>} column */
-  #header({ key, title, sortable }) {
-    if (!sortable) return h(`div.cell.of-${key}`, { role: "columnheader" }, title);
-    const button = h("button.sort", { type: "button" }, title);
+  #header({ key, title, hint, sortable }) {
+    if (!sortable) return h(`div.cell.of-${key}`, { role: "columnheader", title: hint }, title);
+    const button = h("button.sort", { type: "button", title: hint }, title);
     button.addEventListener("click", () => this.#options.sort?.(key));
     return h(`div.cell.of-${key}`, { role: "columnheader", "aria-sort": "none" }, button);
   }
@@ -161,6 +185,8 @@ export class Grid {
     });
     const active = this.#rows.get(this.#activeKey());
     setAttribute(this.element, "aria-activedescendant", active?.element.id);
+    this.#selection?.show(this.#items.length);
+    if (last >= this.#items.length) this.#options.nearEnd?.();
   }
 
   #activeKey() {
@@ -170,6 +196,7 @@ export class Grid {
 
   #row() {
     const element = h("div.row", { role: "row" });
+    if (this.#selection) element.append(this.#selection.cell());
     for (const { key } of this.#options.columns) {
       element.append(h(`div.cell.of-${key}`, { role: "gridcell" }));
     }
@@ -184,11 +211,13 @@ export class Grid {
    */
   #show(row, item, index, key) {
     const { element } = row;
-    const { columns, rowClass } = this.#options;
+    const { columns, rowClass, selects } = this.#options;
+    const first = this.#selection ? 1 : 0;
     if (row.item !== item) {
       row.item = item;
-      columns.forEach((column, place) => fill(element.children[place], ...column.cell(item)));
+      columns.forEach((column, at) => fill(element.children[at + first], ...column.cell(item)));
     }
+    if (selects) this.#selection?.mark(element.children[0], key, selects(item));
     if (row.index !== index) {
       row.index = index;
       element.id = `${this.#id}-${index}`;
@@ -242,6 +271,8 @@ export class Grid {
       End: () => this.#mean(this.#items.length - 1),
       Enter: () => this.#open(this.#items[this.#active]),
     };
+    const meant = this.#activeKey();
+    if (this.#selection && meant) keys[" "] = () => this.#selection?.toggle(meant);
     const act = keys[event.key];
     if (!act || !this.#items.length) return;
     event.preventDefault();
@@ -251,6 +282,10 @@ export class Grid {
   /** @param {MouseEvent} event */
   #click(event) {
     const target = /** @type {Element} */ (event.target);
+    if (target.closest(".of-check")) {
+      this.#selection?.click(target, event.shiftKey, () => this.#keys());
+      return;
+    }
     const link = /** @type {HTMLElement | null} */ (target.closest("a, button"));
     // A link that opens what its row does leaves what is filtered as it is; but not in a new tab.
     const opens = link?.dataset.opens !== undefined;

@@ -1,6 +1,8 @@
 // The console: the store, what fills it, and the views that show it.
 
+import { Actions } from "./actions.js";
 import { here, onRoute } from "./router.js";
+import { Session } from "./session.js";
 import { Store } from "./store.js";
 import { Sync } from "./sync.js";
 import { AgentsView } from "./views/agents.js";
@@ -8,6 +10,7 @@ import { CommandsView } from "./views/commands.js";
 import { GroupsView } from "./views/groups.js";
 import { SendDialog } from "./views/send.js";
 import { Shell } from "./views/shell.js";
+import { SignIn } from "./views/signin.js";
 import { TimelineView } from "./views/timeline.js";
 
 /**
@@ -19,22 +22,31 @@ import { TimelineView } from "./views/timeline.js";
  */
 
 const store = new Store();
-const sync = new Sync(store);
-const shell = new Shell(store, { send: () => dialog.open(chosen()), hurry: () => sync.hurry() });
-const dialog = new SendDialog(store);
+const actions = new Actions(store);
+const shell = new Shell(store, {
+  send: () => dialog.open(chosen()),
+  hurry: () => sync.hurry(),
+  signIn: () => signIn.open("", true),
+  signOut: () => void session.signOut().catch((error) => shell.say(error.message)),
+});
+const dialog = new SendDialog(store, actions);
+const signIn = new SignIn();
+const session = new Session(store, (why) => signIn.open(why));
+signIn.signIn = (token) => session.signIn(token);
+const sync = new Sync(store, session);
 
 /** @type {Record<string, View>} */
 const views = {
-  agents: new AgentsView(store, dialog, (text) => shell.say(text)),
+  agents: new AgentsView(store, actions, dialog, (text) => shell.say(text)),
   groups: new GroupsView(store, dialog),
-  commands: new CommandsView(store, (text) => shell.say(text)),
+  commands: new CommandsView(store, actions, (text) => shell.say(text)),
   timeline: new TimelineView(store),
 };
 
 /** @type {string | null} */
 let shown = null;
 
-/** What is looked at is what is meant, unless something else is chosen. @returns {import("./api.js").Target} */
+/** What is looked at is what is meant, unless something else is chosen. @returns {import("./views/reach.js").Chosen} */
 function chosen() {
   const { view, id, query } = here();
   if (view === "agents" && id) return { level: "agent", agentId: id };
@@ -65,4 +77,4 @@ store.subscribe((change) => {
 });
 onRoute(navigate);
 navigate();
-sync.start();
+void sync.start();

@@ -1,76 +1,66 @@
-// What is known of the fleet: the lists, with the events of the feed applied on top. Views read it
-// and never write to it; they are told once a frame what has changed.
+// What is known: the lists, with the events of the feed applied on top. Views read it and never write
+// to it; they are told once a frame what has changed.
 
+import { Fleet } from "./fleet.js";
+import { Issued } from "./issued.js";
+import { Permissions } from "./permissions.js";
 import { Timeline } from "./timeline.js";
 
-/** @typedef {"LIVE" | "STALE" | "DEAD"} Status */
-
-/**
- * @typedef {object} Agent frozen: a change makes another one
- * @property {string} agentId
- * @property {string} name
- * @property {string} group
- * @property {string | null} version
- * @property {Status} status
- * @property {boolean} connected
- * @property {string} statusChangedAt
- */
-
-/** @typedef {{LIVE: number, STALE: number, DEAD: number, connected: number}} Totals */
-
-/** @typedef {{PENDING: number, ACKNOWLEDGED: number, EXPIRED: number}} Counts */
-
-/**
- * @typedef {object} Command
- * @property {string} commandId
- * @property {string} type
- * @property {import("./api.js").Target} target
- * @property {string} status
- * @property {string} createdAt
- * @property {string} expiresAt
- * @property {number} targetCount
- * @property {number} connectedCount
- * @property {number} skippedCount
- * @property {Counts} counts
- * @property {number} failed how many of those acknowledged did so with a failure, as far as is known
- */
+/** @typedef {import("./answers.js").AgentView} AgentView */
+/** @typedef {import("./answers.js").CommandView} CommandView */
 
 /**
  * @typedef {object} Connection
  * @property {"connecting" | "live" | "paused" | "lost"} state
  * @property {number} since in milliseconds since 1970
  * @property {string} reason
+ * @property {boolean} reload whether only loading the page again can help
  * @property {boolean} loaded whether the lists have been read
  * @property {number | null} silent since when nothing has come, where that is noticeable
  */
 
 /** @typedef {{topics: Set<string>, facts: import("./feed.js").FeedEvent[]}} Change */
 
-export const STATUSES = /** @type {Status[]} */ (["LIVE", "STALE", "DEAD"]);
-
-/** Commands that are remembered here; the server remembers more. */
-const MOST_COMMANDS = 500;
-
-/** @returns {Totals} */
-const nobody = () => ({ LIVE: 0, STALE: 0, DEAD: 0, connected: 0 });
-
 export class Store {
-  /** @type {Map<string, Agent>} */
-  agents = new Map();
-  /** @type {Map<string, Totals>} those that have agents */
-  groups = new Map();
-  totals = nobody();
-  /** @type {Map<string, Command>} in order of issue */
-  commands = new Map();
+  #fleet = new Fleet();
+  #issued = new Issued();
   timeline = new Timeline();
+  /** Which server this is; without a field, it is not known. @type {import("./answers.js").ServerView} */
+  server = {};
+  /** Who asks, and what they may do. */
+  permissions = new Permissions(null);
   /** @type {Connection} */
-  connection = { state: "connecting", since: Date.now(), reason: "", loaded: false, silent: null };
+  connection = {
+    ...{ state: "connecting", since: Date.now(), reason: "" },
+    ...{ reload: false, loaded: false, silent: null },
+  };
 
   /** @type {((change: Change) => void)[]} */
   #listeners = [];
   /** @type {Change} */
   #change = { topics: new Set(), facts: [] };
   #scheduled = false;
+
+  get agents() {
+    return this.#fleet.agents;
+  }
+
+  get groups() {
+    return this.#fleet.groups;
+  }
+
+  get totals() {
+    return this.#fleet.totals;
+  }
+
+  /** Agents that have registered since what they declare was read. */
+  get undeclared() {
+    return this.#fleet.undeclared;
+  }
+
+  get commands() {
+    return this.#issued.commands;
+  }
 
   /**
    * Be told of changes: at most once a frame, and once a second while nobody looks.
@@ -80,52 +70,66 @@ export class Store {
     this.#listeners.push(listener);
   }
 
-  /**
-   * Put a list that was read in place of all that is known of agents.
-   * @param {any[]} listed
-   */
+  // What was read
+
+  /** @param {AgentView[]} listed all that there are */
   replaceAgents(listed) {
-    this.agents.clear();
-    this.groups.clear();
-    this.totals = nobody();
-    for (const agent of listed) this.#put(pick(agent));
+    this.#fleet.replace(listed);
     this.#touch("agents");
   }
 
-  /** Forget what came from a feed that is no more. */
-  forgetHistory() {
-    this.commands.clear();
-    this.timeline.clear();
-    this.#touch("commands", "timeline");
-  }
-
-  /**
-   * Take a command as the server had it when it was asked. The feed may have told more meanwhile.
-   * @param {any} answer
-   * @param {number} [failed] where the deliveries have been counted
-   */
-  putCommand(answer, failed = 0) {
-    const known = this.commands.get(answer.commandId);
-    const read = { ...answer, skippedCount: answer.skipped.length, failed };
-    this.#remember(known ? { ...read, ...newer(known, read) } : read);
-  }
-
-  /**
-   * Take an agent as the server has it now.
-   * @param {any} answer
-   */
+  /** @param {AgentView} answer */
   putAgent(answer) {
-    this.#put(pick(answer));
+    this.#fleet.put(answer);
+    this.#touch("agents");
+  }
+
+  /** Take what agents declare, and nothing else of them. @param {AgentView[]} answers */
+  putDeclared(answers) {
+    for (const answer of answers) this.#fleet.declare(answer);
     this.#touch("agents");
   }
 
   /** @param {string} agentId */
   removeAgent(agentId) {
-    const agent = this.agents.get(agentId);
-    if (!agent) return;
-    this.#count(agent, -1);
-    this.agents.delete(agentId);
+    this.#fleet.remove(agentId);
     this.#touch("agents");
+  }
+
+  /** @param {CommandView[]} answers */
+  putCommands(answers) {
+    for (const answer of answers) this.#issued.put(answer);
+    this.#touch("commands");
+  }
+
+  /** @param {string} commandId @param {number} failed as its deliveries say it */
+  putFailed(commandId, failed) {
+    this.#issued.putFailed(commandId, failed);
+    this.#touch("commands");
+  }
+
+  /** Hold these commands however old they are: they are looked at. @param {ReadonlySet<string>} ids */
+  pin(ids) {
+    this.#issued.pinned = ids;
+  }
+
+  /** Forget what came from a feed that is no more. */
+  forgetHistory() {
+    this.#issued.clear();
+    this.timeline.clear();
+    this.#touch("commands", "timeline", "history");
+  }
+
+  /** @param {import("./answers.js").ServerView} server */
+  setServer(server) {
+    this.server = server;
+    this.#touch("server");
+  }
+
+  /** @param {Permissions} permissions */
+  setPermissions(permissions) {
+    this.permissions = permissions;
+    this.#touch("session");
   }
 
   /** @param {Partial<Connection>} change */
@@ -136,81 +140,23 @@ export class Store {
     this.#touch("connection");
   }
 
+  // What is told
+
   /** @param {import("./feed.js").FeedEvent} event */
   apply(event) {
-    const apply = FACTS[event.type];
-    if (!apply) return; // of a newer server
-    apply(this, event.data);
+    const { type, data } = event;
+    if (Object.hasOwn(OF_AGENTS, type)) {
+      OF_AGENTS[type](this.#fleet, data);
+      this.#touch("agents");
+    } else if (Object.hasOwn(OF_COMMANDS, type)) {
+      OF_COMMANDS[type](this.#issued, data);
+      this.#touch("commands");
+    } else {
+      return; // of a newer server
+    }
     this.timeline.add(event);
     this.#change.facts.push(event);
     this.#touch("timeline");
-  }
-
-  // What the facts below are made of
-
-  /** @param {string} agentId @param {Partial<Agent>} change */
-  alter(agentId, change) {
-    const agent = this.agents.get(agentId);
-    if (agent) this.#put({ ...agent, ...change });
-    this.#touch("agents");
-  }
-
-  /** @param {Agent} agent */
-  #put(agent) {
-    const before = this.agents.get(agent.agentId);
-    if (before) this.#count(before, -1);
-    this.agents.set(agent.agentId, agent);
-    this.#count(agent, 1);
-  }
-
-  /** @param {Agent} agent @param {1 | -1} by */
-  #count(agent, by) {
-    const group = this.groups.get(agent.group) ?? nobody();
-    for (const totals of [this.totals, group]) {
-      totals[agent.status] += by;
-      if (agent.connected) totals.connected += by;
-    }
-    if (group.LIVE + group.STALE + group.DEAD) this.groups.set(agent.group, group);
-    else this.groups.delete(agent.group);
-  }
-
-  /** @param {any} data */
-  registered(data) {
-    const { agentId, name, group, version, at } = data;
-    const known = this.agents.get(agentId);
-    const statusChangedAt = known?.status === "LIVE" ? known.statusChangedAt : at;
-    const connected = known?.connected ?? false;
-    this.#put({ agentId, name, group, version, status: "LIVE", connected, statusChangedAt });
-    this.#touch("agents");
-  }
-
-  /** @param {any} data */
-  issued(data) {
-    const counts = { PENDING: data.targetCount, ACKNOWLEDGED: 0, EXPIRED: 0 };
-    const status = data.targetCount ? "PENDING" : "UNDELIVERABLE";
-    if (!this.commands.has(data.commandId)) {
-      this.#remember({ ...data, counts, status, failed: 0 });
-    }
-  }
-
-  /** @param {any} data */
-  changed(data) {
-    const command = this.commands.get(data.commandId);
-    if (!command) return;
-    const { status, counts, failedCount = 0 } = data;
-    const { PENDING } = command.counts;
-    if (counts.PENDING >= PENDING && failedCount <= command.failed) return; // told before
-    this.#remember({ ...command, ...newer(command, { status, counts, failed: failedCount }) });
-  }
-
-  /** @param {Command} command */
-  #remember(command) {
-    this.commands.set(command.commandId, command);
-    if (this.commands.size > MOST_COMMANDS) {
-      const [oldest] = this.commands.keys();
-      this.commands.delete(oldest);
-    }
-    this.#touch("commands");
   }
 
   /** @param {...string} topics */
@@ -233,43 +179,27 @@ export class Store {
 }
 
 /**
- * What each event says of the fleet. All are facts that may be told twice.
- * @type {Record<string, (store: Store, data: any) => void>}
+ * What each event says of agents. All are facts that may be told twice.
+ * @type {Record<string, (fleet: Fleet, data: any) => void>}
  */
-const FACTS = {
-  "agent-registered": (store, data) => store.registered(data),
-  "agent-status": (store, { agentId, to, at }) =>
-    store.alter(agentId, { status: to, statusChangedAt: at }),
-  "agent-removed": (store, { agentId }) => store.removeAgent(agentId),
-  "stream-opened": (store, { agentId }) => store.alter(agentId, { connected: true }),
-  "stream-closed": (store, { agentId, reason }) => {
-    if (reason !== "replaced") store.alter(agentId, { connected: false });
+const OF_AGENTS = {
+  "agent-registered": (fleet, data) => fleet.registered(data),
+  "agent-status": (fleet, { agentId, to, at }) =>
+    fleet.alter(agentId, { status: to, statusChangedAt: at }),
+  "agent-removed": (fleet, { agentId }) => fleet.remove(agentId),
+  "stream-opened": (fleet, { agentId }) => fleet.alter(agentId, { connected: true }),
+  "stream-closed": (fleet, { agentId, reason }) => {
+    if (reason !== "replaced") fleet.alter(agentId, { connected: false });
   },
   "stream-conflict": () => {},
-  "command-issued": (store, data) => store.issued(data),
-  "delivery-acknowledged": (store, data) => store.changed(data),
-  "delivery-expired": (store, data) => store.changed(data),
 };
 
-/** @typedef {Pick<Command, "status" | "counts" | "failed">} Progress */
-
 /**
- * Return how far a command has come, of two reports whose order is not known. What is settled stays
- * settled: the one with less pending is newer, and of failures there are never fewer.
- * @param {Progress} one
- * @param {Progress} other
- * @returns {Progress}
+ * And of commands.
+ * @type {Record<string, (issued: Issued, data: any) => void>}
  */
-function newer(one, other) {
-  const { status, counts } = other.counts.PENDING < one.counts.PENDING ? other : one;
-  return { status, counts, failed: Math.max(one.failed, other.failed) };
-}
-
-/**
- * Keep of a listed agent what the lists show: 10,000 of them stay in memory all day.
- * @param {any} agent
- * @returns {Agent}
- */
-function pick({ agentId, name, group, version, status, connected, statusChangedAt }) {
-  return { agentId, name, group, version, status, connected, statusChangedAt };
-}
+const OF_COMMANDS = {
+  "command-issued": (issued, data) => issued.issued(data),
+  "delivery-acknowledged": (issued, data) => issued.changed(data),
+  "delivery-expired": (issued, data) => issued.changed(data),
+};

@@ -57,6 +57,8 @@ from ...errors import (
     ProxiedWithoutAuth,
     RegistryError,
     RequestTimeout,
+    StorageSlow,
+    StorageUnavailable,
     TokenExpired,
     TooManyAttempts,
     TooManyFeeds,
@@ -234,5 +236,7 @@ PROBLEMS: Final[tuple[RegistryError, ...]] = (
     InternalError("the server's log has the details"),
     AtCapacity(_AGENT, 10_000),
     TooManyFeeds(100),
+    StorageUnavailable("storage: the disk is full: 7 MiB are free"),
+    StorageSlow("storage: 65 MiB wait to be written"),
 )
 """One of every kind."""

@@ -10,7 +10,7 @@ from ...core.feed import FeedType
 from ...core.model import AgentStatus, CommandStatus, CommandType, DeliveryState
 from ...core.selection import LAPSED
 from ...instance import HEADER as INSTANCE_HEADER
-from ..answers import SUPPORTED_VERSIONS, VERSION_HEADER
+from ..answers import SUPPORTED_VERSIONS, TIME_HEADER, VERSION_HEADER
 from ..idempotency import HEADER as IDEMPOTENCY_HEADER
 from ..problems import RETRY_AFTER
 from ..query import LARGEST_NUMBER, LONGEST_WAIT
@@ -175,7 +175,7 @@ LAST_EVENT_ID: Final = Parameter(
 
 # In the heads of responses
 
-OF_EVERY_RESPONSE: Final = (VERSION_HEADER, INSTANCE_HEADER, "Cache-Control")
+OF_EVERY_RESPONSE: Final = (VERSION_HEADER, INSTANCE_HEADER, TIME_HEADER, "Cache-Control")
 
 HEADERS: Final[Mapping[str, Header]] = {
     VERSION_HEADER: Header(
@@ -187,6 +187,12 @@ HEADERS: Final[Mapping[str, Header]] = {
         description="The process that answered, drawn at random when it was started.",
         schema={"type": "string", "pattern": "^[0-9a-f]{8}$"},
         example="5f0c1a9e",
+    ),
+    TIME_HEADER: Header(
+        description="The server's time of day when it answered. Deadlines are judged by it: a "
+        "`Date` may be that of a proxy.",
+        schema={"type": "string", "format": "date-time"},
+        example="2026-11-23T08:15:30.123Z",
     ),
     "Cache-Control": Header(
         description="Answers are of the moment; those of streams are not to be transformed.",

@@ -17,12 +17,15 @@ from ...errors import (
     NotFound,
     RegistryError,
     RequestTimeout,
+    StorageSlow,
+    StorageUnavailable,
     TooManyFeeds,
     UnknownHost,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
 from ...wire import FAULTS_NAMED
+from ..access import Rests
 from ..gate import SAFE
 from ..problems import MEDIA_TYPE, details, type_of
 from . import examples
@@ -45,6 +48,8 @@ _HEADERS: Final[Mapping[Kind, str]] = {
     MethodNotAllowed: "Allow",
     AtCapacity: "Retry-After",
     TooManyFeeds: "Retry-After",
+    StorageUnavailable: "Retry-After",
+    StorageSlow: "Retry-After",
 }
 
 _EXAMPLES: Final[Mapping[Kind, RegistryError]] = {type(error): error for error in examples.PROBLEMS}
@@ -55,6 +60,10 @@ def possible(method: str, path: str, operation: Operation) -> list[Kind]:
     kinds = {*_ANYWHERE, *operation.problems}
     if not operation.access.any_host:
         kinds.add(UnknownHost)
+    if operation.access.rests is Rests.DONE:
+        kinds.update((StorageUnavailable, StorageSlow))
+    elif operation.access.rests is Rests.READ:
+        kinds.add(StorageUnavailable)  # what was read may be less than what was answered before
     if operation.access.versioned:
         kinds.add(UnsupportedProtocolVersion)
     if method not in SAFE:

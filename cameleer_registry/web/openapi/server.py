@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from ...core.model import Resumed, Server
 from ...version import __version__
 from ..health import NotReady, Ready, Up
 from ..metrics import FORMATS
-from ..server import Server
 from .terms import Answer, Operation
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
@@ -18,7 +18,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tag="Server",
         summary="Show which server this is",
         description="Two processes behind one address are two registries: by their `instance` they "
-        "can be told apart.",
+        "can be told apart. `resumed` says what it found of the process before it, and how many "
+        "agents have not come back since.",
         answers=(
             Answer(
                 status=200,
@@ -31,6 +32,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                     instance="5f0c1a9e",
                     started_at=datetime(2026, 11, 23, 8, 15, 30, 123_000, UTC),
                     uptime_ms=4_512_345,
+                    resumed=Resumed(
+                        away_from=datetime(2026, 11, 23, 8, 14, 2, 517_000, UTC),
+                        away_until=datetime(2026, 11, 23, 8, 15, 30, 311_000, UTC),
+                        agents=1_203,
+                        not_back=2,
+                    ),
                 ),
             ),
         ),
@@ -85,9 +92,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             Answer(status=200, description="It does.", shape=Ready, example=Ready()),
             Answer(
                 status=503,
-                description="It is shutting down, or one of its tasks keeps failing.",
+                description="It is shutting down, one of its tasks keeps failing, or nothing can "
+                "be stored.",
                 shape=NotReady,
-                example=NotReady(reasons=["shutting down"]),
+                example=NotReady(reasons=["storage: the disk is full: 7 MiB are free"]),
             ),
         ),
     ),

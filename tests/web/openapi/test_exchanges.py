@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import pytest
 from attrs import frozen
 
-from cameleer_registry import DeliveryState, Settings
+from cameleer_registry import AgentStatus, DeliveryState, Settings
 from cameleer_registry.core.feed import FeedType
+from cameleer_registry.node.journal.sqlite import condition
+from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 from cameleer_registry.web import answers
 from cameleer_registry.web.gate import Gate
 
@@ -65,8 +69,10 @@ class Exchange:
 
 @asynccontextmanager
 async def exchange(
-    method: str, path: str, settings: Settings | None = None
+    method: str, path: str, settings: Settings | None = None, *, database: Path | None = None
 ) -> AsyncIterator[Exchange]:
+    if database is not None:
+        settings = attrs.evolve(settings or Settings(), database=str(database))
     async with serving(settings) as served:
         await served.register("a")
         command_id = (await served.issue("/agents/a", "replay")).json()["commandId"]
@@ -136,6 +142,23 @@ async def reused(asked: Exchange) -> Answer:
     return await asked.ask(headers=key)
 
 
+async def nothing_can_be_kept(asked: Exchange) -> Answer:
+    """The storage has failed: changes are refused, and what is read could be taken back."""
+    journal = asked.served.node.journal
+    assert isinstance(journal, SqliteJournal)
+    journal.fail(OSError("Input/output error"))
+    return await asked.ask()
+
+
+async def more_waits_than_may(asked: Exchange) -> Answer:
+    """When somebody is DEAD, so that all of those can be forgotten."""
+    node, many = asked.served.node, asked.path == "/api/v1/agents"
+    await eventually(lambda: node.agents(statuses=[AgentStatus.DEAD]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(condition, "MOST_WAITING", -1)
+        return await asked.ask("?status=DEAD" if many else "")
+
+
 async def one_too_many(asked: Exchange) -> Answer:
     async with following(asked.served):
         return await asked.ask()
@@ -160,6 +183,8 @@ REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "internal-error": internal_error,
     "at-capacity": lambda asked: asked.ask(),
     "too-many-feeds": one_too_many,
+    "storage-unavailable": nothing_can_be_kept,
+    "storage-slow": more_waits_than_may,
     "unknown-host": lambda asked: asked.ask(headers={"Host": "evil.example"}),
 }
 
@@ -170,6 +195,7 @@ SETTINGS: Final[Mapping[str, Settings]] = {
     "too-many-pending": Settings(max_pending_per_agent=1),
     "at-capacity": Settings(max_agents=1),
     "too-many-feeds": Settings(max_feeds=1),
+    "storage-slow": Settings(heartbeat_interval=0.01, stale_after=0.01, dead_after=0.01),
     "unknown-host": Settings(allowed_hosts="registry.example"),  # type: ignore[arg-type]
 }
 
@@ -191,9 +217,10 @@ def documented(*, refusals: bool) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("method", "path", "code"), documented(refusals=True))
-async def test_every_refusal_is_given(method: str, path: str, code: str) -> None:
+async def test_every_refusal_is_given(tmp_path: Path, method: str, path: str, code: str) -> None:
     """With its status, its headers and its body."""
-    async with exchange(method, path, SETTINGS.get(code)) as asked:
+    database = tmp_path / "registry.db" if code.startswith("storage-") else None
+    async with exchange(method, path, SETTINGS.get(code), database=database) as asked:
         answer = await REFUSALS[code](asked)
     CONTRACT.check(method, path, answer)
     if method == "HEAD":

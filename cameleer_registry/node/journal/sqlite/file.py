@@ -86,10 +86,10 @@ def open_file(path: Path) -> File:
     CannotOpenDatabase with one line that says why.
     """
     path = Path(os.path.abspath(path))
-    _make_directory(path)
-    lock = _lock(path)
+    make_directory(path)
+    lock = take_lock(path)
     try:
-        is_new = _look_at(path)
+        is_new = look_at(path)
         kind = filesystems.kind_of(path.parent)
         if is_new:
             _create(path)
@@ -124,7 +124,7 @@ def open_file(path: Path) -> File:
         _configure(connection)
         if is_new:
             _fill(connection)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         else:
             _upgrade(connection, path)
     except sqlite3.Error as error:
@@ -140,7 +140,8 @@ def open_file(path: Path) -> File:
     return file
 
 
-def _make_directory(path: Path) -> None:
+def make_directory(path: Path) -> None:
+    """Make the directory that a file is to be in; raises CannotOpenDatabase."""
     try:
         missing = [each for each in path.parents if not each.exists()]
         for directory in reversed(missing):
@@ -151,8 +152,11 @@ def _make_directory(path: Path) -> None:
         raise CannotOpenDatabase(f"cannot write {path}: {reason_of(error)}; {_ADVICE}") from None
 
 
-def _lock(path: Path) -> int:
-    """Lock the file for this process, whose number stands in the lock for whoever comes next."""
+def take_lock(path: Path, advice: str = "give this one a --database of its own") -> int:
+    """Lock the file for this process, whose number stands in the lock for whoever comes next.
+
+    Raises CannotOpenDatabase, which ends in ``advice`` where another process has it.
+    """
     name = path.with_name(path.name + ".lock")
     try:
         lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -164,15 +168,14 @@ def _lock(path: Path) -> int:
         holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
         os.close(lock)
         raise CannotOpenDatabase(
-            f"{path} is in use by process {holder or '(unknown)'}; "
-            "give this one a --database of its own"
+            f"{path} is in use by process {holder or '(unknown)'}; {advice}"
         ) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
 
 
-def _look_at(path: Path) -> bool:
+def look_at(path: Path) -> bool:
     """Tell whether there is no file yet; raises CannotOpenDatabase for one that is none of ours."""
     try:
         with path.open("rb") as file:
@@ -249,7 +252,8 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     log.info("the database is upgraded", database=str(path), before=version, copy=str(copy))
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have the names in a directory survive a loss of power."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

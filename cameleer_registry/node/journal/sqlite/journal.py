@@ -27,6 +27,7 @@ from ...clock import Clock
 from ...feed.feed import Feed
 from ...telling.histogram import Histogram
 from ..kinds import AWAITED, NEVER_KEPT, READ
+from ..port import Figures
 from . import cluster, errors
 from .batches import Batch
 from .condition import Condition
@@ -112,6 +113,7 @@ class SqliteJournal:
         self._began, self._last_before = loaded.position, loaded.last_position
         self.position = self.durable = self.awaited = self.readable = loaded.position
         self._gathering = Batch(self.position, self.position)
+        log.info("database opened", **loaded.told())
         return loaded
 
     def _check_cluster(self, file: File) -> None:
@@ -226,8 +228,9 @@ class SqliteJournal:
                 urgent = True
             elif kind in READ:
                 self.readable = position
-        for number in encoder.lists.take_new():
-            self.touched.add(Entity(TARGETS, str(number)), self.position)
+        if encoder.lists.has_new:
+            for number in encoder.lists.take_new():
+                self.touched.add(Entity(TARGETS, str(number)), self.position)
         if batch.facts and self._loop is not None:
             if urgent:
                 self._soon()
@@ -381,6 +384,18 @@ class SqliteJournal:
         except OSError:
             main = 0
         return main, 0 if self._writer is None else self._writer.wal_bytes()
+
+    def figures(self) -> Figures:
+        """Return how it does, in numbers."""
+        main, wal = self.sizes
+        return Figures(
+            commit_seconds=self.commit_seconds,
+            facts_a_commit=self.facts_a_commit,
+            sizes={"database": main, "write-ahead-log": wal},
+            waiting=self.waiting,
+            refused=self.condition.refused,
+            in_trouble=self.trouble is not None,
+        )
 
     def since_written(self) -> float:
         """Return how many seconds ago something was written last."""

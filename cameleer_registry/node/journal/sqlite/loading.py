@@ -16,7 +16,7 @@ from .... import interning
 from ....core import encoding, kept
 from ....core.encoding import Decoder, TargetLists, UnknownFact
 from ....core.events import Event
-from ....core.instant import Instant
+from ....core.instant import NANOSECONDS, Instant
 from ....core.kept import Entity, Loader, Touched
 from ....core.model import Registration
 from ....core.registry import Registry
@@ -71,6 +71,19 @@ class Loaded:
     """What has happened to something since its row was made."""
     written: list[Entity]
     """Rows of what the registry forgets without a fact."""
+
+    def told(self) -> dict[str, Any]:
+        """Return what the log says of it."""
+        about = {"database": str(self.path)}
+        if self.last_alive is None:
+            return {**about, "found": "nothing: it is new"}
+        return {
+            **about,
+            "agents": self.agents,
+            "commands": self.commands,
+            "away_seconds": round((self.now.steady - self.last_alive.steady) / NANOSECONDS, 1),
+            "ended_before": "cleanly" if self.clean else "without having closed it",
+        }
 
 
 def alive(clock: Clock, now: Instant) -> str:

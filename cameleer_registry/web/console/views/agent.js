@@ -1,12 +1,22 @@
 // One agent: what it declared, how it is, and what became of its last commands.
 
-import * as api from "../api.js";
+import { Problem } from "../api.js";
 import { fill, h, show } from "../dom.js";
 import { counted, moment, plain } from "../format.js";
 import { to } from "../router.js";
-import { confirm } from "./confirm.js";
 import { Pane } from "./pane.js";
-import { ago, badge, compact, emptiness, fact, groupLink, sayUnread, stream } from "./parts.js";
+import {
+  ago,
+  badge,
+  compact,
+  emptiness,
+  fact,
+  groupLink,
+  lasting,
+  sayUnread,
+  stream,
+} from "./parts.js";
+import { forgetOne } from "./forget.js";
 
 /** Milliseconds between two looks at an agent that is shown: heartbeats are not on the feed. */
 const LOOK = 2000;
@@ -19,11 +29,12 @@ const COMMANDS = 20;
 
 export class AgentPane {
   #store;
+  #actions;
   #send;
   #pane;
   /** @type {string | null} */
   #id = null;
-  /** @type {any} the agent as it was read last */
+  /** @type {import("../answers.js").AgentView | null} as it was read last */
   #agent = null;
   /** Whether something has happened to its commands since they were read. */
   #commandsOld = true;
@@ -37,21 +48,26 @@ export class AgentPane {
   #facts = h("div.facts");
   #commands = h("div.commands");
   #trouble = h("div");
-  #actions = h(
-    "div.buttons",
-    null,
-    h("button.primary", { type: "button", click: () => this.#sendHere() }, "Send command"),
-    h("button.quiet.danger-text", { type: "button", click: () => this.#forget() }, "Forget agent"),
-  );
+  #buttons = h("div.buttons");
 
   /**
    * @param {import("../store.js").Store} store
+   * @param {import("../actions.js").Actions} actions
    * @param {import("./send.js").SendDialog} send
    * @param {() => void} close
    */
-  constructor(store, send, close) {
+  constructor(store, actions, send, close) {
     this.#store = store;
+    this.#actions = actions;
     this.#send = send;
+    this.#buttons.append(
+      h("button.primary", { type: "button", click: () => this.#sendHere() }, "Send command"),
+      h(
+        "button.quiet.danger-text",
+        { type: "button", click: () => this.#forget() },
+        "Forget agent",
+      ),
+    );
     this.#pane = new Pane("Agent", close);
     this.element = this.#pane.element;
     this.element.append(
@@ -60,7 +76,7 @@ export class AgentPane {
         { tabindex: 0, role: "group", "aria-label": "Details" },
         this.#trouble,
         this.#facts,
-        this.#actions,
+        this.#buttons,
         this.#commands,
       ),
     );
@@ -84,7 +100,7 @@ export class AgentPane {
     fill(this.#trouble);
     fill(this.#facts);
     fill(this.#commands);
-    show(this.#actions, false);
+    show(this.#buttons, false);
     this.#pane.open();
     void this.#read();
   }
@@ -115,23 +131,19 @@ export class AgentPane {
     const id = this.#id;
     if (id === null || this.#store.connection.state === "paused") return;
     const asked = ++this.#asked;
-    const known = this.#store.agents.get(id);
     const old = this.#commandsOld;
     this.#commandsOld = false;
     try {
-      const [agent, commands] = await Promise.all([api.agent(id), old && api.commandsOfAgent(id)]);
+      const read = await this.#actions.readAgent(id, old);
       if (asked !== this.#asked) return this.#overtaken(old);
-      // The feed has told more meanwhile than this answer could know.
-      if (known !== this.#store.agents.get(id)) return this.#readAgain();
-      this.#agent = agent;
-      this.#store.putAgent(agent);
+      if (!read) return this.#readAgain();
+      this.#agent = read.agent;
       fill(this.#trouble);
-      show(this.#actions, true);
-      this.#drawFacts(agent);
-      if (commands) this.#drawCommands(commands);
+      show(this.#buttons, this.#store.permissions.operates);
+      this.#drawFacts(read.agent);
+      if (read.commands) this.#drawCommands(read.commands);
     } catch (error) {
       if (asked !== this.#asked) return this.#overtaken(old);
-      if (known !== this.#store.agents.get(id)) return this.#readAgain();
       this.#commandsOld = true;
       this.#failed(/** @type {Error} */ (error));
     }
@@ -150,8 +162,7 @@ export class AgentPane {
 
   /** @param {Error} error */
   #failed(error) {
-    if (error instanceof api.Problem && error.code === "agent-not-registered") {
-      if (this.#id !== null) this.#store.removeAgent(this.#id);
+    if (error instanceof Problem && error.code === "agent-not-registered") {
       fill(
         this.#trouble,
         emptiness(
@@ -162,13 +173,13 @@ export class AgentPane {
       this.#drawn = this.#commandsDrawn = "";
       fill(this.#facts);
       fill(this.#commands);
-      show(this.#actions, false);
+      show(this.#buttons, false);
     } else if (!this.#agent || this.#store.connection.state === "live") {
       sayUnread(this.#trouble, error, () => this.#readIn(0));
     }
   }
 
-  /** @param {any} agent */
+  /** @param {import("../answers.js").AgentView} agent */
   #drawFacts(agent) {
     const drawn = JSON.stringify([agent, this.#conflictAt]);
     if (drawn === this.#drawn) return;
@@ -191,7 +202,7 @@ export class AgentPane {
         ...fact(
           "Status",
           badge(agent.status),
-          h("span.note", null, " since ", ago(agent.statusChangedAt, "")),
+          h("span.note", null, " for ", lasting(agent.statusChangedAt)),
         ),
         ...fact("Heartbeat", ago(agent.lastHeartbeatAt)),
         ...fact("Stream", stream(agent.connected)),
@@ -205,11 +216,7 @@ export class AgentPane {
       ),
       h("h3", null, counted(agent.routeIds.length, "route")),
       agent.routeIds.length > 0 &&
-        h(
-          "ul.routes",
-          null,
-          ...agent.routeIds.map((/** @type {string} */ route) => h("li", null, plain(route))),
-        ),
+        h("ul.routes", null, ...agent.routeIds.map((route) => h("li", null, plain(route)))),
       h("h3", null, counted(capabilities.length, "capability", "capabilities")),
       capabilities.length > 0 &&
         h(
@@ -220,20 +227,25 @@ export class AgentPane {
     );
   }
 
-  /** @param {any[]} commands newest first */
+  /** @param {import("../answers.js").AgentDeliveryView[]} commands newest first */
   #drawCommands(commands) {
     const drawn = JSON.stringify(commands);
     if (drawn === this.#commandsDrawn) return;
     this.#commandsDrawn = drawn;
     const shown = commands.slice(0, COMMANDS);
-    const title =
-      commands.length > COMMANDS ? `Last ${COMMANDS} of ${commands.length} commands` : "Commands";
+    const more = commands.length > shown.length;
     fill(
       this.#commands,
-      h("h3", null, title),
+      h("h3", null, more ? `Last ${COMMANDS} of ${commands.length} commands` : "Commands"),
       shown.length
         ? h("ul.deliveries", null, ...shown.map(delivery))
-        : h("p.hint", null, "None was sent to it, as far as is remembered."),
+        : h("p.hint", null, "No command to it is remembered."),
+      more &&
+        h(
+          "a.more",
+          { href: to("commands", null, { agentId: this.#id ?? "" }) },
+          "All commands to it",
+        ),
     );
   }
 
@@ -244,37 +256,18 @@ export class AgentPane {
   async #forget() {
     const id = this.#id;
     if (id === null) return;
-    const alive = this.#agent?.status === "LIVE";
-    await confirm({
-      title: "Forget this agent?",
-      text: [
-        h(
-          "p",
-          null,
-          h("strong.id", null, id),
-          " is taken from the registry, its stream is ended, and its pending commands expire at once.",
-        ),
-        alive &&
-          h("p", null, "It is LIVE: if it is still running it will register again, as a new one."),
-      ],
-      verb: "Forget agent",
-      act: async () => {
-        const known = this.#store.agents.get(id);
-        await api.forget(id);
-        if (known === this.#store.agents.get(id)) this.#store.removeAgent(id);
-        location.hash = to("agents");
-      },
-    });
+    const done = await forgetOne(this.#actions, id, this.#agent?.status === "LIVE");
+    if (done && this.#id === id) location.hash = to("agents");
   }
 }
 
 /** @param {unknown} value */
 const capability = (value) => (value === true ? "yes" : h("code", null, compact(value)));
 
-/** @param {any} one a delivery to this agent */
+/** @param {import("../answers.js").AgentDeliveryView} one a delivery to this agent */
 function delivery(one) {
   const { commandId, type, status, createdAt, result } = one;
-  const verdict = status === "ACKNOWLEDGED" ? result.status : status;
+  const verdict = result?.status ?? status;
   const late = one.lateAckAt && "acknowledged after the deadline";
   const unseen = status === "PENDING" && !one.deliveredAt && "not written to a stream yet";
   const said = [result?.message && plain(result.message), late, unseen].filter(Boolean).join("; ");

@@ -1,127 +1,93 @@
-// The fleet: its totals, and every agent in a table that can be filtered and sorted.
+// The fleet: its totals, and every agent in a table that can be filtered, sorted and chosen from.
 
-import { h, setAttribute, setText, show } from "../dom.js";
-import { counted, number, percent, plain } from "../format.js";
+import { allAgents } from "../api.js";
+import { download } from "../download.js";
+import { h, show } from "../dom.js";
+import { Filter } from "../filter.js";
+import { counted } from "../format.js";
 import { Grid } from "../grid.js";
 import { go, rewrite, to } from "../router.js";
-import { STATUSES } from "../store.js";
 import { AgentPane } from "./agent.js";
-import {
-  afterPause,
-  ago,
-  agentLink,
-  badge,
-  emptiness,
-  groupLink,
-  searchField,
-  stream,
-  word,
-} from "./parts.js";
-import { TimelineList } from "./timeline.js";
+import { Chosen } from "./chosen.js";
+import { Facets } from "./facets.js";
+import { Filters, changed, toggled } from "./filters.js";
+import { COLUMNS, EXPORTED, sort, sortOf } from "./agents-table.js";
+import { forgetMany } from "./forget.js";
+import { exportMenu } from "./menu.js";
+import { afterPause, emptiness } from "./parts.js";
+import { TimelineList } from "./timeline-list.js";
+import { Totals } from "./totals.js";
 
-/** @typedef {import("../store.js").Agent} Agent */
-
-/** @type {import("../grid.js").Column<Agent>[]} */
-const COLUMNS = [
-  { key: "status", title: "Status", sortable: true, cell: (agent) => [badge(agent.status)] },
-  {
-    key: "agentId",
-    title: "Agent",
-    sortable: true,
-    cell: ({ agentId, name }) => [
-      agentLink(agentId, true),
-      name !== agentId && h("span.name", { title: plain(name) }, plain(name)),
-    ],
-  },
-  { key: "group", title: "Group", sortable: true, cell: (agent) => [groupLink(agent.group)] },
-  {
-    key: "version",
-    title: "Version",
-    sortable: true,
-    cell: ({ version }) => [version ? h("span", { title: plain(version) }, plain(version)) : "–"],
-  },
-  { key: "connected", title: "Stream", sortable: true, cell: (agent) => [stream(agent.connected)] },
-  {
-    key: "statusChangedAt",
-    title: "Since",
-    sortable: true,
-    cell: (agent) => [ago(agent.statusChangedAt, "")],
-  },
-];
-
-/** What stands first when a column is sorted: trouble first, and what changed last. */
-const RANK = { DEAD: 0, STALE: 1, LIVE: 2 };
-
-/** @type {Record<string, (a: Agent, b: Agent) => number>} */
-const ORDERS = {
-  status: (a, b) => RANK[a.status] - RANK[b.status],
-  agentId: (a, b) => order(a.agentId, b.agentId),
-  group: (a, b) => order(a.group, b.group),
-  version: (a, b) => order(a.version ?? "", b.version ?? ""),
-  connected: (a, b) => Number(a.connected) - Number(b.connected),
-  statusChangedAt: (a, b) => order(b.statusChangedAt, a.statusChangedAt),
-};
-
-/** @param {string} a @param {string} b */
-const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+/** @typedef {import("../fleet.js").Agent} Agent */
 
 /** Milliseconds between two orders of a long table while much changes in it. */
 const CALM = 250;
 
+/** Entries of the panel beside the table. */
+const LATEST = 200;
+
 export class AgentsView {
   #store;
   #say;
+  #query = new URLSearchParams();
   #route = /** @type {import("../router.js").Route | null} */ (null);
-  #tiles = new Map(STATUSES.map((status) => [status, this.#tile(status)]));
-  #all = tile("all", "All agents", () => this.#change("status", ""));
-  #share = h(
-    "div.share",
-    { "aria-hidden": "true" },
-    ...STATUSES.map((s) => h(`i.${s.toLowerCase()}`)),
-  );
-  #search = searchField("Filter by id, name, version or group", {
-    input: () => this.#change("q", this.#search.value),
-  });
-  #groups = /** @type {HTMLSelectElement} */ (
-    h("select", { "aria-label": "Group", change: () => this.#change("group", this.#groups.value) })
-  );
-  #groupNames = "";
-  #sum = h("p.sum");
-  #clear = h(
-    "button.quiet",
-    { type: "button", click: () => this.#clearFilters() },
-    "Clear filters",
-  );
+  #filter = new Filter(this.#query);
+  #totals = new Totals((status) => this.#toggleStatus(status));
+  #filters;
+  #facets;
   #empty = h("div.nothing", { hidden: true });
   #emptyWhy = "";
   #grid;
+  #chosenBar;
+  /** @type {ReadonlySet<string>} */
+  #chosen = new Set();
   #pane;
-  #activity = new TimelineList("Latest events");
+  #activity = new TimelineList("Latest events", (entry) => go(to("timeline", String(entry.id))));
   #aside;
   #lastSort = 0;
   #later = /** @type {ReturnType<typeof setTimeout> | null} */ (null);
   /** How many match; not said whenever the fleet changes. */
-  #tellMatches = afterPause(() => this.#say(this.#sum.textContent));
+  #tellMatches = afterPause(() => this.#say(this.#filters.sum));
 
   /**
    * @param {import("../store.js").Store} store
+   * @param {import("../actions.js").Actions} actions
    * @param {import("./send.js").SendDialog} send
    * @param {(text: string) => void} say
    */
-  constructor(store, send, say) {
+  constructor(store, actions, send, say) {
     this.#store = store;
     this.#say = say;
+    this.#filters = new Filters({
+      change: (mutation) => this.#change(mutation),
+      facets: () => this.#toggleFacets(),
+      save: (format) => void this.#export(format, this.#matching()),
+    });
+    this.#facets = new Facets(
+      (name, value) => this.#change(toggled(name, value)),
+      () => this.#toggleFacets(),
+    );
     this.#grid = new Grid({
       label: "Agents",
       kind: "agents",
       columns: COLUMNS,
       key: (agent) => agent.agentId,
       rowClass: (agent) => agent.status.toLowerCase(),
-      open: (agent) => go(to("agents", agent.agentId, this.#route?.query)),
+      open: (agent) => go(to("agents", agent.agentId, this.#query)),
       close: () => this.#close(),
       sort: (key) => this.#sortBy(key),
+      selects: ({ agentId }) => `Choose ${agentId}`,
+      chose: (chosen) => this.#chose(chosen),
     });
-    this.#pane = new AgentPane(store, send, () => this.#close());
+    this.#chosenBar = new Chosen(
+      {
+        send: () => send.open({ level: "several", agentIds: this.#chosenAgents().map(idOf) }),
+        forget: () => void forgetMany(actions, this.#chosenAgents()),
+        clear: () => this.#grid.clearSelection(),
+      },
+      exportMenu((format) => void this.#export(format, this.#chosenAgents())),
+    );
+    this.#pane = new AgentPane(store, actions, send, () => this.#close());
     this.#aside = h(
       "aside.activity",
       { "aria-labelledby": "activity" },
@@ -132,37 +98,32 @@ export class AgentsView {
       "section.view.split",
       null,
       h("h1.unseen", { tabindex: -1 }, "Agents"),
+      this.#facets.element,
       h(
         "div.list",
         null,
-        h(
-          "div.totals",
-          { role: "group", "aria-label": "Filter by status" },
-          this.#all.element,
-          ...[...this.#tiles.values()].map((one) => one.element),
-          this.#share,
-        ),
-        h("div.filters", null, this.#search, this.#groups, this.#sum, this.#clear),
-        h("div.fill", null, this.#grid.element, this.#empty),
+        this.#totals.element,
+        this.#filters.element,
+        h("div.fill", null, this.#grid.element, this.#empty, this.#chosenBar.element),
       ),
       this.#pane.element,
       this.#aside,
     );
+    new ResizeObserver(() => this.#sawFacets()).observe(this.#facets.element);
   }
 
   /** @param {import("../router.js").Route} route */
   show(route) {
     this.#route = route;
-    const { query } = route;
+    this.#query = route.query;
     const left = route.id === null && this.#pane.element.contains(document.activeElement);
-    if (document.activeElement !== this.#search) this.#search.value = query.get("q") ?? "";
+    this.#filters.take(route.query);
     this.element.classList.toggle("detailed", route.id !== null);
     show(this.#aside, route.id === null);
     this.#grid.setSelected(route.id);
     this.#pane.show(route.id);
     this.#list();
-    this.#counts();
-    this.#activity.setEntries(this.#store.timeline.newest().slice(0, 200));
+    this.#activity.setEntries(this.#store.timeline.newest().slice(0, LATEST));
     if (left) this.#grid.element.focus();
   }
 
@@ -171,7 +132,7 @@ export class AgentsView {
   }
 
   #close() {
-    if (this.#route?.id) go(to("agents", null, this.#route.query));
+    if (this.#route?.id) go(to("agents", null, this.#query));
   }
 
   /** @param {import("../store.js").Change} change */
@@ -181,60 +142,57 @@ export class AgentsView {
       this.#counts();
       this.#listSoon();
     }
+    if (topics.has("session")) this.#chose(this.#chosen);
     if (topics.has("timeline") && this.#aside.offsetParent) {
-      this.#activity.setEntries(this.#store.timeline.newest().slice(0, 200));
+      this.#activity.setEntries(this.#store.timeline.newest().slice(0, LATEST));
     }
     this.#pane.update(change);
   }
 
-  /** @param {import("../store.js").Status} status */
-  #tile(status) {
-    return tile(status.toLowerCase(), word(status), () => {
-      const shown = new Set(this.#statuses());
-      if (!shown.delete(status)) shown.add(status);
-      this.#change("status", [...shown].join(","));
-    });
+  // What is asked for
+
+  /** @param {import("./filters.js").Mutation} mutation */
+  #change(mutation) {
+    if (!this.#route) return;
+    mutation(this.#query);
+    rewrite(this.#route);
+    this.#grid.toTop();
+    this.#list();
+    this.#tellMatches();
   }
 
-  #statuses() {
-    const asked = (this.#route?.query.get("status") ?? "").toUpperCase().split(",");
-    return STATUSES.filter((status) => asked.includes(status));
+  /** @param {import("../fleet.js").Status | null} status */
+  #toggleStatus(status) {
+    const shown = new Set(status ? this.#filter.statuses : []);
+    if (status && !shown.delete(status)) shown.add(status);
+    this.#change(changed("status", [...shown].join(",")));
   }
 
-  /** @returns {{key: string, descending: boolean}} */
-  #sort() {
-    const asked = this.#route?.query.get("sort") ?? "agentId";
-    const key = asked.replace(/^-/, "");
-    return Object.hasOwn(ORDERS, key)
-      ? { key, descending: asked.startsWith("-") }
-      : { key: "agentId", descending: false };
+  get #sort() {
+    return sortOf(this.#query.get("sort"));
   }
 
   /** @param {string} key */
   #sortBy(key) {
-    const now = this.#sort();
-    const descending = now.key === key && !now.descending;
-    this.#change("sort", `${descending ? "-" : ""}${key}`);
+    const descending = this.#sort.key === key && !this.#sort.descending;
+    this.#change(changed("sort", `${descending ? "-" : ""}${key}`));
   }
 
-  /** @param {string} name @param {string} value */
-  #change(name, value) {
-    if (!this.#route) return;
-    if (value) this.#route.query.set(name, value);
-    else this.#route.query.delete(name);
-    rewrite(this.#route);
-    this.#grid.toTop();
-    this.#list();
-    this.#counts();
-    this.#tellMatches();
+  #toggleFacets() {
+    this.element.dataset.facets = this.#facets.inSight ? "closed" : "open";
+    this.#sawFacets();
+    if (this.#facets.inSight) this.#facets.element.querySelector("button")?.focus();
+    else this.#filters.focusFacets();
   }
 
-  #clearFilters() {
-    this.#search.value = "";
-    for (const name of ["q", "status", "group"]) this.#route?.query.delete(name);
-    this.#change("group", "");
-    this.#search.focus();
+  /** They have come into sight, or gone. */
+  #sawFacets() {
+    const { inSight } = this.#facets;
+    this.#filters.facets(inSight);
+    if (inSight) this.#listSoon();
   }
+
+  // What there is
 
   /** Order a long table again, but not at every frame of a storm. */
   #listSoon() {
@@ -247,44 +205,32 @@ export class AgentsView {
     if (this.#later) clearTimeout(this.#later);
     this.#later = null;
     this.#lastSort = performance.now();
-    const { key, descending } = this.#sort();
-    const agents = this.#matching().sort(compare(ORDERS[key], descending));
-    this.#grid.setSort(key, descending);
-    this.#grid.setItems(agents);
-    const { size } = this.#store.agents;
-    const all = agents.length === size;
-    setText(
-      this.#sum,
-      all ? counted(size, "agent") : `${number(agents.length)} of ${number(size)}`,
-    );
-    show(this.#clear, this.#filtered());
-    this.#groupChoices([...this.#store.groups.keys()].sort());
-    this.#emptiness(agents.length === 0);
-  }
-
-  #filtered() {
-    return ["q", "status", "group"].some((name) => this.#route?.query.get(name));
+    this.#filter = new Filter(this.#query);
+    const { agents, groups } = this.#store;
+    const spreading = this.#facets.inSight;
+    const { found, spread } = this.#filter.apply(agents.values(), spreading);
+    if (spreading) this.#facets.show(spread, this.#filter);
+    this.#grid.setSort(this.#sort.key, this.#sort.descending);
+    this.#grid.setItems(sort(found, this.#sort));
+    this.#filters.show(this.#filter, found.length, agents.size, groups.keys());
+    this.#counts();
+    this.#emptiness(found.length === 0);
   }
 
   #matching() {
-    const query = this.#route?.query ?? new URLSearchParams();
-    const text = (query.get("q") ?? "").trim().toLowerCase();
-    const group = query.get("group") ?? "";
-    const statuses = this.#statuses();
-    const found = [];
-    for (const agent of this.#store.agents.values()) {
-      if (statuses.length && !statuses.includes(agent.status)) continue;
-      if (group && agent.group !== group) continue;
-      if (text && !mentions(agent, text)) continue;
-      found.push(agent);
-    }
-    return found;
+    return sort(this.#filter.apply(this.#store.agents.values(), false).found, this.#sort);
+  }
+
+  #counts() {
+    const { totals, agents } = this.#store;
+    this.#totals.show(totals, agents.size, this.#filter.statuses);
   }
 
   /** @param {boolean} empty */
   #emptiness(empty) {
     const { loaded, state } = this.#store.connection;
-    const why = !empty ? "" : this.#filtered() && loaded ? "filtered" : loaded ? "nobody" : state;
+    const filtered = this.#filter.any && loaded;
+    const why = !empty ? "" : filtered ? "filtered" : loaded ? "nobody" : state;
     show(this.#empty, empty);
     show(this.#grid.element, !empty);
     if (why === this.#emptyWhy) return;
@@ -292,38 +238,39 @@ export class AgentsView {
     this.#empty.replaceChildren(WHY_EMPTY[why]?.() ?? "");
   }
 
-  #counts() {
-    const { totals, agents } = this.#store;
-    const chosen = this.#statuses();
-    this.#all.show(agents.size, "", chosen.length === 0);
-    for (const [status, one] of this.#tiles) {
-      one.show(totals[status], percent(totals[status], agents.size), chosen.includes(status));
-    }
-    this.#all.note(counted(totals.connected, "stream"));
-    STATUSES.forEach((status, index) => {
-      const part = /** @type {HTMLElement} */ (this.#share.children[index]);
-      part.style.flexGrow = String(totals[status]);
-      show(part, totals[status] > 0);
-    });
+  // What is chosen
+
+  /** @param {ReadonlySet<string>} chosen */
+  #chose(chosen) {
+    this.#chosen = chosen;
+    this.element.classList.toggle("choosing", chosen.size > 0);
+    this.#chosenBar.show(chosen.size, this.#store.permissions.operates);
   }
 
-  /** @param {string[]} names */
-  #groupChoices(names) {
-    const chosen = this.#route?.query.get("group") ?? "";
-    if (chosen && !names.includes(chosen)) names.unshift(chosen);
-    const joined = names.join("\n");
-    if (joined !== this.#groupNames || !this.#groups.options.length) {
-      this.#groupNames = joined;
-      const choices = names.map((name) => h("option", { value: name }, name));
-      this.#groups.replaceChildren(h("option", { value: "" }, "All groups"), ...choices);
+  #chosenAgents() {
+    return this.#matching().filter(({ agentId }) => this.#chosen.has(agentId));
+  }
+
+  /** @param {import("../download.js").Format} format @param {Agent[]} agents in order */
+  async #export(format, agents) {
+    try {
+      // With everything that the server knows of them, which is more than a table shows.
+      const all = new Map((await allAgents()).map((agent) => [agent.agentId, agent]));
+      const rows = agents.flatMap(({ agentId }) => all.get(agentId) ?? []);
+      download("agents", format, EXPORTED, rows);
+      this.#say(`${counted(rows.length, "agent")} exported`);
+    } catch (error) {
+      this.#say(`Nothing was exported. ${/** @type {Error} */ (error).message}`);
     }
-    this.#groups.value = chosen;
   }
 }
 
+/** @param {Agent} agent */
+const idOf = ({ agentId }) => agentId;
+
 /** @type {Record<string, () => Node>} */
 const WHY_EMPTY = {
-  filtered: () => emptiness("No agent matches", "Another word, another status or group may."),
+  filtered: () => emptiness("No agent matches", "Take back a filter, or look for another word."),
   nobody: () =>
     emptiness(
       "No agent has registered yet",
@@ -333,56 +280,6 @@ const WHY_EMPTY = {
       h("code", null, new URL("api/v1/agents/register", document.baseURI).href),
     ),
   connecting: () => emptiness("Reading the fleet …", "One moment."),
+  paused: () => emptiness("Nothing is known yet", "The fleet is read once somebody has signed in."),
   lost: () => emptiness("Nothing is known yet", "The fleet is read as soon as the server answers."),
 };
-
-/** @param {Agent} agent @param {string} text in lower case */
-function mentions({ agentId, name, version, group }, text) {
-  return (
-    agentId.toLowerCase().includes(text) ||
-    name.toLowerCase().includes(text) ||
-    group.toLowerCase().includes(text) ||
-    (version !== null && version.toLowerCase().includes(text))
-  );
-}
-
-/**
- * Compare by a column, and by id where that makes no difference.
- * @param {(a: Agent, b: Agent) => number} by
- * @param {boolean} descending
- */
-function compare(by, descending) {
-  const sign = descending ? -1 : 1;
-  return (/** @type {Agent} */ a, /** @type {Agent} */ b) =>
-    sign * by(a, b) || order(a.agentId, b.agentId);
-}
-
-/**
- * A total that is a filter as well.
- * @param {string} kind
- * @param {string} title
- * @param {() => void} toggle
- */
-function tile(kind, title, toggle) {
-  const count = h("span.count", null, "0");
-  const small = h("span.note");
-  const element = h(
-    `button.tile.${kind}`,
-    { type: "button", "aria-pressed": "false", click: toggle },
-    h("span.title", null, h("i.sign", { "aria-hidden": "true" }), title),
-    count,
-    small,
-  );
-  return {
-    element,
-    /** @param {number} value @param {string} share @param {boolean} pressed */
-    show(value, share, pressed) {
-      setText(count, number(value));
-      if (share) setText(small, share);
-      setAttribute(element, "aria-pressed", pressed ? "true" : "false");
-      element.classList.toggle("none", value === 0);
-    },
-    /** @param {string} text */
-    note: (text) => setText(small, text),
-  };
-}

@@ -1,41 +1,27 @@
 // One command: how far it has come, and what each agent said.
 
-import * as api from "../api.js";
+import { Problem } from "../api.js";
 import { ticking } from "../clock.js";
+import { Deliveries } from "../deliveries.js";
+import { download } from "../download.js";
 import { fill, h, setAttribute, setText, show } from "../dom.js";
-import { moment, number, plain, remaining } from "../format.js";
+import { number, plain, remaining } from "../format.js";
 import { Grid } from "../grid.js";
-import { written } from "../json.js";
+import { commandFacts } from "./command-facts.js";
+import { exportMenu } from "./menu.js";
 import { Pane } from "./pane.js";
 import {
   Progress,
-  ago,
   agentLink,
   badge,
-  compact,
   emptiness,
-  fact,
-  groupLink,
   outcome,
   outcomeText,
   sayUnread,
   verdict,
 } from "./parts.js";
 
-/**
- * @typedef {object} Delivery frozen: a change makes another one
- * @property {string} agentId
- * @property {string} state PENDING, SUCCESS, FAILURE or EXPIRED
- * @property {string} note what the agent said, or why there is nothing
- */
-
-/** Those that need a look come first. */
-const RANK = /** @type {Record<string, number>} */ ({
-  FAILURE: 0,
-  EXPIRED: 1,
-  PENDING: 2,
-  SUCCESS: 3,
-});
+/** @typedef {import("../deliveries.js").Delivery} Delivery */
 
 const FILTERS = ["", "FAILURE", "EXPIRED", "PENDING", "SUCCESS"];
 
@@ -48,20 +34,27 @@ const NAMES = {
   SUCCESS: "Succeeded",
 };
 
+/** Milliseconds between two readings of what agents have said: half of one for each agent, at least
+ * and at most. */
+const PACE = { each: 0.5, least: 400, most: 5000 };
+
 export class CommandPane {
   #store;
+  #actions;
   #say;
   #pane;
   /** @type {string | null} */
   #id = null;
-  /** @type {any} as it was read, with the payload */
+  /** @type {import("../answers.js").CommandView | null} as it was read, with the payload */
   #command = null;
-  /** @type {Map<string, Delivery> | null} null until they are read */
+  /** @type {Deliveries | null} null until they are read */
   #deliveries = null;
   /** @type {import("../feed.js").FeedEvent[] | null} what comes while they are read */
   #meanwhile = null;
   /** How often they were asked for: an answer counts unless another one was asked for after it. */
   #asked = 0;
+  #askedAt = 0;
+  #timer = /** @type {ReturnType<typeof setTimeout> | null} */ (null);
   #filter = "";
   #drawn = "";
   /** Whether nothing was pending when it was drawn last. */
@@ -84,11 +77,13 @@ export class CommandPane {
 
   /**
    * @param {import("../store.js").Store} store
+   * @param {import("../actions.js").Actions} actions
    * @param {(text: string) => void} say
    * @param {() => void} close
    */
-  constructor(store, say, close) {
+  constructor(store, actions, say, close) {
     this.#store = store;
+    this.#actions = actions;
     this.#say = say;
     this.#list = new Grid({
       label: "Deliveries",
@@ -100,7 +95,7 @@ export class CommandPane {
           title: "Agent, and what it said",
           cell: ({ agentId, note }) => [
             agentLink(agentId),
-            note && h("span.said-it", { title: note }, note),
+            note && h("span.said-it", { title: plain(note) }, plain(note)),
           ],
         },
       ],
@@ -114,9 +109,14 @@ export class CommandPane {
       this.#deadline,
       this.#facts,
       h(
-        "div.chips",
-        { role: "group", "aria-label": "Deliveries to show" },
-        ...this.#chips.values(),
+        "div.pane-filters",
+        null,
+        h(
+          "div.chips",
+          { role: "group", "aria-label": "Deliveries to show" },
+          ...this.#chips.values(),
+        ),
+        exportMenu((format) => void this.#export(format)),
       ),
       this.#list.element,
     );
@@ -135,6 +135,8 @@ export class CommandPane {
     this.#filter = "";
     this.#drawn = "";
     this.#finished = false;
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
     if (id === null) {
       this.#pane.close();
       return;
@@ -154,39 +156,45 @@ export class CommandPane {
     if (id === null) return;
     const about = facts.filter(({ data }) => data.commandId === id);
     const back = topics.has("connection") && this.#store.connection.state === "live";
-    if (back && !this.#finished) void this.#read();
+    if ((back && !this.#finished) || topics.has("history")) void this.#read();
     if (!about.length) return;
     this.#meanwhile?.push(...about);
     if (this.#deliveries === null) return;
-    const finished = this.#finished;
     this.#apply(about);
-    // The feed tells what went wrong; what else agents said is read once, at the end.
-    if (this.#finished && !finished) {
-      this.#say(`${this.#command.type} is done: ${outcomeText(this.#known())}`);
-      void this.#read();
-    }
+    if (this.#deliveries.partial) this.#readSoon();
   }
 
-  /** The command with its numbers as they are known now. @returns {import("../store.js").Command} */
+  /** The command with its numbers as they are known now. */
   #known() {
-    return this.#store.commands.get(this.#command.commandId) ?? this.#command;
+    return this.#store.commands.get(this.#id ?? "");
+  }
+
+  /** What agents said, read while more of them answer; of many agents not at every moment. */
+  #readSoon() {
+    if (this.#timer) return;
+    const pace = (this.#known()?.targetCount ?? 0) * PACE.each;
+    const wait = this.#askedAt + Math.min(Math.max(pace, PACE.least), PACE.most) - Date.now();
+    this.#timer = setTimeout(() => void this.#read(), Math.max(0, wait));
   }
 
   async #read() {
     const id = this.#id;
     if (id === null) return;
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
     const asked = ++this.#asked;
+    this.#askedAt = Date.now();
     /** @type {import("../feed.js").FeedEvent[]} */
     const meanwhile = [];
     this.#meanwhile = meanwhile;
     try {
-      const [command, deliveries] = await Promise.all([api.command(id), api.deliveries(id)]);
+      const { command, deliveries } = await this.#actions.readCommand(id);
       if (asked !== this.#asked) return;
       this.#command = command;
-      this.#deliveries = new Map(deliveries.map((one) => [one.agentId, read(one)]));
-      this.#store.putCommand(command, this.#failures());
+      this.#deliveries = new Deliveries(deliveries);
       this.#meanwhile = null;
       this.#apply(meanwhile);
+      if (this.#deliveries.partial) this.#readSoon();
       fill(this.#trouble);
       show(this.#body, true);
     } catch (error) {
@@ -196,7 +204,7 @@ export class CommandPane {
 
   /** @param {Error} error */
   #failed(error) {
-    if (error instanceof api.Problem && error.code === "command-not-found") {
+    if (error instanceof Problem && error.code === "command-not-found") {
       const why = "It was never sent, or is so old that the server has forgotten it.";
       if (!this.#command) fill(this.#trouble, emptiness("There is no such command", why));
     } else if (!this.#command || this.#store.connection.state === "live") {
@@ -204,34 +212,9 @@ export class CommandPane {
     } // else the banner says that the server is lost, and what was read stays
   }
 
-  #failures() {
-    let failed = 0;
-    for (const { state } of this.#deliveries?.values() ?? []) if (state === "FAILURE") failed += 1;
-    return failed;
-  }
-
   /** @param {import("../feed.js").FeedEvent[]} facts */
   #apply(facts) {
-    const deliveries = this.#deliveries;
-    if (!deliveries) return;
-    for (const { type, data } of facts) {
-      if (data.counts) this.#store.changed(data); // which may not have known it when it was told
-      if (type === "delivery-acknowledged") {
-        const messages = new Map(
-          data.failures.map((/** @type {any} */ one) => [one.agentId, one.message ?? ""]),
-        );
-        for (const agentId of data.agentIds) {
-          const state = messages.has(agentId) ? "FAILURE" : "SUCCESS";
-          // What was read says more than what is told.
-          if (deliveries.get(agentId)?.state === state) continue;
-          deliveries.set(agentId, { agentId, state, note: plain(messages.get(agentId) ?? "") });
-        }
-      } else if (type === "delivery-expired") {
-        const note = data.reason === "agent-removed" ? "forgotten meanwhile" : "";
-        for (const agentId of data.agentIds)
-          deliveries.set(agentId, { agentId, state: "EXPIRED", note });
-      }
-    }
+    for (const fact of facts) this.#deliveries?.apply(fact);
     this.#draw();
   }
 
@@ -243,9 +226,12 @@ export class CommandPane {
   }
 
   #draw() {
-    const command = { ...this.#known(), failed: this.#failures() };
+    const command = this.#known();
+    if (!command || !this.#deliveries) return;
     const counts = outcome(command);
+    const waited = this.#drawn !== "" && !this.#finished;
     this.#finished = command.status !== "PENDING";
+    if (waited && this.#finished) this.#say(`${command.type} is done: ${outcomeText(command)}`);
     this.#pane.entitle(command.type);
     this.#drawFacts(command);
     this.#progress.show(command);
@@ -261,15 +247,11 @@ export class CommandPane {
       setText(chip, `${NAMES[filter]} ${number(numbers[filter])}`);
       setAttribute(chip, "aria-pressed", filter === this.#filter ? "true" : "false");
     }
-    const all = [...(this.#deliveries?.values() ?? [])];
-    const shown = this.#filter ? all.filter(({ state }) => state === this.#filter) : all;
-    shown.sort((a, b) => RANK[a.state] - RANK[b.state] || (a.agentId < b.agentId ? -1 : 1));
-    this.#list.setItems(shown);
+    this.#list.setItems(this.#deliveries.list(this.#filter));
   }
 
-  /** @param {import("../store.js").Command} command */
+  /** @param {import("../issued.js").Command} command */
   #drawFacts(command) {
-    const { target, createdAt, expiresAt, targetCount, connectedCount, skippedCount } = command;
     const status = verdict(command);
     if (this.#drawn === status) return;
     this.#drawn = status;
@@ -278,59 +260,26 @@ export class CommandPane {
     fill(
       this.#deadline,
       waiting && "What is pending expires in ",
-      waiting && ticking(expiresAt, remaining),
+      waiting && ticking(command.expiresAt, remaining),
     );
-    const payload = written(this.#command.payload, 2);
-    fill(
-      this.#facts,
-      h(
-        "dl",
-        null,
-        ...fact("To", whom(target)),
-        ...fact(
-          "Reached",
-          `${number(connectedCount)} of ${number(targetCount)} held an open stream`,
-          skippedCount > 0 && `; ${number(skippedCount)} skipped, with too much pending`,
-        ),
-        ...fact(
-          "Sent",
-          h("time", { datetime: createdAt }, moment(createdAt)),
-          " · ",
-          ago(createdAt),
-        ),
-        ...fact("Id", h("code", null, command.commandId)),
-      ),
-      payload === "{}"
-        ? h("p.hint", null, "It has no payload.")
-        : h(
-            "details",
-            null,
-            h("summary", null, "Payload"),
-            h("pre", { tabindex: 0 }, shown(payload)),
-          ),
-    );
+    fill(this.#facts, ...commandFacts(command, this.#command?.payload));
   }
-}
 
-/** @param {string} text of several lines */
-const shown = (text) => text.split("\n").map(plain).join("\n");
-
-/** @param {import("../api.js").Target} target */
-function whom(target) {
-  if (target.level === "agent") return agentLink(target.agentId ?? "");
-  if (target.level === "group") return h("span", null, "Group ", groupLink(target.group ?? ""));
-  return "All agents";
-}
-
-/** @param {any} one as the server lists it @returns {Delivery} */
-function read({ agentId, status, deliveredAt, lateAckAt, result }) {
-  if (status === "ACKNOWLEDGED") {
-    const data = result.data === null ? "" : compact(result.data);
-    const note = [result.message && plain(result.message), data].filter(Boolean).join("  ");
-    return { agentId, state: result.status, note };
+  /** @param {import("../download.js").Format} format */
+  async #export(format) {
+    const id = this.#id;
+    if (id === null) return;
+    try {
+      const { deliveries } = await this.#actions.readCommand(id);
+      const rows = deliveries.map(({ result, ...rest }) => ({
+        ...rest,
+        ...{ outcome: result?.status, message: result?.message, data: result?.data },
+      }));
+      const columns = ["agentId", "status", "outcome", "message", "data", "deliveredAt"];
+      columns.push("acknowledgedAt", "lateAckAt");
+      download(`command-${id}`, format, columns, rows);
+    } catch (error) {
+      this.#say(`Nothing was exported. ${/** @type {Error} */ (error).message}`);
+    }
   }
-  if (status === "EXPIRED") {
-    return { agentId, state: status, note: lateAckAt ? "acknowledged after the deadline" : "" };
-  }
-  return { agentId, state: status, note: deliveredAt ? "" : "not written to a stream yet" };
 }

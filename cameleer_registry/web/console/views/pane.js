@@ -1,10 +1,12 @@
 // What is looked at: beside the list it was chosen from, or in its place where there is no room.
 
+import { copyButton } from "../copy.js";
 import { h, setText, show } from "../dom.js";
 
 export class Pane {
   #heading;
   #head;
+  #copy = copyButton(() => this.#heading.textContent ?? "", "the id");
 
   /**
    * @param {string} label
@@ -17,7 +19,7 @@ export class Pane {
       { type: "button", "aria-label": "Close", click: close },
       "×",
     );
-    this.#head = h("div.pane-head", null, this.#heading, button);
+    this.#head = h("div.pane-head", null, this.#heading, this.#copy, button);
     this.element = h("section.pane", { "aria-label": label, hidden: true }, this.#head);
     this.element.addEventListener("keydown", (event) => event.key === "Escape" && close());
   }
@@ -25,8 +27,8 @@ export class Pane {
   /** @param {string} text @param {boolean} [isId] */
   entitle(text, isId = false) {
     setText(this.#heading, text);
-    this.#heading.title = text;
     this.#heading.classList.toggle("id", isId);
+    show(this.#copy, isId);
   }
 
   /** Put something beside the heading. @param {HTMLElement} element */

@@ -1,12 +1,16 @@
 // Small things that several views show.
 
 import { ticking } from "../clock.js";
+import { copyButton } from "../copy.js";
 import { fill, h } from "../dom.js";
 import { age, counted, moment, number, plain } from "../format.js";
 import { written } from "../json.js";
 import { to } from "../router.js";
 
-/** @typedef {import("../store.js").Command} Command */
+/** @typedef {import("../issued.js").Command} Command */
+
+/** What a command can be. */
+export const TYPES = ["config-update", "deep-trace", "replay"];
 
 const STATUS_WORDS = /** @type {Record<string, string>} */ ({
   LIVE: "Live",
@@ -16,6 +20,7 @@ const STATUS_WORDS = /** @type {Record<string, string>} */ ({
   ACKNOWLEDGED: "Acknowledged",
   SUCCESS: "Succeeded",
   FAILURE: "Failed",
+  PARTLY: "Partly failed",
   EXPIRED: "Expired",
   UNDELIVERABLE: "Nobody to reach",
 });
@@ -43,15 +48,45 @@ export const stream = (connected) =>
 /** How long ago, ticking. @param {string} at @param {string} [suffix] */
 export const ago = (at, suffix = " ago") => ticking(at, (when) => age(when) + suffix, moment(at));
 
-/** @param {string} agentId @param {boolean} [opens] whether its row opens the same */
+/** For how long, ticking: "12 s". @param {string} at */
+export const lasting = (at) => ticking(at, age, `since ${moment(at)}`);
+
+/** Characters at the end of an id that are never cut: in them, the pods of one service differ. */
+const TAIL = 12;
+
+/**
+ * An agent's id, which loses its middle where there is no room, with a button that copies all of it.
+ * @param {string} agentId
+ * @param {boolean} [opens] whether its row opens the same
+ */
 export const agentLink = (agentId, opens) =>
-  h("a.id", { href: to("agents", agentId), title: agentId, "data-opens": opens }, agentId);
+  h("span.agent-id", null, idLink(agentId, opens), copyIn(agentId));
+
+/** A button in a table: the keyboard has the one in the pane, and need not pass by all of these. @param {string} agentId */
+function copyIn(agentId) {
+  const button = copyButton(() => agentId, `the id ${agentId}`);
+  button.tabIndex = -1;
+  return button;
+}
+
+/** The same without the button: in the midst of a sentence. @param {string} agentId @param {boolean} [opens] */
+export const idLink = (agentId, opens) =>
+  h(
+    "a.id",
+    { href: to("agents", agentId), title: agentId, "data-opens": opens },
+    ...(agentId.length > 2 * TAIL
+      ? [
+          h("span.id-head", null, agentId.slice(0, -TAIL)),
+          h("span.id-tail", null, agentId.slice(-TAIL)),
+        ]
+      : [agentId]),
+  );
 
 /** @param {string} group */
 export const groupLink = (group) =>
   h("a.group-link", { href: to("agents", null, { group }), title: group }, group);
 
-/** @param {import("../api.js").Target} target */
+/** @param {import("../answers.js").Target} target */
 export function targetText(target) {
   if (target.level === "agent") return target.agentId ?? "";
   if (target.level === "group") return `group ${target.group}`;
@@ -69,16 +104,26 @@ export function outcome(command) {
 }
 
 /** "397 succeeded, 3 failed, 20 pending". @param {Command} command */
-export function outcomeText(command) {
-  if (!command.targetCount) return "nobody to reach";
-  const parts = Object.entries(outcome(command)).filter(([, count]) => count);
+export const outcomeText = (command) => inWords(command, outcome(command));
+
+/** The same with what went wrong first, for where there may be no room for all of it. @param {Command} command */
+export function troubleText(command) {
+  const { failed, expired, pending, succeeded } = outcome(command);
+  return inWords(command, { failed, expired, pending, succeeded });
+}
+
+/** @param {Command} command @param {Record<string, number>} counts */
+function inWords({ targetCount }, counts) {
+  if (!targetCount) return "nobody to reach";
+  const parts = Object.entries(counts).filter(([, count]) => count);
   return parts.map(([name, count]) => `${number(count)} ${name}`).join(", ");
 }
 
 /** How it went, in the status word of the worst that happened. @param {Command} command */
-export function verdict(command) {
-  if (command.status === "ACKNOWLEDGED") return command.failed ? "FAILURE" : "SUCCESS";
-  return command.status;
+export function verdict({ status, failed, targetCount }) {
+  if (status === "PENDING" || status === "UNDELIVERABLE") return status;
+  if (failed) return failed === targetCount ? "FAILURE" : "PARTLY";
+  return status === "ACKNOWLEDGED" ? "SUCCESS" : status;
 }
 
 /** A bar that fills: made once, and updated. */

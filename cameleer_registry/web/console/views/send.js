@@ -1,14 +1,17 @@
 // Sending a command: to whom, what, and how many it will reach, before it is sent.
 
-import * as api from "../api.js";
+import { newKey } from "../api.js";
 import { fill, h, setAttribute, setText, show } from "../dom.js";
 import { number } from "../format.js";
 import { faultOf, parse, written } from "../json.js";
+import { natural } from "../natural.js";
 import { go, to } from "../router.js";
+import { radios } from "./choice.js";
 import { confirm } from "./confirm.js";
 import { afterPause, agents, refusal } from "./parts.js";
+import { reaching } from "./reach.js";
 
-/** @typedef {import("../api.js").Target} Target */
+/** @typedef {import("./reach.js").Chosen} Chosen */
 
 /** @type {Record<string, string>} */
 const TYPES = {
@@ -17,8 +20,11 @@ const TYPES = {
   replay: "Replay an exchange",
 };
 
-/** @type {Record<Target["level"], string>} */
+/** @type {Record<string, string>} */
 const LEVELS = { agent: "One agent", group: "A group", all: "All agents" };
+
+/** Agents that are named, of those that were chosen. */
+const NAMED = 3;
 
 /** Agents that are offered while an id is typed. */
 const OFFERED = 20;
@@ -29,6 +35,7 @@ const LOST =
 
 export class SendDialog {
   #store;
+  #actions;
   #level = radios("level", LEVELS);
   #type = radios("type", TYPES);
   #agent = /** @type {HTMLInputElement} */ (
@@ -43,6 +50,11 @@ export class SendDialog {
     this.#agent,
     this.#offered,
   );
+  /** Those that were chosen in a table, in place of a level. */
+  #several = /** @type {string[]} */ ([]);
+  #severalField = h("p.several");
+  #levelField = this.#level.element("To");
+  #progress = h("p.hint", { role: "status" });
   #groupField = h("div.field", null, h("label", { for: "send-group" }, "Group"), this.#group);
   #reach = h("p.reach");
   #payload = /** @type {HTMLTextAreaElement} */ (
@@ -65,16 +77,20 @@ export class SendDialog {
   #submit = /** @type {HTMLButtonElement} */ (h("button.primary", { type: "submit" }, "Send"));
   /** What was sent last, and under which key: the same again may be the same command. */
   #sent = { what: "", key: "" };
+  /** Whether it is under way. */
+  #sending = false;
   #dialog;
 
-  /** @param {import("../store.js").Store} store */
-  constructor(store) {
+  /** @param {import("../store.js").Store} store @param {import("../actions.js").Actions} actions */
+  constructor(store, actions) {
     this.#store = store;
+    this.#actions = actions;
     const form = h(
       "form",
       { novalidate: true, submit: (event) => this.#submitted(event), input: () => this.#check() },
       h("h2", { id: "send-title" }, "Send a command"),
-      this.#level.element("To"),
+      this.#levelField,
+      this.#severalField,
       this.#agentField,
       this.#groupField,
       this.#reach,
@@ -91,6 +107,7 @@ export class SendDialog {
         this.#payload,
         this.#fault,
       ),
+      this.#progress,
       this.#problem,
       this.#lost,
       this.#said,
@@ -107,15 +124,18 @@ export class SendDialog {
     document.body.append(this.#dialog);
   }
 
-  /** @param {Target} target what is chosen at first */
-  open(target) {
-    const groups = [...this.#store.groups.keys()].sort();
+  /** @param {Chosen} chosen at first */
+  open(chosen) {
+    const groups = [...this.#store.groups.keys()].sort(natural);
     const choices = groups.map((group) => h("option", { value: group }, group));
     fill(this.#group, h("option", { value: "" }, "Choose a group"), ...choices);
-    this.#level.value = target.level;
-    if (target.agentId) this.#agent.value = target.agentId;
-    this.#group.value = groups.includes(target.group ?? "") ? (target.group ?? "") : "";
+    this.#several = chosen.level === "several" ? chosen.agentIds : [];
+    if (chosen.level !== "several") this.#level.value = chosen.level;
+    if (chosen.level === "agent") this.#agent.value = chosen.agentId;
+    const group = chosen.level === "group" ? (chosen.group ?? "") : "";
+    this.#group.value = groups.includes(group) ? group : "";
     fill(this.#problem);
+    setText(this.#progress, "");
     this.#sent = { what: "", key: "" };
     this.#check();
     this.#dialog.showModal();
@@ -123,23 +143,35 @@ export class SendDialog {
 
   /** @param {import("../store.js").Change} change */
   update({ topics }) {
-    if (this.#dialog.open && (topics.has("agents") || topics.has("connection"))) this.#check();
+    if (
+      this.#dialog.open &&
+      (topics.has("agents") || topics.has("connection") || topics.has("session"))
+    ) {
+      this.#check();
+    }
   }
 
-  /** @returns {Target} */
-  get #target() {
-    const level = /** @type {Target["level"]} */ (this.#level.value);
-    if (level === "agent") return { level, agentId: this.#agent.value.trim() };
-    if (level === "group") return { level, group: this.#group.value };
-    return { level };
+  /** @returns {Chosen} */
+  get #chosen() {
+    if (this.#several.length) return { level: "several", agentIds: this.#several };
+    if (this.#level.value === "agent") {
+      return { level: "agent", agentId: this.#agent.value.trim() };
+    }
+    if (this.#level.value === "group") return { level: "group", group: this.#group.value };
+    return { level: "all" };
   }
 
   #check() {
-    const target = this.#target;
-    show(this.#agentField, target.level === "agent");
-    show(this.#groupField, target.level === "group");
-    if (target.level === "agent") this.#offer(target.agentId ?? "");
-    const { reached, text, possible } = this.#reaching(target);
+    const chosen = this.#chosen;
+    const { permissions, connection } = this.#store;
+    this.#level.offer("all", permissions.operatesAll);
+    show(this.#levelField, chosen.level !== "several");
+    show(this.#severalField, chosen.level === "several");
+    show(this.#agentField, chosen.level === "agent");
+    show(this.#groupField, chosen.level === "group");
+    if (chosen.level === "agent") this.#offer(chosen.agentId);
+    if (chosen.level === "several") this.#name(chosen.agentIds);
+    const { reached, text, possible } = reaching(this.#store, chosen);
     setText(this.#reach, text);
     this.#reach.classList.toggle("nobody", reached === 0);
     const fault = faultOf(this.#payload.value);
@@ -148,61 +180,26 @@ export class SendDialog {
       this.#fault,
       fault ? `Line ${fault.line}, column ${fault.column}: ${fault.message}` : "",
     );
-    const { state } = this.#store.connection;
+    const { state } = connection;
     const live = state === "live";
     show(this.#lost, !live);
     setText(this.#lost, live ? "" : state === "lost" ? LOST : "Connecting to the server …");
-    this.#submit.disabled = !possible || fault !== null || !live;
+    const allowed = chosen.level === "all" ? permissions.operatesAll : permissions.operates;
+    this.#submit.disabled = !possible || fault !== null || !live || !allowed || this.#sending;
     setText(this.#submit, reached > 1 ? `Send to ${agents(reached)}` : "Send");
     this.#tell();
   }
 
-  /** @param {Target} target */
-  #reaching(target) {
-    if (target.level === "agent") return this.#reachingAgent(target.agentId ?? "");
-    if (target.level === "group" && !target.group) {
-      return { reached: 0, text: "Which group?", possible: false };
-    }
-    const totals = this.#totals(target);
-    const quiet = totals.STALE + totals.DEAD;
-    if (!totals.LIVE) {
-      const text = quiet
-        ? `Nobody is reached: none of ${agents(quiet)} is LIVE.`
-        : "Nobody is reached: there is no agent.";
-      return { reached: 0, text, possible: true };
-    }
-    let connected = 0;
-    for (const agent of this.#store.agents.values()) {
-      const meant = target.level === "all" || agent.group === target.group;
-      if (meant && agent.status === "LIVE" && agent.connected) connected += 1;
-    }
-    const parts = [`Reaches ${agents(totals.LIVE)}`];
-    const without = totals.LIVE - connected;
-    if (without && without === totals.LIVE) parts.push("none with an open stream");
-    else if (without) parts.push(`${number(without)} of them without an open stream`);
-    if (quiet) parts.push(`not the ${number(quiet)} that are STALE or DEAD`);
-    return { reached: totals.LIVE, text: `${parts.join("; ")}.`, possible: true };
-  }
-
-  /** @param {string} id */
-  #reachingAgent(id) {
-    if (!id) return { reached: 0, text: "Which agent?", possible: false };
-    const agent = this.#store.agents.get(id);
-    if (!agent) return { reached: 0, text: "No agent of that id is registered.", possible: false };
-    const where = agent.connected
-      ? "its stream is open"
-      : "it holds no stream: it can fetch the command when it comes back in time";
-    return {
-      reached: 1,
-      text: `Reaches 1 agent, which is ${agent.status}; ${where}.`,
-      possible: true,
-    };
-  }
-
-  /** @param {Target} target */
-  #totals({ level, group }) {
-    const nobody = { LIVE: 0, STALE: 0, DEAD: 0, connected: 0 };
-    return level === "all" ? this.#store.totals : (this.#store.groups.get(group ?? "") ?? nobody);
+  /** @param {string[]} ids */
+  #name(ids) {
+    const more = ids.length - NAMED;
+    fill(
+      this.#severalField,
+      h("strong", null, `To the ${agents(ids.length)} that you have chosen: `),
+      h("span.id", null, ids.slice(0, NAMED).join(", ")),
+      more > 0 && ` and ${number(more)} more`,
+      ". Each gets a command of its own.",
+    );
   }
 
   /** @param {string} typed */
@@ -230,10 +227,10 @@ export class SendDialog {
   async #submitted(event) {
     event.preventDefault();
     if (this.#submit.disabled) return;
-    const target = this.#target;
-    const act = () => this.#send(target);
-    if (target.level === "all") {
-      const { reached } = this.#reaching(target);
+    const chosen = this.#chosen;
+    const act = () => this.#send(chosen);
+    if (chosen.level === "all") {
+      const { reached } = reaching(this.#store, chosen);
       await confirm({
         title: `Send to ${reached === 1 ? "the one LIVE agent" : `all ${agents(reached)}`}?`,
         text: [
@@ -249,64 +246,48 @@ export class SendDialog {
       });
       return;
     }
+    this.#sending = true;
     this.#submit.disabled = true;
     try {
       await act();
     } catch (error) {
       fill(this.#problem, refusal(error));
     }
+    this.#sending = false;
     this.#check();
   }
 
-  /** @param {Target} target */
-  async #send(target) {
+  /** @param {Chosen} chosen */
+  async #send(chosen) {
     fill(this.#problem);
     const payload = this.#payload.value.trim() || "{}";
-    const what = JSON.stringify([target, this.#type.value, payload]);
-    if (what !== this.#sent.what) this.#sent = { what, key: api.newKey() };
-    const command = await api.send(target, this.#type.value, payload, this.#sent.key);
-    this.#store.putCommand(command);
+    const type = this.#type.value;
+    const what = JSON.stringify([chosen, type, payload]);
+    if (what !== this.#sent.what) this.#sent = { what, key: newKey() };
+    const { key } = this.#sent;
+    if (chosen.level === "several") return this.#sendToEach(chosen.agentIds, type, payload, key);
+    const command = await this.#actions.send(chosen, type, payload, key);
     this.#dialog.close();
     go(to("commands", command.commandId));
   }
-}
 
-/**
- * A choice among a few.
- * @param {string} name
- * @param {Record<string, string>} choices value to words
- */
-function radios(name, choices) {
-  const inputs = Object.keys(choices).map(
-    (value) =>
-      /** @type {HTMLInputElement} */ (
-        h("input", { type: "radio", name, value, id: `send-${name}-${value}` })
+  /** @param {string[]} ids @param {string} type @param {string} payload @param {string} key */
+  async #sendToEach(ids, type, payload, key) {
+    const { done, failed } = await this.#actions.sendToEach(ids, type, payload, key, (progress) =>
+      setText(this.#progress, `${number(progress.done)} of ${number(ids.length)} sent`),
+    );
+    if (!failed.length) {
+      this.#dialog.close();
+      go(to("commands", null, { type }));
+      return;
+    }
+    const [{ id, error }] = failed;
+    const again = "Sent again as it is, those that have it already get it only once.";
+    throw Object.assign(
+      new Error(
+        `${agents(done)} got it, ${agents(failed.length)} did not. ${id}: ${error.message} ${again}`,
       ),
-  );
-  inputs[0].checked = true;
-  return {
-    /** @param {string} legend */
-    element: (legend) =>
-      h(
-        `fieldset.choice.${name}`,
-        null,
-        h("legend", null, legend),
-        ...inputs.map((input) =>
-          h(
-            "label",
-            null,
-            input,
-            name === "type"
-              ? h("span", null, h("b", null, input.value), h("small", null, choices[input.value]))
-              : h("span", null, choices[input.value]),
-          ),
-        ),
-      ),
-    get value() {
-      return inputs.find((input) => input.checked)?.value ?? "";
-    },
-    set value(value) {
-      for (const input of inputs) input.checked = input.value === value;
-    },
-  };
+      { title: "Not sent to all" },
+    );
+  }
 }

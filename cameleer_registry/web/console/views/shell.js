@@ -2,8 +2,10 @@
 
 import { startTicking, ticking } from "../clock.js";
 import { fill, h, setAttribute, setText, show } from "../dom.js";
-import { age, duration, number, timeOfDay } from "../format.js";
+import { duration, number, plain } from "../format.js";
 import { VIEWS, to } from "../router.js";
+import { About, brandWith } from "./about.js";
+import { Notices } from "./notices.js";
 
 const THEMES = ["system", "light", "dark"];
 
@@ -21,43 +23,41 @@ export class Shell {
   #links = new Map(VIEWS.map((view) => [view, h("a", { href: to(view) }, TITLES[view])]));
   #word = h("span");
   #state = h("span.connection", null, h("i", { "aria-hidden": "true" }), this.#word);
-  #banner = h("section.banner", { "aria-label": "Connection", hidden: true });
   #said = h("div.said", { role: "status" });
-  #shown = "";
+  #brand = h("span", null, "Cameleer");
+  #send;
+  #about;
+  #notices;
 
   main = h("main", { id: "main" });
 
   /**
    * @param {import("../store.js").Store} store
-   * @param {{send: () => void, hurry: () => void}} actions
+   * @param {{send: () => void, hurry: () => void, signIn: () => void, signOut: () => void}} acts
    */
-  constructor(store, { send, hurry }) {
+  constructor(store, { send, hurry, signIn, signOut }) {
     this.#store = store;
-    this.hurry = hurry;
+    this.#send = h(
+      "button.primary",
+      { type: "button", click: send },
+      "Send",
+      h("span", null, "\u00a0command"),
+    );
+    this.#about = new About(store, { signIn, signOut });
+    this.#notices = new Notices(store, hurry, (text) => this.say(text));
     const header = h(
       "header.top",
       null,
-      h(
-        "a.brand",
-        { href: to("agents"), "aria-label": "Cameleer, to all agents" },
-        logo(),
-        h("span", null, "Cameleer"),
-      ),
+      h("a.brand", { href: to("agents"), title: "To all agents" }, logo(), this.#brand),
       h("nav", { "aria-label": "Views" }, ...this.#links.values()),
-      h(
-        "div.tools",
-        null,
-        this.#state,
-        themeButton(),
-        h("button.primary", { type: "button", click: send }, "Send command"),
-      ),
+      h("div.tools", null, this.#state, this.#about.element, themeButton(), this.#send),
     );
     const skip = h("a.skip", { href: "#main" }, "To the content");
     skip.addEventListener("click", (event) => {
       event.preventDefault(); // the address is the router's
       /** @type {HTMLElement | null} */ (this.main.querySelector("h1"))?.focus();
     });
-    document.body.append(skip, header, this.#banner, this.main, this.#said);
+    document.body.append(skip, header, ...this.#notices.elements, this.main, this.#said);
     startTicking();
   }
 
@@ -74,9 +74,14 @@ export class Shell {
   }
 
   /** @param {import("../store.js").Change} change */
-  update({ topics }) {
-    if (topics.has("agents") || topics.has("connection")) this.#title();
-    if (topics.has("connection")) this.#connection();
+  update(change) {
+    const { topics } = change;
+    if (["agents", "connection", "server"].some((topic) => topics.has(topic))) this.#title();
+    if (topics.has("connection") || topics.has("session")) this.#connection();
+    if (topics.has("server")) brandWith(this.#store.server, this.#brand);
+    if (topics.has("session")) show(this.#send, this.#store.permissions.operates);
+    this.#about.update(change);
+    this.#notices.update(change);
   }
 
   #title() {
@@ -86,40 +91,19 @@ export class Shell {
     if (DEAD) parts.push(`${number(DEAD)} dead`);
     // Numbers that do not follow the fleet any more are none to look at.
     const paused = this.#store.connection.state === "paused";
-    const title = `${paused ? "Paused" : parts.join(" · ")} – Cameleer`;
+    const name = plain(this.#store.server.name || "Cameleer");
+    const title = `${paused ? "Paused" : parts.join(" · ")} – ${name}`;
     if (document.title !== title) document.title = title;
   }
 
   #connection() {
-    const { state, since, reason, loaded, silent } = this.#store.connection;
+    const { state, reason, silent } = this.#store.connection;
     document.documentElement.dataset.connection = state;
     if (state === "live" && silent !== null) fill(this.#word, noSign(silent));
+    else if (this.#store.permissions.mustSignIn) setText(this.#word, "Signed out");
     else setText(this.#word, STATES[state]);
     document.documentElement.toggleAttribute("data-silent", state === "live" && silent !== null);
     setAttribute(this.#state, "title", state === "live" ? "Changes appear by themselves" : reason);
-    const before = this.#shown;
-    this.#shown = state;
-    show(this.#banner, state === "lost");
-    if (state === before) return;
-    if (state === "lost") {
-      const at = new Date(since).toISOString();
-      fill(
-        this.#banner,
-        h("strong", null, loaded ? "The server is lost." : "The server cannot be reached."),
-        h(
-          "span",
-          null,
-          `${reason} `,
-          loaded && `What you see is as of ${timeOfDay(at)}, `,
-          loaded && ticking(at, (when) => `${age(when)} ago.`),
-          " It is tried again by itself.",
-        ),
-        h("button.quiet", { type: "button", click: this.hurry }, "Try now"),
-      );
-      this.say(`The server is lost. ${reason}`);
-    } else if (before === "lost" && state === "live") {
-      this.say("The server is back.");
-    }
   }
 }
 

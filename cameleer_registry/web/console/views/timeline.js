@@ -1,165 +1,40 @@
 // What happened, newest first, as far back as this page was open or the server remembers.
 
-import { h, setAttribute, setText, show } from "../dom.js";
-import { counted, moment, number, plain, timeOfDay } from "../format.js";
-import { Grid } from "../grid.js";
-import { rewrite, to } from "../router.js";
-import { agents, agentLink, emptiness, groupLink, searchField, targetText, word } from "./parts.js";
+import { download } from "../download.js";
+import { h, setAttribute, setText } from "../dom.js";
+import { counted, number } from "../format.js";
+import { go, rewrite, to } from "../router.js";
+import { EntryPane } from "./entry.js";
+import { KINDS, kindOf, mentions, moreOf, whatOf } from "./happenings.js";
+import { exportMenu } from "./menu.js";
+import { searchField } from "./parts.js";
+import { TimelineList } from "./timeline-list.js";
 
 /** @typedef {import("../timeline.js").Entry} Entry */
-/** @typedef {import("../dom.js").Child} Child */
 
-const KINDS = /** @type {Record<string, string>} */ ({
-  agents: "Agents",
-  streams: "Streams",
-  commands: "Commands",
-});
+/** Columns of the exported CSV. */
+const EXPORTED = [
+  "at",
+  "since",
+  "type",
+  "text",
+  "group",
+  "commandId",
+  "agents",
+  "events",
+  "failures",
+];
 
-/** @type {Record<string, {kind: string, tone: (entry: Entry) => string, text: (entry: Entry) => Child[]}>} */
-const TYPES = {
-  "agent-registered": {
-    kind: "agents",
-    tone: () => "live",
-    text: (entry) => [...whom(entry), entry.data.resumed ? " registered again" : " registered"],
-  },
-  "agent-status": {
-    kind: "agents",
-    tone: ({ data }) => data.to.toLowerCase(),
-    text: (entry) => [...whom(entry), ` went ${word(entry.data.to).toLowerCase()}`],
-  },
-  "agent-removed": {
-    kind: "agents",
-    tone: () => "plain",
-    text: (entry) => [...whom(entry), entry.count > 1 ? " were forgotten" : " was forgotten"],
-  },
-  "stream-opened": {
-    kind: "streams",
-    tone: () => "plain",
-    text: (entry) => [...whom(entry), " opened ", entry.count > 1 ? "their streams" : "its stream"],
-  },
-  "stream-closed": {
-    kind: "streams",
-    tone: ({ data }) => (data.reason === "slow-consumer" ? "stale" : "plain"),
-    text: (entry) => [
-      "stream of ",
-      ...whom(entry),
-      ` ended: ${CLOSED[entry.data.reason] ?? entry.data.reason}`,
-    ],
-  },
-  "stream-conflict": {
-    kind: "streams",
-    tone: () => "dead",
-    text: (entry) => ["several processes share the id of ", ...whom(entry)],
-  },
-  "command-issued": {
-    kind: "commands",
-    tone: () => "accent",
-    text: ({ data }) => [
-      commandLink(data),
-      ` sent to ${targetText(data.target)}: `,
-      data.targetCount ? agents(data.targetCount) : "nobody to reach",
-      data.skippedCount > 0 && `, ${number(data.skippedCount)} skipped`,
-    ],
-  },
-  "delivery-acknowledged": {
-    kind: "commands",
-    tone: ({ failures }) => (failures ? "dead" : "live"),
-    text: (entry) => [
-      commandLink(entry.data),
-      " acknowledged by ",
-      ...whom(entry),
-      entry.failures > 0 &&
-        (entry.count > 1 ? `, ${counted(entry.failures, "failure")}` : ", with a failure"),
-    ],
-  },
-  "delivery-expired": {
-    kind: "commands",
-    tone: () => "stale",
-    text: (entry) => [
-      commandLink(entry.data),
-      " expired for ",
-      ...whom(entry),
-      entry.data.reason === "agent-removed" && ", forgotten meanwhile",
-    ],
-  },
-};
-
-/** @type {Record<string, string>} */
-const CLOSED = {
-  "client-gone": "the agent went away",
-  replaced: "it opened a newer one",
-  "agent-removed": "the agent was forgotten",
-  "slow-consumer": "it did not read",
-  "node-lost": "its node was lost",
-  shutdown: "the server shut down",
-};
-
-/** @param {{commandId: string, type: string}} data */
-const commandLink = ({ commandId, type }) => h("a", { href: to("commands", commandId) }, type);
-
-/** One agent by its id; several by their number and the first of them. @param {Entry} entry */
-function whom({ count, agentIds, group }) {
-  if (count === 1 && agentIds.length === 1) return [agentLink(agentIds[0])];
-  const first = agentIds.slice(0, 2).join(", ");
-  const where = group ? [" of ", groupLink(group)] : [];
-  return [h("b", { title: `${first} …` }, agents(count)), ...where];
-}
-
-/** A list of entries. */
-export class TimelineList {
-  #grid;
-
-  /** @param {string} label */
-  constructor(label) {
-    this.#grid = new Grid({
-      label,
-      kind: "timeline",
-      columns: [
-        {
-          key: "at",
-          title: "Time",
-          cell: ({ at }) => [h("time", { datetime: at, title: moment(at) }, timeOfDay(at))],
-        },
-        {
-          key: "what",
-          title: "What happened",
-          cell: (entry) => [
-            h(`i.dot.${TYPES[entry.type].tone(entry)}`, { "aria-hidden": "true" }),
-            h("span.event", null, ...TYPES[entry.type].text(entry)),
-          ],
-        },
-      ],
-      key: (/** @type {Entry} */ entry) => String(entry.id),
-    });
-    this.element = h(
-      "div.fill",
-      null,
-      this.#grid.element,
-      h(
-        "div.nothing",
-        null,
-        emptiness(
-          "Nothing has happened yet",
-          "What agents and commands do appears here as it happens.",
-        ),
-      ),
-    );
-  }
-
-  /** @param {Entry[]} entries newest first */
-  setEntries(entries) {
-    show(this.#grid.element, entries.length > 0);
-    show(/** @type {HTMLElement} */ (this.element.lastChild), entries.length === 0);
-    this.#grid.setItems(entries);
-  }
-}
+/** Milliseconds between two looks through a long timeline. */
+const CALM = 250;
 
 export class TimelineView {
   #store;
   #route = /** @type {import("../router.js").Route | null} */ (null);
-  #list = new TimelineList("Timeline");
+  #list;
+  #pane;
   #sum = h("p.sum");
-  #search = searchField("Filter by agent, group or command", {
+  #search = searchField("Filter by agent, group, command or message", {
     input: () => this.#change("q", this.#search.value),
   });
   #kinds = new Map(
@@ -168,21 +43,31 @@ export class TimelineView {
       h("button.chip", { type: "button", click: () => this.#toggle(kind) }, title),
     ]),
   );
+  #later = /** @type {ReturnType<typeof setTimeout> | null} */ (null);
+  #drawnAt = 0;
 
   /** @param {import("../store.js").Store} store */
   constructor(store) {
     this.#store = store;
+    const close = () => go(to("timeline", null, this.#route?.query));
+    this.#list = new TimelineList(
+      "Timeline",
+      ({ id }) => go(to("timeline", String(id), this.#route?.query)),
+      close,
+    );
+    this.#pane = new EntryPane(close);
     this.element = h(
-      "section.view",
+      "section.view.split",
       null,
+      h("h1.unseen", { tabindex: -1 }, "Timeline"),
       h(
         "div.list",
         null,
         h(
           "div.heading",
           null,
-          h("h1", { tabindex: -1 }, "Timeline"),
-          h("p.hint", null, "What happened lately, newest first, as far as the server remembers."),
+          h("p.title", { "aria-hidden": "true" }, "Timeline"),
+          h("p.hint", null, "Newest first, as far back as the server remembers."),
         ),
         h(
           "div.filters",
@@ -194,24 +79,35 @@ export class TimelineView {
             ...this.#kinds.values(),
           ),
           this.#sum,
+          exportMenu((format) => this.#export(format)),
         ),
         this.#list.element,
       ),
+      this.#pane.element,
     );
   }
 
   /** @param {import("../router.js").Route} route */
   show(route) {
+    const left = route.id === null && this.#pane.element.contains(document.activeElement);
     this.#route = route;
-    this.#search.value = route.query.get("q") ?? "";
+    if (document.activeElement !== this.#search) this.#search.value = route.query.get("q") ?? "";
+    this.element.classList.toggle("detailed", route.id !== null);
+    this.#list.setSelected(route.id);
     this.#draw();
+    if (left) this.#list.focus();
   }
 
-  hide() {}
+  hide() {
+    this.#pane.show(null, false);
+  }
 
   /** @param {import("../store.js").Change} change */
   update({ topics }) {
-    if (topics.has("timeline")) this.#draw();
+    if (!topics.has("timeline")) return;
+    const wait = this.#search.value ? this.#drawnAt + CALM - performance.now() : 0;
+    if (wait <= 0) this.#draw();
+    else this.#later ??= setTimeout(() => this.#draw(), wait);
   }
 
   #shown() {
@@ -235,37 +131,46 @@ export class TimelineView {
     this.#draw();
   }
 
+  #entries() {
+    const kinds = this.#shown();
+    const text = this.#search.value.trim().toLowerCase();
+    return this.#store.timeline
+      .newest()
+      .filter(
+        (entry) =>
+          (!kinds.length || kinds.includes(kindOf(entry))) && (!text || mentions(entry, text)),
+      );
+  }
+
   #draw() {
+    if (this.#later) clearTimeout(this.#later);
+    this.#later = null;
+    this.#drawnAt = performance.now();
     const kinds = this.#shown();
     for (const [kind, chip] of this.#kinds) {
       setAttribute(chip, "aria-pressed", kinds.includes(kind) ? "true" : "false");
     }
-    const text = this.#search.value.trim().toLowerCase();
-    const all = this.#store.timeline.newest();
-    const entries = all.filter(
-      (entry) =>
-        (!kinds.length || kinds.includes(TYPES[entry.type].kind)) &&
-        (!text || words(entry).toLowerCase().includes(text)),
-    );
+    const entries = this.#entries();
     this.#list.setEntries(entries);
-    const whole = counted(all.length, "entry", "entries");
-    const unfiltered = entries.length === all.length;
-    setText(this.#sum, unfiltered ? whole : `${number(entries.length)} of ${number(all.length)}`);
+    const { size } = this.#store.timeline;
+    const all = entries.length === size;
+    setText(
+      this.#sum,
+      all ? counted(size, "entry", "entries") : `${number(entries.length)} of ${number(size)}`,
+    );
+    const id = this.#route?.id ?? null;
+    this.#pane.show(id === null ? null : this.#store.timeline.find(Number(id)), id !== null);
   }
-}
 
-/** What an entry can be found by. @param {Entry} entry */
-function words({ type, group, agentIds, data }) {
-  const { name, commandId, target } = data;
-  return [
-    type,
-    ...agentIds,
-    group,
-    name && plain(name),
-    data.type,
-    commandId,
-    target && targetText(target),
-  ]
-    .filter(Boolean)
-    .join(" ");
+  /** @param {import("../download.js").Format} format */
+  #export(format) {
+    const rows = this.#entries().map((entry) => ({
+      ...{ at: entry.at, since: entry.since, type: entry.type, group: entry.group },
+      text: h("span", null, ...whatOf(entry), " ", ...moreOf(entry)).textContent,
+      commandId: entry.data.commandId ?? null,
+      agents: format === "csv" ? entry.agents.size : [...entry.agents.keys()],
+      ...{ events: entry.count, failures: entry.failures },
+    }));
+    download("timeline", format, EXPORTED, rows);
+  }
 }
