@@ -11,7 +11,6 @@ everybody knows whose they were.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from typing import Any, Final
 
 from attrs import define, field
@@ -19,6 +18,7 @@ from attrs import define, field
 from ..errors import NodeNameInUse
 from . import encoding
 from .instant import NANOSECONDS, Instant
+from .model import NodeStatus
 
 LOST_AFTER: Final = 5 * NANOSECONDS
 """Without an entry for so long, by the clock of leases, a node is lost."""
@@ -31,14 +31,6 @@ MOST_ENDED: Final = 1000
 
 STREAMS_OF_A_NODE: Final = 32
 """Bits of a stream's id that its node counts by itself."""
-
-
-class NodeStatus(StrEnum):
-    """What has become of one start of a node."""
-
-    LIVE = "LIVE"
-    LEFT = "LEFT"
-    LOST = "LOST"
 
 
 @define(eq=False, kw_only=True)

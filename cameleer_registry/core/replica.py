@@ -21,7 +21,8 @@ from .events import CloseReason, Event
 from .inputs import Entry
 from .instant import Instant
 from .log_time import LogTime
-from .members import Member, Members, NodeStatus, holder_of
+from .members import Member, Members, holder_of
+from .model import NodeStatus
 from .registry import Registry
 
 EVERYTHING: Final = 1_000_000_000

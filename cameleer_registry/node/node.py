@@ -28,12 +28,14 @@ from ..core.model import (
     Agent,
     AgentDelivery,
     AgentStatus,
+    ClusterNode,
     Command,
     CommandEvent,
     Delivery,
     DeliveryState,
     GroupSummary,
     ListedCommand,
+    NodeStatus,
     Order,
     Registration,
     Target,
@@ -43,6 +45,7 @@ from ..core.selection import CommandSelection, LapsedAgents
 from ..errors import CommandExpired, OutcomeUnknown, RegistryError
 from ..logs import get_logger
 from ..settings import Settings
+from ..version import __version__
 from . import monitors
 from .clock import TICK, TICKS_OF_A_LEASE, Clock
 from .effects import Effects, Listener
@@ -132,6 +135,7 @@ class Node:
             on_lost=self.close_stream,
         )
         self._effects = Effects(self.journal)
+        self._started = self.own_clock.now()
         self.feed = Feed(
             settings, started=self.clock.now(), position=lambda: self._effects.position
         )
@@ -768,6 +772,26 @@ class Node:
     ) -> Iterator[AgentDelivery]:
         """Show the same, one by one; raises AgentNotRegistered, at once."""
         return self.registry.agent_deliveries(agent_id, now=self.clock.now(), states=states)
+
+    def nodes(self) -> list[ClusterNode]:
+        """Show the nodes that share this registry, this one included; it alone if none do."""
+        if self.shared is not None:
+            return self.shared.nodes()
+        started = views.time_of_day(self._started)
+        return [
+            ClusterNode(
+                name=self.settings.node_name or socket.gethostname(),
+                version=__version__,
+                address=self.settings.public_url,
+                status=NodeStatus.LIVE,
+                own=True,
+                position=0,
+                streams=len(self.streams),
+                joined_at=started,
+                last_seen_at=views.time_of_day(self.clock.now()),
+                ended_at=None,
+            )
+        ]
 
     def _end_stream(self, fact: events.StreamClosed) -> None:
         self.streams.close(fact.stream_id, fact.reason)

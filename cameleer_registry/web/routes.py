@@ -7,7 +7,18 @@ from typing import Final
 from aiohttp import web
 
 from ..core.rules import RESERVED_AGENT_IDS
-from . import agents, commands, console, documentation, feed, health, metrics, server, streams
+from . import (
+    agents,
+    commands,
+    console,
+    documentation,
+    feed,
+    health,
+    metrics,
+    nodes,
+    server,
+    streams,
+)
 from .access import DONE, PING, PROBE, READ, STATIC, STREAM, Access
 from .addresses import API
 from .expectations import leave_it, leave_those_elsewhere
@@ -43,6 +54,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/commands/{_COMMAND}", commands.show_command, READ),
     ("GET", f"{API}/commands/{_COMMAND}/deliveries", commands.list_deliveries, READ),
     ("GET", f"{API}/server", server.show_server, READ),
+    ("GET", f"{API}/nodes", nodes.list_nodes, READ),
     ("GET", f"{API}/openapi.json", documentation.show_document, STATIC),
 )
 """Method, address, handler, and what stands before it. What can be asked with GET can be asked with

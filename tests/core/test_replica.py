@@ -25,8 +25,7 @@ from cameleer_registry.core.events import (
     StreamOpened,
 )
 from cameleer_registry.core.inputs import Acknowledge, Barrier, Entry, Hear, Issue, Register
-from cameleer_registry.core.members import NodeStatus
-from cameleer_registry.core.model import Ack, AgentStatus, CommandStatus, Target
+from cameleer_registry.core.model import Ack, AgentStatus, CommandStatus, NodeStatus, Target
 from cameleer_registry.core.replica import OutOfOrder, Replica
 from cameleer_registry.errors import AgentNotRegistered, AtCapacity, NodeNameInUse
 

@@ -25,7 +25,7 @@ from ...core.inputs import Input
 from ...core.instant import nanoseconds
 from ...core.log_time import LogTime
 from ...core.members import STREAMS_OF_A_NODE, Members
-from ...core.model import AgentStatus
+from ...core.model import AgentStatus, ClusterNode
 from ...core.registry import Registry
 from ...core.replica import Applied, Replica
 from ...core.views import time_of_day
@@ -671,6 +671,25 @@ class Shared:
             return None
         moment = time_of_day(self.replica.time.now)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def nodes(self) -> list[ClusterNode]:
+        """Show all nodes, those that take part first; of this one as it is now."""
+        assert self.replica is not None
+        return [
+            ClusterNode(
+                name=member.name,
+                version=member.version,
+                address=member.address,
+                status=member.status,
+                own=(own := member.boot == self._boot),
+                position=self.position if own else member.position,
+                streams=len(self._node.streams) if own else member.streams,
+                joined_at=time_of_day(member.joined),
+                last_seen_at=time_of_day(member.heard),
+                ended_at=time_of_day(member.ended),
+            )
+            for member in self.replica.members
+        ]
 
     @property
     def is_first(self) -> bool:

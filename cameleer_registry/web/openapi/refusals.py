@@ -14,7 +14,10 @@ from ...errors import (
     InvalidRequest,
     MalformedJson,
     MethodNotAllowed,
+    NodeBehind,
     NotFound,
+    NotInContact,
+    OutcomeUnknown,
     RegistryError,
     RequestTimeout,
     StorageSlow,
@@ -50,6 +53,9 @@ _HEADERS: Final[Mapping[Kind, str]] = {
     TooManyFeeds: "Retry-After",
     StorageUnavailable: "Retry-After",
     StorageSlow: "Retry-After",
+    NotInContact: "Retry-After",
+    NodeBehind: "Retry-After",
+    OutcomeUnknown: "Retry-After",
 }
 
 _EXAMPLES: Final[Mapping[Kind, RegistryError]] = {type(error): error for error in examples.PROBLEMS}
@@ -61,9 +67,10 @@ def possible(method: str, path: str, operation: Operation) -> list[Kind]:
     if not operation.access.any_host:
         kinds.add(UnknownHost)
     if operation.access.rests is Rests.DONE:
-        kinds.update((StorageUnavailable, StorageSlow))
+        kinds.update((StorageUnavailable, StorageSlow, NotInContact, NodeBehind, OutcomeUnknown))
     elif operation.access.rests is Rests.READ:
-        kinds.add(StorageUnavailable)  # what was read may be less than what was answered before
+        # What was read may be less than what was answered before, by this node or another one.
+        kinds.update((StorageUnavailable, NotInContact, NodeBehind))
     if operation.access.versioned:
         kinds.add(UnsupportedProtocolVersion)
     if method not in SAFE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from cameleer_registry.core.inputs import Mark
 
@@ -120,7 +121,8 @@ async def test_the_feed_is_the_same_at_all_nodes() -> None:
             command = await b.order()
             await a.ack("x", command["commandId"])
             await b.ack("y", command["commandId"])
-            events_a, events_b = [], []
+            events_a: list[dict[str, Any]] = []
+            events_b: list[dict[str, Any]] = []
             for events, connection in ((events_a, at_a), (events_b, at_b)):
                 while not events or events[-1]["event"] != "delivery-acknowledged":
                     events.append(await connection.event())

@@ -167,6 +167,7 @@ class Connection:
             )
         except (nats.errors.Error, OSError, AssertionError) as error:
             raise LogUnavailable(f"NATS: {error!r}") from None
+        _heed_cancellation()
         value: dict[str, Any] = orjson.loads(answer.data)
         if "error" in value:
             raise ApiError(value["error"])
@@ -216,3 +217,14 @@ class Connection:
         """End a subscription."""
         with contextlib.suppress(nats.errors.Error, OSError):
             await subscription.unsubscribe()
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError if this task has been cancelled and nobody has told it so.
+
+    nats-py waits with asyncio's wait_for, which in Python 3.11 returns an answer that comes in the
+    same moment, and swallows the cancellation (python/cpython issue 86296).
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,0 +1,103 @@
+"""Nodes as processes of their own, over real NATS servers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from attrs import define, field
+
+from ..nats import NatsServers
+from ..processes import Server, server
+
+
+@define(eq=False)
+class NodeProcess:
+    """One node, which may be killed and started again with what it has kept."""
+
+    name: str
+    nats: NatsServers
+    database: str
+    more: tuple[str, ...] = ()
+    served: Server | None = None
+    _context: Any = field(default=None, init=False)
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        return (
+            *("--port", "0", "--node-name", self.name, "--database", self.database),
+            *("--cluster", ",".join(self.nats.urls)),
+            *self.more,
+        )
+
+    async def start(self) -> None:
+        """Start it, and wait until it takes requests."""
+        self._context = server(*self.args, stderr=None)
+        self.served = await self._context.__aenter__()
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send it a signal; return the exit status."""
+        assert self.served is not None
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+            await self.served.terminate(number)
+        status = await self.served.process.wait()
+        await self._context.__aexit__(None, None, None)
+        self.served = None
+        return status
+
+    async def kill(self) -> None:
+        """Kill it."""
+        await self.end(signal.SIGKILL)
+
+    @property
+    def api(self) -> str:
+        assert self.served is not None
+        return self.served.api
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Ask it something."""
+        async with httpx.AsyncClient(base_url=self.api, timeout=30) as client:
+            return await client.request(method, path, json=body, headers=headers)
+
+    async def enter(self, agent_id: str, group: str = "g") -> httpx.Response:
+        """Register an agent."""
+        body = {"agentId": agent_id, "group": group}
+        return await self.ask("POST", "/agents/register", body)
+
+
+@asynccontextmanager
+async def nodes(
+    nats: NatsServers, directory: Path, *names: str, more: tuple[str, ...] = ()
+) -> AsyncIterator[list[NodeProcess]]:
+    """Run nodes with databases of their own."""
+    running = [NodeProcess(name, nats, str(directory / f"{name}.db"), more) for name in names]
+    try:
+        for node in running:
+            await node.start()
+        yield running
+    finally:
+        for node in running:
+            if node.served is not None:
+                await node.kill()
+
+
+async def same_everywhere(*running: NodeProcess) -> dict[str, Any]:
+    """Wait until all nodes show the same; return it."""
+    async with asyncio.timeout(60):
+        while True:
+            shown = []
+            for node in running:
+                agents = (await node.ask("GET", "/agents")).json()
+                commands = (await node.ask("GET", "/commands")).json()
+                shown.append({"agents": agents, "commands": commands})
+            if all(shown[0] == each for each in shown):
+                return shown[0]
+            await asyncio.sleep(0.3)

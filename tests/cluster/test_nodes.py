@@ -1,0 +1,187 @@
+"""Nodes as processes: starting, ending, what databases they take, and what stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import nats as nats_py
+import pytest
+
+from cameleer_registry.database import log_of
+from cameleer_registry.errors import CannotJoin
+from cameleer_registry.settings import NatsServers as Urls
+from cameleer_registry.settings import Settings
+
+from ..nats import NatsServers, nats_servers
+from ..processes import run, server
+from ..support import within
+from .nodes import NodeProcess, nodes, same_everywhere
+
+
+@pytest.fixture
+async def nats(tmp_path: Path) -> AsyncIterator[NatsServers]:
+    """One NATS server."""
+    async with nats_servers(tmp_path / "nats") as servers:
+        yield servers
+
+
+def flags(nats: NatsServers, database: Path | str, name: str = "z") -> tuple[str, ...]:
+    """Return what starts a node that is expected not to."""
+    return (
+        *("--port", "0", "--node-name", name, "--database", str(database)),
+        *("--cluster", ",".join(nats.urls)),
+    )
+
+
+async def test_any_request_to_any_node(nats: NatsServers, tmp_path: Path) -> None:
+    """And both say who takes part."""
+    async with nodes(nats, tmp_path, "a", "b") as (a, b):
+        answer = await a.enter("x")
+        assert 201 == answer.status_code
+        position = {"X-Cameleer-Position": answer.headers["X-Cameleer-Position"]}
+        assert 200 == (await b.ask("GET", "/agents/x", headers=position)).status_code
+        issued = await b.ask("POST", "/agents/commands", {"type": "replay"})
+        assert 202 == issued.status_code
+        path = f"/agents/x/commands/{issued.json()['commandId']}/ack"
+        assert 200 == (await a.ask("POST", path)).status_code
+        shown = await same_everywhere(a, b)
+        assert ["ACKNOWLEDGED"] == [each["status"] for each in shown["commands"]]
+        for node in (a, b):
+            listed = (await node.ask("GET", "/nodes")).json()
+            assert [("a", "LIVE"), ("b", "LIVE")] == [(n["name"], n["status"]) for n in listed]
+            assert [node.name] == [each["name"] for each in listed if each["own"]]
+
+
+async def test_nodes_end_and_come_back_one_after_the_other(
+    nats: NatsServers, tmp_path: Path
+) -> None:
+    """By a signal or killed: nothing is lost, and all are equal again."""
+    async with nodes(nats, tmp_path, "a", "b") as (a, b):
+        for number in range(5):
+            await a.enter(f"x-{number}")
+        assert 0 == await a.end()
+        listed = (await b.ask("GET", "/nodes")).json()
+        assert {"a": "LEFT", "b": "LIVE"} == {each["name"]: each["status"] for each in listed}
+        await b.enter("y")
+        await a.start()
+        await b.kill()
+        await a.enter("z")
+        await b.start()
+        shown = await same_everywhere(a, b)
+        assert 7 == len(shown["agents"])
+        assert 0 == await b.end()
+        assert 0 == await a.end()
+        await a.start()
+        assert 7 == len((await a.ask("GET", "/agents")).json())
+
+
+async def test_nodes_in_memory_start_from_a_snapshot(nats: NatsServers, tmp_path: Path) -> None:
+    """Also when none of them was there meanwhile."""
+    node = NodeProcess("a", nats, "memory")
+    await node.start()
+    await node.enter("x")
+    await node.kill()
+    await node.start()
+    assert ["x"] == [each["agentId"] for each in (await node.ask("GET", "/agents")).json()]
+    assert 0 == await node.end()
+
+
+async def test_a_registry_alone_becomes_many(nats: NatsServers, tmp_path: Path) -> None:
+    """Its database founds the log; one that was used alone after that is refused."""
+    database, other = tmp_path / "a.db", tmp_path / "other.db"
+    for path in (database, other):
+        async with server("--port", "0", "--database", str(path)) as alone:
+            async with alone.client() as client:
+                body = {"agentId": path.stem, "group": "g"}
+                await client.post("/agents/register", json=body)
+                issued = (await client.post("/agents/commands", json={"type": "replay"})).json()
+            assert 0 == await alone.terminate()
+    async with nodes(nats, tmp_path, "a", "b") as (a, b):
+        for node in (a, b):
+            assert ["a"] == [each["agentId"] for each in (await node.ask("GET", "/agents")).json()]
+        assert issued
+        assert 1 == len((await b.ask("GET", "/commands")).json())
+        status, _, said = await run(*flags(nats, other))
+        assert 2 == status
+        assert "was used by a registry alone" in said.splitlines()[-1]
+
+
+async def test_a_database_belongs_to_one_cluster(nats: NatsServers, tmp_path: Path) -> None:
+    """Neither alone nor in another cluster, unless it leaves on purpose."""
+    async with nodes(nats, tmp_path, "a") as (a,):
+        await a.enter("x")
+        assert 0 == await a.end()
+    database = str(tmp_path / "a.db")
+    status, _, said = await run("--port", "0", "--database", database)
+    assert 2 == status
+    assert "--leave-cluster" in said.splitlines()[-1]
+    status, _, said = await run(*flags(nats, database), "--cluster-name", "another")
+    assert 2 == status
+    assert "belongs to another log" in said.splitlines()[-1]
+    for more in (("--leave-cluster",), ()):
+        async with server("--port", "0", "--database", database, *more) as alone:
+            async with alone.client() as client:
+                agents = (await client.get("/agents")).json()
+                assert [("x", "LIVE")] == [(a["agentId"], a["status"]) for a in agents]
+            assert 0 == await alone.terminate()
+    status, _, said = await run(*flags(nats, database))
+    assert 2 == status
+    assert "was used by a registry alone" in said.splitlines()[-1]
+
+
+async def test_a_name_is_one_nodes(nats: NatsServers, tmp_path: Path) -> None:
+    """A second one stops; one that was killed may come back at once."""
+    async with nodes(nats, tmp_path, "a") as (a,):
+        status, _, said = await run(*flags(nats, "memory", "a"))
+        assert 2 == status
+        assert "give this one a --node-name of its own" in said.splitlines()[-1]
+        await a.kill()
+        await a.start()
+        assert 200 == (await a.ask("GET", "/nodes")).status_code
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_node_does_not_go_on_without_its_log(
+    nats: NatsServers, tmp_path: Path, anew: bool
+) -> None:
+    """Nor with another one that is called the same."""
+    async with nodes(nats, tmp_path, "a") as (a,):
+        await a.enter("x")
+        client = await nats_py.connect(nats.urls)
+        await client.jetstream().delete_stream("cameleer-log")
+        if anew:
+            await client.jetstream().add_stream(name="cameleer-log", subjects=["cameleer.log"])
+        await client.close()
+        assert a.served is not None
+        assert 1 == await within(a.served.process.wait(), 30)
+
+
+async def test_a_node_waits_for_nats_and_can_be_stopped_meanwhile(tmp_path: Path) -> None:
+    """Nothing is there yet, and perhaps it never will be."""
+    process = NodeProcess("a", NatsServers([]), "memory")
+    from ..processes import PROGRAM, environment
+
+    args = ("--port", "0", "--database", "memory", "--cluster", "nats://127.0.0.1:1")
+    running = await asyncio.create_subprocess_exec(
+        *PROGRAM, *args, env=environment(), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.served is None
+    await asyncio.sleep(2)
+    assert running.returncode is None
+    running.terminate()
+    assert 0 == await within(running.wait(), 15)
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line; and it is not imported where it is not asked for."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "nats"]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if ".log.jetstream" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "nats", None)
+    assert log_of(Settings()) is None
+    with pytest.raises(CannotJoin, match=r"pip install 'cameleer-registry\[cluster\]'"):
+        log_of(Settings(cluster=Urls(("nats://a:4222",))))
