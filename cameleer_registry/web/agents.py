@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
+from ..core.instant import NANOSECONDS
 from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Removed, Welcome
+from ..core.registry import Limits
 from ..core.selection import LAPSED, LapsedAgents
 from ..errors import Fault, InvalidRequest
 from ..node.node import Node
@@ -137,20 +139,21 @@ def _config(node: Node) -> AgentConfig:
     """Return the times that a node keeps, which are the same for all agents."""
     config = _CONFIGS.get(node)
     if config is None:
-        config = _CONFIGS[node] = _config_of(node.settings)
+        config = _CONFIGS[node] = _config_of(node.settings, node.registry.limits)
     return config
 
 
 _CONFIGS: Final[WeakKeyDictionary[Node, AgentConfig]] = WeakKeyDictionary()
 
 
-def _config_of(settings: Settings) -> AgentConfig:
+def _config_of(settings: Settings, limits: Limits) -> AgentConfig:
+    """Return these times: those that decide are the registry's, which many nodes may share."""
     return AgentConfig(
         heartbeat_interval_ms=_milliseconds(settings.heartbeat_interval),
-        stale_after_ms=_milliseconds(settings.stale_after),
-        dead_after_ms=_milliseconds(settings.dead_after),
+        stale_after_ms=_milliseconds(limits.stale_after / NANOSECONDS),
+        dead_after_ms=_milliseconds(limits.dead_after / NANOSECONDS),
         keepalive_interval_ms=_milliseconds(settings.keepalive_interval),
-        command_ttl_ms=_milliseconds(settings.command_ttl),
+        command_ttl_ms=_milliseconds(limits.command_ttl / NANOSECONDS),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,17 @@ class NodeProcess:
         """Ask it something."""
         async with httpx.AsyncClient(base_url=self.api, timeout=30) as client:
             return await client.request(method, path, json=body, headers=headers)
+
+    async def shows(
+        self,
+        ask: Callable[[], Awaitable[httpx.Response]],
+        condition: Callable[[Any], bool],
+        seconds: float = 30,
+    ) -> None:
+        """Wait until what is asked shows something."""
+        async with asyncio.timeout(seconds):
+            while not condition((await ask()).json()):  # noqa: ASYNC110 - nothing tells when
+                await asyncio.sleep(0.3)
 
     async def enter(self, agent_id: str, group: str = "g") -> httpx.Response:
         """Register an agent."""

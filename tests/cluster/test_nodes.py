@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import nats as nats_py
 import pytest
 
@@ -185,3 +187,50 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     assert log_of(Settings()) is None
     with pytest.raises(CannotJoin, match=r"pip install 'cameleer-registry\[cluster\]'"):
         log_of(Settings(cluster=Urls(("nats://a:4222",))))
+
+
+async def test_a_node_stops_at_an_entry_that_it_does_not_know(
+    nats: NatsServers, tmp_path: Path
+) -> None:
+    """It leaves none out: the others may know it."""
+    async with nodes(nats, tmp_path, "a") as (a,):
+        await a.enter("x")
+        client = await nats_py.connect(nats.urls)
+        await client.jetstream().publish("cameleer.log", b'[1,"newer",1,[["dance"]]]')
+        await client.close()
+        assert a.served is not None
+        assert 1 == await within(a.served.process.wait(), 30)
+
+
+async def test_who_was_stopped_for_long_does_not_win(nats: NatsServers, tmp_path: Path) -> None:
+    """SIGSTOP, and the agent goes elsewhere: the older stream is ended when the node goes on."""
+    async with nodes(nats, tmp_path, "a", "b") as (a, b), httpx.AsyncClient(timeout=30) as client:
+        await a.enter("x")
+        assert a.served is not None
+        async with client.stream("GET", f"{a.api}/agents/x/events") as older:
+            lines = older.aiter_lines()
+            await anext(lines)
+            a.served.process.send_signal(signal.SIGSTOP)
+            await b.shows(lambda: b.ask("GET", "/agents/x"), lambda x: not x["connected"])
+            async with client.stream("GET", f"{b.api}/agents/x/events") as newer:
+                at_b = newer.aiter_lines()
+                await anext(at_b)
+                a.served.process.send_signal(signal.SIGCONT)
+                async with asyncio.timeout(30):
+                    assert not [line async for line in lines if line.startswith("id:")]
+                issued = None
+                async with asyncio.timeout(30):
+                    while issued is None or issued.status_code != 202:
+                        issued = await a.ask("POST", "/agents/x/commands", {"type": "replay"})
+                async with asyncio.timeout(30):
+                    found = [line async for line in _until(at_b, "id:")]
+                assert [f"id: {issued.json()['commandId']}"] == found
+                assert (await b.ask("GET", "/agents/x")).json()["status"] == "LIVE"
+        await same_everywhere(a, b)
+
+
+async def _until(lines: AsyncIterator[str], prefix: str) -> AsyncIterator[str]:
+    async for line in lines:
+        if line.startswith(prefix):
+            yield line
+            return

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import orjson
+from attrs import frozen
 
 from ...core import inputs
 from ...core.copies import Copy, UnknownCopy, copy_of, to_replica
@@ -41,6 +42,7 @@ from ...logs import get_logger
 from ...version import __version__
 from ..clock import Clock
 from ..log.port import Log, LogLost, LogUnavailable, Snapshot
+from ..telling.histogram import Histogram
 from .appender import Appender
 from .clock import SharedClock
 from .contact import ENDING, REFUSING, WAITING, Contact
@@ -81,6 +83,20 @@ LEAVE_SECONDS: Final = 3.0
 
 Position = str
 """What ``X-Cameleer-Position`` says: the beginning of the lineage, and the position."""
+
+
+@frozen(kw_only=True)
+class Figures:
+    """What is measured of a node's part in a registry that many share."""
+
+    position: int
+    silent: float
+    append_seconds: Histogram
+    inputs_an_entry: Histogram
+    retries: int
+    divergences: int
+    entries_behind_copy: int
+    live: int
 
 
 class Shared:
@@ -596,13 +612,16 @@ class Shared:
         assert replica is not None
         if self._file is None and not own:
             return
-        if self._copying is not None and not self._copying.done():
-            return
         copy, feed = copy_of(replica), self._node.feed.copy()
         assert self._loop is not None
-        self._copying = self._loop.create_task(self._write_copy(copy, feed, own=own))
+        writing = self._write_copy(copy, feed, own=own, after=self._copying)
+        self._copying = self._loop.create_task(writing)
 
-    async def _write_copy(self, copy: Copy, feed: dict[str, Any], *, own: bool) -> None:
+    async def _write_copy(
+        self, copy: Copy, feed: dict[str, Any], *, own: bool, after: asyncio.Task[None] | None
+    ) -> None:
+        if after is not None:
+            await asyncio.gather(after, return_exceptions=True)
         if self._file is not None:
             try:
                 await self._file.write(
@@ -690,6 +709,20 @@ class Shared:
             )
             for member in self.replica.members
         ]
+
+    def figures(self) -> Figures:
+        """Return what is measured of this node's part."""
+        assert self._appender is not None
+        return Figures(
+            position=self.position,
+            silent=self.contact.silent,
+            append_seconds=self._appender.seconds,
+            inputs_an_entry=self._appender.inputs,
+            retries=self._appender.retries,
+            divergences=self.divergences,
+            entries_behind_copy=self.position - self._marked_at,
+            live=0 if self.replica is None else len(self.replica.members.live),
+        )
 
     @property
     def is_first(self) -> bool:

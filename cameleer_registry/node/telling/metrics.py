@@ -83,6 +83,7 @@ class NodeCollector(Collector):
         yield from self._of_feeds()
         yield from self._of_commands()
         yield from self._of_journal()
+        yield from self._of_cluster()
         yield from self._of_tasks()
 
     def _of_agents(self) -> Iterator[Metric]:
@@ -224,6 +225,49 @@ class NodeCollector(Collector):
             "Changes refused because they could not be kept, by code.",
             figures.refused,
             "code",
+        )
+
+    def _of_cluster(self) -> Iterator[Metric]:
+        """Make those of what many nodes share; there are none where this one is alone."""
+        shared = self._node.shared
+        if shared is None or shared.replica is None:
+            return
+        figures = shared.figures()
+        yield gauge("cameleer_cluster_nodes", "Nodes that take part.", figures.live)
+        yield gauge(
+            "cameleer_cluster_position",
+            "Position of the newest entry of the log that this node has applied.",
+            figures.position,
+        )
+        yield gauge(
+            "cameleer_cluster_silence_seconds",
+            "Seconds since an entry of this node's own came back from the log.",
+            figures.silent,
+        )
+        yield gauge(
+            "cameleer_cluster_entries_since_copy",
+            "Entries of the log since everything was copied.",
+            figures.entries_behind_copy,
+        )
+        yield histogram(
+            "cameleer_cluster_append_seconds",
+            "Seconds until the log has confirmed an entry.",
+            figures.append_seconds,
+        )
+        yield histogram(
+            "cameleer_cluster_entry_inputs",
+            "Inputs that were put into the log together.",
+            figures.inputs_an_entry,
+        )
+        yield counter(
+            "cameleer_cluster_append_retries_total",
+            "Entries that were sent again, since the log had not confirmed them.",
+            figures.retries,
+        )
+        yield counter(
+            "cameleer_cluster_divergences_total",
+            "Signs of life of other nodes that have derived something else from the log.",
+            figures.divergences,
         )
 
     def _of_tasks(self) -> Iterator[Metric]:

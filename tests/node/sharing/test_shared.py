@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from cameleer_registry.core.inputs import Mark
 
+from ...docs.pages import CLUSTER, rows
 from ...support import eventually, following, streaming, within
 from .world import world
 
@@ -195,3 +197,71 @@ async def test_a_joiner_starts_from_a_snapshot() -> None:
         assert 20 == len(b.node.registry)
         shown = await b.request("GET", f"/commands/{command['commandId']}")
         assert 1 == shown.json()["counts"]["ACKNOWLEDGED"]
+
+
+async def test_a_heartbeat_at_one_is_known_at_the_other() -> None:
+    """Within a second, and at once where it changes a status."""
+    async with world("a", "b", stale_after=2, heartbeat_interval=1, dead_after=60) as of:
+        a, b = of.members
+        await a.enter("x")
+        before = b.node.agent("x").last_heartbeat_at
+        assert 204 == (await a.request("POST", "/agents/x/heartbeat")).status
+        await eventually(lambda: b.node.agent("x").last_heartbeat_at > before)
+        await eventually(lambda: b.node.agent("x").status == "STALE")
+        assert 204 == (await b.request("POST", "/agents/x/heartbeat")).status
+        assert "LIVE" == b.node.agent("x").status
+        await eventually(lambda: a.node.agent("x").status == "LIVE")
+        await of.level()
+
+
+async def test_settings_that_decide_are_the_logs() -> None:
+    """A node with others says so, and takes these; agents are told these."""
+    async with world("a", max_agents=1, stale_after=200) as of:
+        b = await of.join("b", max_agents=0, stale_after=100)
+        answer = await b.enter("x")
+        assert 200_000 == answer.json()["config"]["staleAfterMs"]
+        assert (503, "at-capacity") == ((await b.enter("y")).status, (await b.enter("y")).code)
+
+
+async def test_each_counts_what_has_come_in_there() -> None:
+    """So that sums over nodes are right."""
+    async with world("a", "b") as of:
+        a, b = of.members
+        await a.enter("x")
+        await b.enter("y")
+        command = await a.order()
+        await b.ack("x", command["commandId"])
+        await a.ack("y", command["commandId"])
+        await of.level()
+        meters = [each.node.meters for each in (a, b)]
+        assert [1, 1] == [each.registrations["new"] for each in meters]
+        assert [1, 0] == [sum(each.commands_issued.values()) for each in meters]
+        delivered = [each.deliveries["replay", "success"] for each in meters]  # type: ignore[index]
+        assert [1, 1] == delivered
+        assert 1 == sum(sum(each.commands_finished.values()) for each in meters)
+        shown = await a.request("GET", "//metrics")
+        assert b"cameleer_cluster_nodes 2.0" in shown.body
+
+
+async def test_every_metric_of_a_cluster_is_documented() -> None:
+    """By its name and type, and no other."""
+    async with world("a") as of:
+        [a] = of.members
+        shown = (await a.request("GET", "//metrics")).body.decode()
+        exposed = dict(re.findall(r"^# TYPE (cameleer_cluster_\w+) (\w+)$", shown, re.M))
+        documented = {name: kind for name, kind, *_ in rows(CLUSTER, "Metric of a cluster")}
+        assert exposed == documented
+
+
+async def test_many_are_forgotten_at_once() -> None:
+    """Each is judged where it stands in the log."""
+    async with world("a", "b", stale_after=1, heartbeat_interval=1, dead_after=1) as of:
+        a, b = of.members
+        for number in range(5):
+            await a.enter(f"x-{number}")
+        await eventually(lambda: all(each.status == "DEAD" for each in b.node.agents()))
+        await a.enter("x-0")
+        answer = await b.request("DELETE", "/agents?status=DEAD")
+        assert {"removed": 4} == answer.json()
+        await of.level()
+        assert ["x-0"] == [each.agent_id for each in a.node.agents()]
