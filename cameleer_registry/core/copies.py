@@ -49,9 +49,14 @@ class Copy:
 
 def copy_of(replica: Replica) -> Copy:
     """Return a copy of a replica as it is now."""
+    return Copy(about=about(replica), rows=list(rows_of(replica.registry)))
+
+
+def about(replica: Replica) -> dict[str, Value]:
+    """Return what is in no row of a copy."""
     registry, time = replica.registry, replica.time
     ledger = registry._ledger
-    about = {
+    return {
         "format": FORMAT,
         "position": replica.position,
         "checksum": replica.checksum,
@@ -63,7 +68,6 @@ def copy_of(replica: Replica) -> Copy:
         "finished": list(ledger._finished),
         "open": list(ledger._open),
     }
-    return Copy(about=about, rows=list(_rows(registry)))
 
 
 def to_replica(copy: Copy, registry: Registry | None = None) -> Replica:
@@ -109,7 +113,8 @@ def _to_replica(copy: Copy, registry: Registry | None) -> Replica:
     )
 
 
-def _rows(registry: Registry) -> Iterator[tuple[str, str, str, Value]]:
+def rows_of(registry: Registry) -> Iterator[tuple[str, str, str, Value]]:
+    """Return all rows of a copy, one by one. Nothing may change until the last has been taken."""
     roster, ledger = registry._roster, registry._ledger
     maker = RowMaker(registry, Encoder(registry.targets_of))
 

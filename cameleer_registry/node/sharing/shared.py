@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from uuid import uuid4
 import orjson
 from attrs import frozen
 
-from ...core import inputs
+from ...core import copies, inputs
 from ...core.copies import Copy, UnknownCopy, copy_of, to_replica
 from ...core.events import CloseReason
 from ...core.inputs import Input
@@ -75,6 +76,9 @@ TOLD_TOGETHER: Final = 0.02
 MARK_SECONDS: Final = 600.0
 MARK_ENTRIES: Final = 50_000
 """After which everything is copied: from there a node reads the log on when it starts."""
+
+COPIED_AT_ONCE: Final = 200
+"""Rows made in one turn of the loop: 2 ms."""
 
 SPREAD_SECONDS: Final = 3.0
 """In which streams are ended, so that their agents do not all come at once elsewhere."""
@@ -138,6 +142,8 @@ class Shared:
         # Tasks that are held on to.
         self._rejoining: asyncio.Task[None] | None = None
         self._spreading: asyncio.Task[None] | None = None
+        # Entries that wait until a copy is made; None while none is.
+        self._held: deque[tuple[int, int, bytes]] | None = None
         self.snapshot_position = 0
         self.divergences = 0
         self._ending = False
@@ -182,7 +188,7 @@ class Shared:
         self._marked_at = self.replica.position
         self._marked = self._time()
         _, newest = await self._log.bounds()
-        self._log.follow(self.replica.position, self._apply, self._lose)
+        self._log.follow(self.replica.position, self._take, self._lose)
         await self._wait_for(newest)
 
     def _tell_of_limits(self) -> None:
@@ -290,6 +296,13 @@ class Shared:
         )
 
     # The log
+
+    def _take(self, position: int, stamp: int, content: bytes) -> None:
+        """Apply an entry, or hold it while everything is being copied as it is."""
+        if self._held is None:
+            self._apply(position, stamp, content)
+        else:
+            self._held.append((position, stamp, content))
 
     def _apply(self, position: int, stamp: int, content: bytes) -> None:
         """Apply an entry that has come from the log, and do what is this node's to do."""
@@ -612,14 +625,42 @@ class Shared:
         assert replica is not None
         if self._file is None and not own:
             return
-        copy, feed = copy_of(replica), self._node.feed.copy()
         assert self._loop is not None
-        writing = self._write_copy(copy, feed, own=own, after=self._copying)
+        self._held = deque()
+        writing = self._write_copy(replica, own=own, after=self._copying)
         self._copying = self._loop.create_task(writing)
 
+    async def _make_copy(self, replica: Replica) -> tuple[Copy, dict[str, Any]]:
+        """Make a copy little by little; what comes from the log meanwhile waits for that."""
+        try:
+            about, feed = copies.about(replica), self._node.feed.copy()
+            rows: list[tuple[str, str, str, Any]] = []
+            for row in copies.rows_of(replica.registry):
+                rows.append(row)
+                if len(rows) % COPIED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            return Copy(about=about, rows=rows), feed
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Apply what has been held, up to where one more copy is to be made."""
+        held, self._held = self._held or deque(), None
+        try:
+            for entry in held:
+                self._take(*entry)  # which holds the rest where one more copy begins
+        except Exception as error:
+            log.exception("an entry of the log could not be applied")
+            self._lose(f"an entry of the log could not be applied: {error}")
+
+    @property
+    def _is_copying(self) -> bool:
+        return self._held is not None
+
     async def _write_copy(
-        self, copy: Copy, feed: dict[str, Any], *, own: bool, after: asyncio.Task[None] | None
+        self, replica: Replica, *, own: bool, after: asyncio.Task[None] | None
     ) -> None:
+        copy, feed = await self._make_copy(replica)
         if after is not None:
             await asyncio.gather(after, return_exceptions=True)
         if self._file is not None:

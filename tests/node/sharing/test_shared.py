@@ -7,7 +7,9 @@ import re
 from typing import Any
 
 from cameleer_registry.core.inputs import Mark
+from cameleer_registry.core.model import Target
 
+from ...core.conversations import ORDER, registration
 from ...docs.pages import CLUSTER, rows
 from ...support import eventually, following, streaming, within
 from .world import world
@@ -265,3 +267,19 @@ async def test_many_are_forgotten_at_once() -> None:
         assert {"removed": 4} == answer.json()
         await of.level()
         assert ["x-0"] == [each.agent_id for each in a.node.agents()]
+
+
+async def test_what_comes_while_everything_is_copied_waits_and_is_not_lost() -> None:
+    """Copies are of one position, however much comes meanwhile; and others get their turn."""
+    async with world("a", "b") as of:
+        a, b = of.members
+        for number in range(500):
+            await a.node.register(registration(f"x-{number:03}"))
+        for _ in range(3):
+            a.shared.tell(Mark())
+            await asyncio.gather(*(b.node.issue(ORDER, Target.all()) for _ in range(20)))
+        await eventually(lambda: a.shared.snapshot_position > 0 and not a.shared._is_copying)
+        await of.level()
+        c = await of.join("c")
+        await of.level()
+        assert 60 == len(c.node.commands())
