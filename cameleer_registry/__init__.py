@@ -84,6 +84,7 @@ from .errors import (
     UnsupportedProtocolVersion,
 )
 from .node.node import Node
+from .security.principals import Principal, Role, Scope
 from .settings import Settings
 from .version import __version__
 from .web.app import create_app
@@ -138,11 +139,14 @@ __all__ = [
     "Order",
     "Outcome",
     "OutcomeUnknown",
+    "Principal",
     "ProxiedWithoutAuth",
     "Registration",
     "RegistryError",
     "RequestTimeout",
     "Resumed",
+    "Role",
+    "Scope",
     "Server",
     "ServerUnreachable",
     "Settings",

@@ -14,6 +14,8 @@ from .settings import Settings
 
 MEMORY: Final = "memory"
 NAME: Final = "registry.db"
+KEYS: Final = "keys.json"
+"""Where the keys are that sign, beside the database."""
 
 
 def default_path() -> Path:

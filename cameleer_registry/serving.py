@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
 import socket
-import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
@@ -21,6 +22,7 @@ from .instance import instance
 from .logs import get_logger
 from .settings import Settings
 from .system import raise_file_limit
+from .tls import Tls, spare_buffers
 from .version import __version__
 from .web import aiohttp_internals
 from .web.app import make_app
@@ -66,7 +68,8 @@ async def serve(settings: Settings) -> None:
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    _heed_signals(loop, stopped)
+    tls: Tls | None = None
+    _heed_signals(loop, stopped, lambda: tls)
     loop.set_exception_handler(AcceptFailures().handle)
     log.debug("limit of open files", now=raise_file_limit())
     sockets = systemd.passed_sockets()
@@ -76,6 +79,9 @@ async def serve(settings: Settings) -> None:
         settings = attrs.evolve(settings, database=str(default_path()))
     if settings.database == MEMORY:
         log.info("nothing is kept: a restart forgets all agents and commands", database=MEMORY)
+    tls = Tls.of(settings)
+    if tls is not None:
+        spare_buffers()
     app = make_app(settings, alone=True)
     app[NODE].on_storage_failure = _end
     runner = _runner_of(loop)(
@@ -93,7 +99,9 @@ async def serve(settings: Settings) -> None:
     try:
         for sock, address in zip(sockets, addresses, strict=True):
             try:
-                await web.SockSite(runner, sock, backlog=ACCEPTED_AT_ONCE).start()
+                context = None if tls is None else tls.context
+                site = web.SockSite(runner, sock, ssl_context=context, backlog=ACCEPTED_AT_ONCE)
+                await site.start()
                 _prepare(sock, give_up_after=KERNEL_STALLS * settings.stream_stall_timeout)
             except OSError as error:
                 raise CannotListen(f"cannot listen on {address}: {reason_of(error)}") from None
@@ -101,7 +109,10 @@ async def serve(settings: Settings) -> None:
         print(f"cameleer-registry listening on {addresses[0]}", flush=True)
         log.info("listening", address=addresses[0], **_about(settings, addresses, passed=passed))
         systemd.notify("READY=1")
+        watching = None if tls is None else asyncio.create_task(tls.watch(), name="certificate")
         await stopped.wait()
+        if watching is not None:
+            watching.cancel()
         systemd.notify("STOPPING=1")
         log.info("shutting down", streams=len(app[NODE].streams))
         # While the streams end, and a moment longer, whoever asks is told that this is the end.
@@ -133,7 +144,9 @@ async def _set_up(runner: web.AppRunner, stopped: asyncio.Event) -> bool:
         await asyncio.gather(setting_up, stopping, return_exceptions=True)
 
 
-def _heed_signals(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+def _heed_signals(
+    loop: asyncio.AbstractEventLoop, stopped: asyncio.Event, tls: Callable[[], Tls | None]
+) -> None:
     """Have SIGTERM and SIGINT stop the server, and SIGHUP not end it with its streams cut off.
 
     SIGHUP is a terminal that is closed, which ends what was started in it, or the wish of a
@@ -147,7 +160,14 @@ def _heed_signals(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> No
     if any(os.isatty(number) for number in range(3)):
         loop.add_signal_handler(signal.SIGHUP, stopped.set)
     else:
-        loop.add_signal_handler(signal.SIGHUP, log.info, "SIGHUP: there is nothing to read again")
+        loop.add_signal_handler(signal.SIGHUP, _read_again, tls)
+
+
+def _read_again(tls: Callable[[], Tls | None]) -> None:
+    if (found := tls()) is None:
+        log.info("SIGHUP: there is nothing to read again")
+    else:
+        found.reload()
 
 
 def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
@@ -164,7 +184,10 @@ def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
 
 def _end(reason: str) -> None:
     """End the process at once: whatever it answered could be false."""
-    print(f"cameleer-registry: the storage has failed: {reason}", file=sys.stderr, flush=True)
+    # In one piece, as the log is written at the same time by another thread.
+    line = f"cameleer-registry: the storage has failed: {reason}\n"
+    with contextlib.suppress(OSError):
+        os.write(2, line.encode("utf-8", "backslashreplace"))
     os._exit(1)
 
 
@@ -187,7 +210,8 @@ def _address(sock: socket.socket, settings: Settings, *, passed: bool) -> str:
         address = listening.named(sock)
     else:
         address = listening.address_of(settings.host, sock.getsockname()[1])
-    return address if sock.family == socket.AF_UNIX else f"http://{address}"
+    scheme = "http" if settings.tls_cert is None else "https"
+    return address if sock.family == socket.AF_UNIX else f"{scheme}://{address}"
 
 
 def _about(settings: Settings, addresses: list[str], *, passed: bool) -> dict[str, Any]:

@@ -8,8 +8,11 @@ passes a :class:`Settings` of its own.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +20,7 @@ import attrs
 from attrs import field, frozen
 
 from .errors import SettingsError
+from .security.principals import glob
 
 ENV_PREFIX: Final = "CAMELEER_"
 
@@ -32,6 +36,7 @@ _UNITS: Final[Mapping[str | None, float]] = {
 _SHORTEST: Final = 0.001
 _LONGEST: Final = 365 * 86400.0
 _MANY: Final = 10**15
+_LONGEST_RENEWABLE: Final = 30 * 86400.0
 UNIX: Final = "unix:"
 """What stands before the path of a socket in the file system, in place of a host."""
 
@@ -227,6 +232,89 @@ def host_names(value: Any) -> HostNames:
 
 
 _HOST_NAME: Final = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[?[0-9A-Fa-f:.]+\]?")
+
+
+class AuthMode(StrEnum):
+    """Whether requests need a credential."""
+
+    AUTO = "auto"
+    """If there is a credential, or has ever been one; else only on this machine, and open."""
+    REQUIRED = "required"
+    ACCEPT = "accept"
+    """Those that are sent are checked, and whoever sends none is served and counted."""
+    OFF = "off"
+
+
+def auth_mode(value: Any) -> AuthMode:
+    """Read whether credentials are needed."""
+    try:
+        return AuthMode(value.strip().lower() if isinstance(value, str) else value)
+    except ValueError:
+        raise ValueError(f"expected {', '.join(AuthMode)}, got {value!r}") from None
+
+
+def path_of_file(value: Any) -> str | None:
+    """Read the path of a file; none if it is empty."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str | Path) and str(value).isprintable():
+        return str(value)
+    raise ValueError(f"expected the path of a file, got {value!r}")
+
+
+def client_id(value: Any) -> str:
+    """Read where a certificate names its agent."""
+    if value == "cn" or (
+        isinstance(value, str) and value.startswith("san-uri:") and value.count("{agentId}") == 1
+    ):
+        return str(value)
+    raise ValueError(f"expected cn, or san-uri: and an address with {{agentId}}, got {value!r}")
+
+
+def header_name(value: Any) -> str | None:
+    """Read the name of a header; none if it is empty."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", value):
+        return value
+    raise ValueError(f"expected the name of a header, got {value!r}")
+
+
+class Globs(tuple[str, ...]):
+    """Globs over groups."""
+
+    __slots__ = ()
+
+
+def globs_of_groups(value: Any) -> Globs:
+    """Read globs: a list of them, or text with commas between them."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple) or not given:
+        raise ValueError(f"expected globs over groups, got {value!r}")
+    return Globs(glob(one.strip() if isinstance(one, str) else one) for one in given)
+
+
+class Networks(tuple[str, ...]):
+    """Addresses, or networks of them."""
+
+    __slots__ = ()
+
+
+def networks(value: Any) -> Networks:
+    """Read addresses or networks: a list of them, or text with commas between them."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError(f"expected addresses or networks, got {value!r}")
+    stripped = [one.strip() if isinstance(one, str) else one for one in given]
+    for one in stripped:
+        try:
+            if one != "":
+                ipaddress.ip_network(one if isinstance(one, str) else "")
+        except ValueError:
+            raise ValueError(
+                f"expected addresses or networks such as 10.0.0.5 or 10.0.0.0/8, got {one!r}"
+            ) from None
+    return Networks(one for one in stripped if one)
 
 
 def _between(least: int, most: int) -> Callable[[Any], int]:
@@ -439,6 +527,81 @@ class Settings:
         "names another host is refused with 421: a web page could reach a server on somebody's "
         "own machine under the page's name. Embedded, this is checked only where it is set.",
     )
+    auth: AuthMode = _setting(  # noqa: RUF009 - it is a text
+        AuthMode.AUTO,
+        auth_mode,
+        "Whether requests need a credential: required, accept (one that is sent is checked, and "
+        "who sends none is served and counted), off, or auto: required as soon as there has been "
+        "a credential, or a keys.json; before that the server listens on this machine only, and "
+        "serves everybody there. Embedded, auto is off.",
+    )
+    keys_file: str | None = _setting(
+        None,
+        path_of_file,
+        "File of the keys that sign commands and agents' tokens, as "
+        '"cameleer-registry auth init" makes it.',
+    )
+    admin_token_file: str | None = _setting(
+        None,
+        path_of_file,
+        "File of operator tokens of the role admin, one on a line: yours, or any long random text. "
+        "It is read again when it changes; what it does not hold any more is revoked.",
+    )
+    enrol_token_file: str | None = _setting(
+        None,
+        path_of_file,
+        "File of enrolment tokens, likewise.",
+    )
+    agent_token_ttl: float = _setting(
+        3600.0,
+        duration,
+        "How long an agent's token is good, give or take a tenth. Agents renew theirs when two "
+        "thirds of that are over.",
+    )
+    agent_token_renewal: float = _setting(
+        604_800.0,
+        duration,
+        "How long an agent's token can be renewed, so that a host that slept for days comes back "
+        "by itself; 30d at most. So long the agent of a stolen token has to be revoked.",
+    )
+    tls_cert: str | None = _setting(
+        None,
+        path_of_file,
+        "File of the certificate, with those between it and its authority, in PEM: the port then "
+        "speaks TLS only. A renewed one is taken up within 10 s, and at SIGHUP.",
+    )
+    tls_key: str | None = _setting(None, path_of_file, "File of its private key, in PEM.")
+    tls_client_ca: str | None = _setting(
+        None,
+        path_of_file,
+        "File of the authorities of agents' certificates, in PEM. An agent that shows one may "
+        "enrol with it instead of a token, under the id that it names.",
+    )
+    tls_client_id: str = _setting(
+        "cn",
+        client_id,
+        "Where a certificate names its agent: cn, or san-uri: and an address with {agentId} in it, "
+        "such as san-uri:spiffe://example.org/agents/{agentId}.",
+    )
+    client_cert_header: str | None = _setting(
+        None,
+        header_name,
+        "Header in which a proxy that ends TLS passes on the certificate of a client that it has "
+        "verified, in PEM, escaped as in URLs, or as RFC 9440 has it. It is read from "
+        "trusted_proxies, and refused from all others.",
+    )
+    client_cert_groups: Globs = _setting(  # noqa: RUF009 - it is a tuple
+        Globs(("*",)),
+        globs_of_groups,
+        "Groups that agents may enrol into with a certificate, with commas between them; order-* "
+        "is every group whose name begins so.",
+    )
+    trusted_proxies: Networks = _setting(  # noqa: RUF009 - it is a tuple
+        Networks(),
+        networks,
+        "Addresses or networks of proxies before this server, with commas between them. What they "
+        "say of where a request came from is believed.",
+    )
     require_protocol_version: bool = _setting(
         False,
         yes_or_no,
@@ -462,6 +625,10 @@ class Settings:
             )
         if not faults and self.cluster and self.leave_cluster:
             faults.append("leave_cluster: a server with cluster takes part in one")
+        if not faults and self.agent_token_renewal > _LONGEST_RENEWABLE:
+            faults.append("agent_token_renewal: expected 30d at most")
+        if not faults and self.agent_token_ttl < 1:
+            faults.append("agent_token_ttl: expected a second at least")
         if faults:
             raise SettingsError("; ".join(faults))
 

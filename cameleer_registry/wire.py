@@ -31,6 +31,8 @@ from cattrs.preconf.orjson import OrjsonConverter, make_converter
 from . import interning as sharing
 from .core import model, rules
 from .errors import Fault, InvalidRequest, MalformedJson
+from .security import model as auth
+from .security import principals
 
 T = TypeVar("T")
 
@@ -40,7 +42,14 @@ MAX_DEPTH: Final = 128
 """Levels of nesting a request may have. orjson reads 1,024 and writes 254, and what we were given
 is nested deeper in what we send."""
 
-REQUESTS: Final = (model.Registration, model.Order, model.Ack)
+REQUESTS: Final = (
+    model.Registration,
+    model.Order,
+    model.Ack,
+    auth.TokenRequest,
+    auth.SessionRequest,
+    auth.ChallengeRequest,
+)
 """What clients send. In these, what is optional may be absent but not null."""
 
 _LONG_INTEGER: Final = re.compile(rb"(?<![\d.])-?\d{19,}(?![\d.eE])")
@@ -429,7 +438,9 @@ def _make_converter(
     def unstructure_model(shape: type) -> Callable[[Any], dict[str, Any]]:
         fields: dict[str, Any] = {
             attribute.name: override(
-                rename=wire_name(attribute), unstruct_hook=_same if attribute.type is Any else None
+                rename=wire_name(attribute),
+                unstruct_hook=_same if attribute.type is Any else None,
+                omit_if_default=True if attribute.metadata.get("absent") else None,
             )
             for attribute in attrs.fields(attrs.resolve_types(shape))
         }
@@ -446,6 +457,7 @@ def _make_converter(
         (rules.GroupName, rules.group_name),
         (rules.Label, rules.label),
         (rules.Note, rules.note),
+        (rules.Nonce, rules.nonce),
     ):
         # The models check it, too, and where that fails the detailed converter says why. What
         # thousands of agents have in common is kept once: their group, version and routes.
@@ -458,6 +470,9 @@ def _make_converter(
         model.CommandType,
         model.Outcome,
         model.TargetLevel,
+        principals.Role,
+        principals.Reclaim,
+        auth.TokenStatus,
     ):
         converter.register_structure_hook(enum, _structure_enum)
     converter.register_structure_hook_factory(_is_tuple, partial(_structure_tuple, converter))

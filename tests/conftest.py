@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
@@ -17,6 +18,8 @@ STATE_OF_THE_SUITE = "CAMELEER_TESTS_STATE"
 
 
 def pytest_configure() -> None:
+    # Under nohup it is ignored, and would be so by every server that a test starts.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # A server that is told nothing else keeps its database in the user's directory for state. For
     # the whole run, and what is started in it, that is an empty one, which has to stay so.
     if STATE_OF_THE_SUITE not in os.environ:

@@ -10,6 +10,7 @@ from cameleer_registry.core.registry import Registry
 from cameleer_registry.node.clock import Clock
 from cameleer_registry.node.feed.feed import Feed
 from cameleer_registry.node.journal.kinds import AWAITED, NEVER_KEPT, READ
+from cameleer_registry.security.store import Credentials
 
 
 class HeldJournal:
@@ -34,7 +35,12 @@ class HeldJournal:
     def figures(self) -> None:
         pass
 
-    def open(self, registry: Registry, clock: Clock) -> None:
+    def open(
+        self, registry: Registry, clock: Clock, credentials: Credentials | None = None
+    ) -> None:
+        pass
+
+    def abandon(self) -> None:
         pass
 
     def keeper(self, registry: Registry, feed: Feed, *, heartbeat_interval: float) -> None:

@@ -98,7 +98,7 @@ def test_every_code_of_the_contract_has_its_class(code: str, status: int) -> Non
 def test_no_code_goes_beyond_the_contract_but_few() -> None:
     """It is silent about bodies that do not arrive or are compressed, keys, and the feed.
 
-    What storage and clusters refuse stands in contracts of their own.
+    What clusters refuse stands in a contract of its own.
 
     RFC 9110 has 408, 415 and 503 for these, and draft-ietf-httpapi-idempotency-key-header 422.
     """
@@ -107,8 +107,6 @@ def test_no_code_goes_beyond_the_contract_but_few() -> None:
         "unsupported-content-encoding": 415,
         "idempotency-key-reused": 422,
         "too-many-feeds": 503,
-        "storage-unavailable": 503,
-        "storage-slow": 503,
         "not-in-contact": 503,
         "node-behind": 503,
         "outcome-unknown": 503,

@@ -40,6 +40,7 @@ NAMES = [setting.name for setting in SETTINGS]
 
 # Three values for each kind of setting that are no default of any, as text, and as they are read.
 DURATIONS = [("61", 61.0), ("1.2m", 72.0), ("77s", 77.0)]
+FILES = [("/run/a", "/run/a"), ("b c", "b c"), ("~/d", "~/d")]
 NUMBERS = [("1101", 1101), ("1102", 1102), ("1103", 1103)]
 SAMPLES: dict[type, list[tuple[str, Any]]] = {
     float: DURATIONS,
@@ -67,6 +68,24 @@ OWN_SAMPLES: dict[str, list[tuple[str, Any]]] = {
     "cluster_credentials": [("/a.creds", "/a.creds"), ("b", "b"), ("c d", "c d")],
     "cluster_ca": [("/a.pem", "/a.pem"), ("b", "b"), ("c d", "c d")],
     "forget_dead_after": DURATIONS,
+    "auth": [("Required", "required"), ("accept", "accept"), ("off", "off")],
+    "keys_file": FILES,
+    "admin_token_file": FILES,
+    "enrol_token_file": FILES,
+    "tls_cert": FILES,
+    "tls_key": FILES,
+    "tls_client_ca": FILES,
+    "tls_client_id": [
+        (f"san-uri:{prefix}/{{agentId}}", f"san-uri:{prefix}/{{agentId}}")
+        for prefix in ("spiffe://a", "urn:b:", "https://c")
+    ],
+    "client_cert_header": [("Client-Cert", "Client-Cert"), ("X-A", "X-A"), ("b", "b")],
+    "client_cert_groups": [("a-*", ("a-*",)), ("b, c", ("b", "c")), ("d", ("d",))],
+    "trusted_proxies": [
+        ("10.0.0.5", ("10.0.0.5",)),
+        ("10.0.0.0/8,::1", ("10.0.0.0/8", "::1")),
+        ("fd00::/8,", ("fd00::/8",)),
+    ],
     "name": [("Production", "Production"), (" Test ", "Test"), ("Größe 1", "Größe 1")],
     "name_color": [("red", "red"), ("#0a0", "#0a0"), ("#00AAFF", "#00aaff")],
 }

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "simulate": "simulate",
     "backup": "backup",
     "restore": "backup",
+    "auth": "auth",
 }
 """Each command with its module, imported when it is asked for: a server needs no tables."""
 

@@ -55,6 +55,8 @@ def _shown(default: object) -> str:
             return str(default).lower()
         case float():
             return f"{default:g}"
+        case tuple():
+            return ",".join(default)
         case _:
             return str(default)
 
@@ -106,5 +108,8 @@ def serve_command(config: Path | None, log_format: str, log_level: str, **flags:
     except CannotListen as error:
         flush()  # so that the reason is the last line
         exits.fail(str(error), exits.NOT_DONE)
+    except SettingsError as error:  # of a file that is named, or of one that would be needed
+        flush()  # so that the reason is the last line
+        exits.fail(str(error), exits.USED_WRONGLY)
     except (CannotJoin, CannotOpenDatabase) as error:
         exits.fail_at_once(str(error), exits.USED_WRONGLY)

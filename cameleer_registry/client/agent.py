@@ -16,11 +16,19 @@ from attrs import define, evolve, field
 from .. import wire
 from ..core import model
 from ..core.model import CommandEvent, CommandType, Registration, Welcome
-from ..errors import AgentNotRegistered, RegistryError, ServerUnreachable
+from ..errors import (
+    AgentNotRegistered,
+    GroupNotAllowed,
+    RegistryError,
+    ServerUnreachable,
+    Unauthenticated,
+)
 from ..logs import get_logger
 from . import backoff
 from .acks import Acks
+from .believing import Believing
 from .connection import Connection
+from .credentials import Credentials, token_given
 from .handling import Handler
 from .inbox import Inbox
 from .membership import Membership
@@ -30,6 +38,7 @@ from .proxies import Proxies
 from .server_clock import ServerClock
 from .sigterm import on_sigterm
 from .stream import EventStream
+from .trust import Distrusted
 
 log = get_logger(__name__)
 
@@ -98,6 +107,12 @@ class Agent:
     connection for the stream. ``proxy`` is the address of an HTTP proxy, or "" for none; by
     default it is as the environment says (``https_proxy``, ``no_proxy`` and so on).
 
+    ``token`` is an enrolment token; by default, what ``CAMELEER_TOKEN`` holds, or the file that
+    ``CAMELEER_TOKEN_FILE`` names. The agent renews the token of its own that it is given for it.
+    Where the token, or ``CAMELEER_ROOT_KEY``, names the registry's root key, and else from the
+    first keys on that it is shown, it takes no command that its registry has not signed for it: it
+    acknowledges such a one as a FAILURE that says why.
+
     :meth:`declare`, :meth:`stop` and :meth:`on` may be called from any thread.
 
     Raises ValueError if one of these breaks its rule, and TypeError if a capability is nothing
@@ -121,11 +136,14 @@ class Agent:
         leave: bool = False,
         session: aiohttp.ClientSession | None = None,
         proxy: str | Proxies | None = None,
+        token: str | None = None,
         clock: ServerClock | None = None,
     ) -> None:
         if max_concurrent < 1:
             raise ValueError(f"max_concurrent: expected at least 1, got {max_concurrent}")
         self._connection = Connection(url, session=session, proxy=proxy, anywhere=True, clock=clock)
+        self._token = token
+        token_given(token)  # raises ValueError here rather than in the middle of run()
         declared: dict[str, Any] = {
             "agent_id": agent_id,
             "group": group,
@@ -155,6 +173,10 @@ class Agent:
         self._stop_at_once = False
         # Seconds to wait before the stream is opened again, as the server said last.
         self._retry = RETRY
+        # What it believes, from one run to the next; None before the first.
+        self._believing: Believing | None = None
+        # What it shows; None before it runs.
+        self._credentials: Credentials | None = None
         self.connected = False
         """Whether the stream is open."""
 
@@ -238,7 +260,14 @@ class Agent:
         with self._lock:
             if self._life is not None:
                 raise RuntimeError(f"{self.agent_id} is running already")
-            membership = Membership(self._connection, self._declared())
+            declared, credentials = self._declared(), Credentials(self._token)
+            self._connection.authorization = credentials.header
+            self._believing = self._believing or Believing.of(
+                self._connection, self.agent_id, declared.group, token_given(self._token)
+            )
+            self._believing.trust.group = declared.group
+            membership = Membership(self._connection, declared, credentials, self._believing)
+            self._credentials = credentials
             life = self._life = _Life(asyncio.get_running_loop(), membership, self._declared)
             if self._stop_at_once:
                 life.stop()
@@ -257,13 +286,23 @@ class Agent:
         membership, clock = life.membership, self._connection.clock
         acks = Acks(self._connection, self.agent_id, membership)
         inbox = Inbox(self._handlers, acks.send, clock, max_concurrent=self._max_concurrent)
-        missed = Missed(self._connection, self.agent_id, membership, inbox, catch_up=self._catch_up)
+        missed = Missed(
+            self._connection,
+            self.agent_id,
+            membership,
+            inbox,
+            catch_up=self._catch_up,
+            believing=self._believing,
+            send_ack=acks.send,
+        )
+        assert self._credentials is not None
         duties = {
             asyncio.create_task(duty, name=f"{name} of {self.agent_id}")
             for name, duty in (
                 ("registration", membership.keep_registered()),
                 ("heartbeats", membership.send_heartbeats()),
-                ("stream", self._hold_stream(membership, missed)),
+                ("stream", self._hold_stream(membership, missed, acks)),
+                ("token", self._credentials.keep_renewed(self._connection, self.agent_id)),
                 ("catching up", missed.keep_fetching()),
                 ("end", life.stopping.wait()),
             )
@@ -321,7 +360,7 @@ class Agent:
 
     # The stream
 
-    async def _hold_stream(self, membership: Membership, missed: Missed) -> None:
+    async def _hold_stream(self, membership: Membership, missed: Missed, acks: Acks) -> None:
         """Have a stream open, always; never returns."""
         ended_soon, pacing = False, Pacing()
 
@@ -336,7 +375,7 @@ class Agent:
 
         while True:
             pause = await backoff.persist(
-                lambda: self._listen(membership, missed, pacing),
+                lambda: self._listen(membership, missed, pacing, acks),
                 least=lambda: self._retry,
                 most=most,
                 again=lambda error: isinstance(error, ServerUnreachable | RegistryError),
@@ -344,7 +383,9 @@ class Agent:
             )
             await asyncio.sleep(pause)
 
-    async def _listen(self, membership: Membership, missed: Missed, pacing: Pacing) -> float:
+    async def _listen(
+        self, membership: Membership, missed: Missed, pacing: Pacing, acks: Acks
+    ) -> float:
         """Open the stream, and take what comes until it ends; return how long to wait then.
 
         Raises ServerUnreachable or RegistryError if it could not be opened, or did not last.
@@ -355,6 +396,9 @@ class Agent:
         except AgentNotRegistered:
             membership.forgotten(welcome)
             stream = await self._open(await membership.registered(), membership)
+        except (Unauthenticated, GroupNotAllowed):
+            membership.refused(welcome)
+            stream = await self._open(await membership.registered(), membership)
         loop = asyncio.get_running_loop()
         opened = loop.time()
         self._log.info("stream opened")
@@ -362,7 +406,7 @@ class Agent:
         missed.stream_opened()
         broke: ServerUnreachable | None = None
         try:
-            await self._take(stream, missed)
+            await self._take(stream, missed, acks)
         except ServerUnreachable as error:
             broke = error
         finally:
@@ -390,11 +434,17 @@ class Agent:
         )
         return EventStream(response)
 
-    async def _take(self, stream: EventStream, missed: Missed) -> None:
+    async def _take(self, stream: EventStream, missed: Missed, acks: Acks) -> None:
+        assert self._believing is not None
         async with aclosing(stream.events()) as events:
             async for event in events:
                 try:
-                    missed.offer(wire.decode_answer(event.data, CommandEvent))
+                    sent = wire.decode_answer(event.data, CommandEvent)
+                    command = await self._believing.command(event.data, sent)
+                    if command is not None:
+                        missed.offer(command)
+                except Distrusted as refusal:
+                    self._believing.refuse(refusal, acks.send)
                 except ValueError as error:
                     self._log.warning("event ignored", event_type=event.event, reason=str(error))
 

@@ -113,6 +113,8 @@ class Connection:
     ) -> None:
         self.addresses = Addresses(url, anywhere=anywhere)
         self.clock = clock or ServerClock()
+        # Returns the value of the header Authorization; None if there is nothing to show.
+        self.authorization: Callable[[], str | None] = lambda: None
         self._position = Position()
         self._instances = Instances()
         self._sessions = Sessions(session)
@@ -335,7 +337,9 @@ class Connection:
 
     def _headers(self, there: Address, more: Mapping[str, str]) -> dict[str, str]:
         headers = {**HEADERS, **self._position.headers(), **more}
-        return {**headers, **self._sessions.credentials(there)}
+        headers |= self._sessions.credentials(there)
+        shown = self.authorization()
+        return headers if shown is None else {**headers, hdrs.AUTHORIZATION: shown}
 
     def _heard(self, response: aiohttp.ClientResponse) -> None:
         """Take note of what a head tells, where it is a registry's and not that of a gateway."""

@@ -7,11 +7,21 @@ import random
 from typing import Final
 
 from ..core.model import Registration, Welcome
-from ..errors import AgentNotRegistered, RegistryError, ServerUnreachable
+from ..errors import (
+    AgentNotRegistered,
+    GroupNotAllowed,
+    RegistryError,
+    ServerUnreachable,
+    Unauthenticated,
+)
 from ..logs import get_logger
+from ..security.model import AgentRegistration
 from . import backoff
 from .addresses import Address
+from .believing import Believing
 from .connection import TIMEOUT, Connection
+from .credentials import Credentials
+from .trust import Distrusted
 
 log = get_logger(__name__)
 
@@ -22,9 +32,17 @@ FIRST_DELAY: Final = 1.0
 class Membership:
     """One agent's registration and its heartbeats."""
 
-    def __init__(self, connection: Connection, registration: Registration) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        registration: Registration,
+        credentials: Credentials | None = None,
+        believing: Believing | None = None,
+    ) -> None:
         self._connection = connection
         self._registration = registration
+        self._credentials = credentials or Credentials(None)
+        self._believing = believing
         self._log = log.bind(agent_id=registration.agent_id)
         # What the server answered to the last registration; None until it first did.
         self.welcome: Welcome | None = None
@@ -60,12 +78,22 @@ class Membership:
     def declare(self, registration: Registration) -> None:
         """Tell the server from now on that the agent is like this."""
         self._registration = registration
+        if self._believing is not None:
+            self._believing.trust.group = registration.group
         self._wanted.set()
 
     def forgotten(self, since: Welcome | None) -> None:
         """Take note that the server did not know the agent, although it had given that welcome."""
         if since is self.welcome and self._known.is_set():
             self._log.warning("the server does not know this agent any more")
+            self._known.clear()
+            self._wanted.set()
+
+    def refused(self, since: Welcome | None) -> None:
+        """Take note that the agent's token was not good, although it had been given with that."""
+        if since is self.welcome and self._known.is_set():
+            self._log.warning("the server does not take this agent's token any more")
+            self._credentials.refused()
             self._known.clear()
             self._wanted.set()
 
@@ -82,7 +110,7 @@ class Membership:
                 self._register,
                 least=lambda: FIRST_DELAY,
                 most=lambda: self.longest_delay,
-                again=backoff.is_passing if self.welcome is None else _is_answer,
+                again=_may_pass if self.welcome is None else _is_answer,
                 told=self._say_that_it_failed,
             )
             self._known.set()
@@ -100,8 +128,20 @@ class Membership:
                 pause = _interval(welcome) * await self._send_heartbeat(welcome)
 
     async def _register(self) -> Welcome:
-        answer = await self._connection.send("POST", "agents", "register", body=self._registration)
+        body: Registration = self._registration
+        if self._believing is not None:
+            body = AgentRegistration.of(body, self._believing.trust.challenge())
+        try:
+            answer = await self._connection.send("POST", "agents", "register", body=body)
+        except (Unauthenticated, GroupNotAllowed):
+            self._credentials.refused()  # from now on as whoever enrols
+            raise
         welcome = self._connection.read(answer, Welcome)
+        # Before the keys are asked for: they are open to all, but a credential that is shown with
+        # the question must be good.
+        self._credentials.take(welcome.credential)
+        if self._believing is not None:
+            await self._believing.welcomed(answer.raw, welcome)
         self.home = answer.address
         return welcome
 
@@ -114,6 +154,9 @@ class Membership:
             )
         except AgentNotRegistered:
             self.forgotten(welcome)
+            return 0
+        except (Unauthenticated, GroupNotAllowed):
+            self.refused(welcome)
             return 0
         except (ServerUnreachable, RegistryError) as error:
             self._log.warning("heartbeat failed", reason=str(error))
@@ -129,4 +172,12 @@ def _interval(welcome: Welcome) -> float:
 
 
 def _is_answer(error: BaseException) -> bool:
-    return isinstance(error, RegistryError | ServerUnreachable)
+    return isinstance(error, RegistryError | ServerUnreachable | Distrusted)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether a first registration may succeed later.
+
+    A token may be put in its place, or taken back by mistake: an agent does not end for that.
+    """
+    return backoff.is_passing(error) or isinstance(error, Unauthenticated | Distrusted)

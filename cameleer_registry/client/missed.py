@@ -11,12 +11,14 @@ import asyncio
 from typing import Final
 
 from ..core.model import AgentDelivery, CommandEvent
-from ..errors import AgentNotRegistered, RegistryError
+from ..errors import AgentNotRegistered, RegistryError, Unauthenticated
 from ..logs import get_logger
 from . import backoff
+from .believing import Believing
 from .connection import Connection
-from .inbox import Inbox
+from .inbox import Inbox, SendAck
 from .membership import Membership
+from .trust import Distrusted
 
 log = get_logger(__name__)
 
@@ -42,12 +44,16 @@ class Missed:
         inbox: Inbox,
         *,
         catch_up: bool,
+        believing: Believing | None = None,
+        send_ack: SendAck | None = None,
     ) -> None:
         self._connection = connection
         self._agent_id = agent_id
         self._membership = membership
         self._inbox = inbox
         self._catch_up = catch_up
+        self._believing = believing
+        self._send_ack = send_ack
         # How many streams have opened so far.
         self._opened = 0
         # Set while a stream has opened since the list was asked for.
@@ -89,9 +95,20 @@ class Missed:
                 log.warning("cannot catch up", reason=str(error), agent_id=self._agent_id)
                 pending = []
             for delivery in reversed(pending):
-                self._inbox.offer(delivery, missed=True)
+                if (command := await self._believed(delivery)) is not None:
+                    self._inbox.offer(command, missed=True)
             if stream == self._opened:
                 self._release()
+
+    async def _believed(self, delivery: AgentDelivery) -> CommandEvent | None:
+        if self._believing is None:
+            return delivery
+        try:
+            return await self._believing.of_delivery(delivery)
+        except Distrusted as refusal:
+            if self._send_ack is not None:
+                self._believing.refuse(refusal, self._send_ack)
+            return None
 
     async def _fetch(self) -> list[AgentDelivery]:
         welcome = self._membership.welcome
@@ -106,6 +123,9 @@ class Missed:
             )
         except AgentNotRegistered:
             self._membership.forgotten(welcome)
+            raise
+        except Unauthenticated:
+            self._membership.refused(welcome)
             raise
 
     def _say_that_it_failed(self, error: BaseException, delay: float) -> None:

@@ -41,6 +41,7 @@ from ..errors import (
     RegistryError,
     ServerUnreachable,
 )
+from ..security.model import TokenMade, TokenRequest, TokenShown
 from . import backoff
 from .connection import TIMEOUT, Connection, Query
 
@@ -119,6 +120,41 @@ class Operator:
         traceback: TracebackType | None,
     ) -> None:
         await self._connection.__aexit__(kind, error, traceback)
+
+    # Credentials
+
+    async def create_token(self, request: TokenRequest) -> TokenMade:
+        """Make a token; in the answer it is shown this once."""
+        return await self._connection.ask(TokenMade, "POST", "auth", "tokens", body=request)
+
+    async def tokens(self) -> list[TokenShown]:
+        """Return all tokens, without what is secret of them."""
+        return await self._connection.ask(list[TokenShown], "GET", "auth", "tokens")
+
+    async def revoke_token(self, token_id: str) -> None:
+        """Revoke a token; raises NotFound."""
+        await self._connection.tell("DELETE", "auth", "tokens", token_id)
+
+    async def revoke_agent(self, agent_id: str) -> None:
+        """Revoke every credential of an agent, whose stream ends."""
+        await self._connection.tell("DELETE", "agents", agent_id, "token")
+
+    async def keys(self) -> bytes:
+        """Return the key set, a signed line; raises NotFound if there are no keys."""
+        answer = await self._connection.send("GET", "keys")
+        return answer.raw
+
+    async def rotate_key(self, use: str) -> bytes:
+        """Announce a key for "token" or "command", or have it sign; return the set."""
+        answer = await self._connection.send("POST", "keys", use, "rotate")
+        return answer.raw
+
+    async def revoke_key(self, key_id: str) -> bytes:
+        """Take all that a key has signed for void; return the set."""
+        answer = await self._connection.send("DELETE", "keys", key_id)
+        return answer.raw
+
+    # Agents
 
     async def agents(
         self, *, statuses: Collection[AgentStatus | str] = (), groups: Collection[str] = ()

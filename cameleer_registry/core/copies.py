@@ -101,6 +101,7 @@ def _to_replica(copy: Copy, registry: Registry | None) -> Replica:
         for entity, value in by_table[table]:
             loader.take(entity, 0, value)
     loader.index(issued=about["issued"])
+    loader.finish()
     ledger = registry._ledger
     ledger._finished = OrderedDict((each, ledger._finished[each]) for each in about["finished"])
     ledger._open = OrderedDict((each, ledger._open[each]) for each in about["open"])

@@ -75,6 +75,7 @@ def _commands(registry: Registry) -> list[Any]:
                 record.targets,
                 sorted(record.groups),
                 record.issued_by,
+                record.line,
                 record.failed,
                 encoding.optional_instant(record.finished),
                 record.others.value,

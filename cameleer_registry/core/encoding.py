@@ -275,6 +275,10 @@ class Encoder:
             events.CommandForgotten: _forgotten,
         }
 
+    def extend(self, by_kind: Mapping[type[Event], Callable[[Any], list[Value]]]) -> None:
+        """Make values of other kinds of facts, too."""
+        self._by_kind = {**self._by_kind, **by_kind}
+
     def encode(self, fact: Event) -> list[Value]:
         """Return a fact as a value. Heartbeats are none of those that can be kept."""
         return self._by_kind[type(fact)](fact)
@@ -313,6 +317,7 @@ class Encoder:
             idempotency(fact.idempotency),
             fact.by,
             fact.payload_size,
+            fact.line,
         ]
 
     def _pushed(self, fact: events.CommandPushed) -> list[Value]:
@@ -456,6 +461,10 @@ class Decoder:
             "command-forgotten": lambda at, of: events.CommandForgotten(at=at, command_id=of[0]),
         }
 
+    def extend(self, by_name: Mapping[str, Callable[[Instant, Sequence[Value]], Event]]) -> None:
+        """Make facts of other names, too."""
+        self._by_name = {**self._by_name, **by_name}
+
     def decode(self, value: Sequence[Value]) -> Event:
         """Return the fact that a value stands for; raises UnknownFact."""
         try:
@@ -506,6 +515,7 @@ class Decoder:
             idempotency=to_idempotency(of[9]),
             by=of[10],
             payload_size=of[11],
+            line=of[12] if len(of) > 12 else None,
         )
 
 

@@ -27,6 +27,8 @@ class CloseReason(StrEnum):
     AGENT_REMOVED = "agent-removed"
     SLOW_CONSUMER = "slow-consumer"
     SHUTDOWN = "shutdown"
+    CREDENTIAL_OVER = "credential-over"
+    """The credential that it stood on has expired or was revoked, or is of another group."""
     NODE_LOST = "node-lost"
 
 
@@ -149,6 +151,8 @@ class CommandIssued(Event):
     """By what the request for it would be recognized; None where it is not to be."""
     by: str | None = None
     """Who asked for it; None if that is not known."""
+    line: str | None = None
+    """The signed line by which its targets were told; None if nothing is signed."""
 
 
 @frozen(kw_only=True)

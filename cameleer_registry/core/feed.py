@@ -28,6 +28,9 @@ class FeedType(StrEnum):
     COMMAND_ISSUED = "command-issued"
     DELIVERY_ACKNOWLEDGED = "delivery-acknowledged"
     DELIVERY_EXPIRED = "delivery-expired"
+    CREDENTIAL_ISSUED = "credential-issued"
+    CREDENTIAL_REVOKED = "credential-revoked"
+    CREDENTIAL_CONFLICT = "credential-conflict"
     POSITION = "position"
     RESET = "reset"
 
@@ -145,6 +148,30 @@ class DeliveryExpiredEvent(DeliveriesEvent):
 
 
 @frozen(kw_only=True)
+class CredentialFeedEvent(FeedEvent):
+    """Something happened to a credential. Who sees some groups only is told of their agents'."""
+
+    agent_id: str | None = None
+    """Whose it is; null if it is a token's of people, programs, or for enrolment."""
+    group: str | None = None
+    """The group that the agent was in then, if it was known."""
+    token_id: str | None = None
+    """Which it is; null if it is every credential of the agent, or of all."""
+    by: str | None = None
+    """Who did it, by an id; null if that was on the server's own machine."""
+
+
+@frozen(kw_only=True)
+class CredentialConflictEvent(CredentialFeedEvent):
+    """Somebody enrolled under the id of an agent whose stream another process holds, or tried to
+    under that of one that is LIVE.
+    """
+
+    refused: bool
+    """Whether that was refused; otherwise the agent was taken over."""
+
+
+@frozen(kw_only=True)
 class ResetEvent(FeedEvent):
     """What was missed cannot be told any more: the lists have to be read again."""
 
@@ -163,6 +190,9 @@ DATA: Final[Mapping[str, type[FeedEvent]]] = {
     FeedType.COMMAND_ISSUED: CommandIssuedEvent,
     FeedType.DELIVERY_ACKNOWLEDGED: DeliveryAcknowledgedEvent,
     FeedType.DELIVERY_EXPIRED: DeliveryExpiredEvent,
+    FeedType.CREDENTIAL_ISSUED: CredentialFeedEvent,
+    FeedType.CREDENTIAL_REVOKED: CredentialFeedEvent,
+    FeedType.CREDENTIAL_CONFLICT: CredentialConflictEvent,
     FeedType.POSITION: FeedEvent,
     FeedType.RESET: ResetEvent,
 }

@@ -54,6 +54,10 @@ class IdempotencyKeys:
         self._commands: OrderedDict[str, CommandRecord] = OrderedDict()
         # How many agents these left out.
         self.skipped = 0
+        # Whether all are remembered, and in any order: while a registry is made of what was kept.
+        self._holds_all = False
+        # The command that was issued last, of those meanwhile; it may have no key.
+        self._newest: CommandRecord | None = None
 
     def __contains__(self, key: object) -> bool:
         return key in self._commands
@@ -82,13 +86,17 @@ class IdempotencyKeys:
 
         Those whose time is over are forgotten, and the oldest where there are too many.
         """
-        while self._commands and _is_over(next(iter(self._commands.values())), record.created):
-            self._drop_oldest()
+        if self._holds_all:
+            self._hold(record)
+            return
+        self._drop_those_before(record)
         if record.idempotency is None:
             return
         before = self._commands.get(record.idempotency.key)
-        if before is not None:  # it is told of once more
+        if before is not None:  # it is told of once more, or an older command was not forgotten yet
             self.skipped -= len(before.skipped)
+            if before.number != record.number:
+                del self._commands[record.idempotency.key]
         self._commands[record.idempotency.key] = record
         self.skipped += len(record.skipped)
         while len(self._commands) > 1 and (
@@ -96,10 +104,28 @@ class IdempotencyKeys:
         ):
             self._drop_oldest()
 
-    def sort(self) -> None:
-        """Put the keys in the order of issue, after they came in another one."""
-        ordered = sorted(self._commands.items(), key=lambda entry: entry[1].number)
-        self._commands = OrderedDict(ordered)
+    def hold_all(self) -> None:
+        """Forget nothing from now on: what is added comes in another order than it was issued."""
+        self._holds_all = True
+
+    def settle(self) -> None:
+        """Put the keys in the order of issue, and forget what is too much."""
+        records = sorted(self._commands.values(), key=lambda record: record.number)
+        self._commands.clear()
+        self.skipped, self._holds_all = 0, False
+        for record in records:
+            self.add(record)
+        if self._newest is not None:
+            self._drop_those_before(self._newest)
+            self._newest = None
+
+    def _hold(self, record: CommandRecord) -> None:
+        if self._newest is None or record.number > self._newest.number:
+            self._newest = record
+        if record.idempotency is not None:
+            before = self._commands.get(record.idempotency.key)
+            if before is None or before.number <= record.number:
+                self._commands[record.idempotency.key] = record
 
     def forgotten(self, record: CommandRecord) -> None:
         """Keep of a command that is being forgotten what an answer needs, where it has a key."""
@@ -112,7 +138,13 @@ class IdempotencyKeys:
                 records={},
                 push_times=PushTimes(),
                 size=0,
+                line=None,
             )
+
+    def _drop_those_before(self, record: CommandRecord) -> None:
+        """Forget those whose time was over when a command was issued."""
+        while self._commands and _is_over(next(iter(self._commands.values())), record.created):
+            self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         _, record = self._commands.popitem(last=False)

@@ -20,7 +20,7 @@ from attrs import define, field, frozen
 
 from . import encoding, events
 from .encoding import Encoder, TargetLists, Value
-from .events import AgentEvent, AgentRemoved, Event
+from .events import AgentEvent, AgentRegistered, AgentRemoved, Event
 from .idempotency import IdempotencyKeys
 from .ledger import CommandRecord, DeliveryRecord
 from .model import AgentStatus, DeliveryState, Outcome, Registration
@@ -132,6 +132,8 @@ class Touched:
         self._since: dict[Entity, int] = {}
         # How many of them are parts of each command: its deliveries, and its key.
         self._parts: Counter[str] = Counter()
+        # What else says what a fact was about, for kinds that are not known here.
+        self.others: Callable[[Event], Iterable[Entity]] = lambda _: ()
 
     def __len__(self) -> int:
         return len(self._since)
@@ -144,6 +146,8 @@ class Touched:
                 since[entity] = seq
                 if entity.part:
                     self._parts[entity.key] += 1
+        for entity in self.others(fact):
+            self.add(entity, seq)
 
     def add(self, entity: Entity, seq: int) -> None:
         """Note that something has happened to something, by the ``seq``-th fact."""
@@ -173,6 +177,13 @@ class Touched:
                     del self._parts[entity.key]
         return taken
 
+    def put_back(self, entities: Iterable[Entity], seq: int) -> None:
+        """Have rows of these made after all: since the fact ``seq`` nothing of them was kept."""
+        for entity in entities:
+            if entity not in self._since and entity.part:
+                self._parts[entity.key] += 1
+            self._since[entity] = min(seq, self._since.get(entity, seq))
+
     def folded(self, last: int) -> int:
         """Return up to which fact all are in rows; ``last`` is the newest that has been noted."""
         return min(self._since.values(), default=last + 1) - 1
@@ -194,6 +205,10 @@ class RowMaker:
             DELETED: self._deleted,
             TARGETS: self._list,
         }
+
+    def extend(self, table: str, maker: Callable[[Entity], Value]) -> None:
+        """Make rows of another table, too."""
+        self._makers[table] = maker
 
     def row(self, entity: Entity) -> Row:
         """Return the row of something, as it is by now."""
@@ -254,7 +269,14 @@ class RowMaker:
             for agent_ids, at in record.push_times.batches()
         ]
         own_size = record.size - sum(each.size for each in record.records.values())
-        return [*self._head(record), self._targets(record), own_size, record.others.value, pushed]
+        return [
+            *self._head(record),
+            self._targets(record),
+            own_size,
+            record.others.value,
+            pushed,
+            record.line,
+        ]
 
     def _targets(self, record: CommandRecord) -> Value:
         if len(record.targets) < encoding.MANY:
@@ -324,6 +346,8 @@ class Loader:
     _keys: list[CommandRecord] = field(factory=list)
     _groups: dict[str, int] = field(factory=dict)
     _deleted: dict[str, int] = field(factory=dict)
+    # Groups of facts that were not told, in order.
+    _seen_groups: dict[str, None] = field(factory=dict)
     # The number of the newest command of which there was a row, and whether older ones came later.
     _newest: int = 0
     _unordered: bool = False
@@ -373,8 +397,9 @@ class Loader:
 
     def command(self, key: str, seq: int, value: Value) -> None:
         """Take the row of a command."""
-        *head, targets, size, others, pushed = value
+        *head, targets, size, others, pushed, line = value
         record = self._record(key, head, *self._targets(targets))
+        record.line = line
         record.size, record.others = size, DeliveryState(others)
         record.counts = dict.fromkeys(DeliveryState, 0)
         record.counts[record.others] = len(record.targets)
@@ -420,6 +445,7 @@ class Loader:
         records = sorted(self._command_records.values(), key=lambda record: record.number)
         ledger.restore(records, self._deleted, issued)
         self._newest = ledger.issued
+        ledger.keys.hold_all()
         restore_keys(ledger.keys, records, self._keys)
         self._agent_records, self._command_records = [], {}
 
@@ -429,19 +455,30 @@ class Loader:
         if command_id is not None:
             if isinstance(fact, events.CommandIssued) and fact.number <= self._newest:
                 self._unordered = True
-            of_delivery = all(entity.table == DELIVERY for entity in touched(fact))
-            if of_delivery or seq > self._commands.get(command_id, 0):
+            # Also of what happened to one delivery: its row was made before that of the command.
+            if seq > self._commands.get(command_id, 0):
                 self.registry.apply((fact,))
         elif isinstance(fact, AgentEvent):
             if seq > self._agents.get(fact.agent_id, 0):
                 self.registry.apply((fact,))
-            elif isinstance(fact, AgentRemoved):  # it is there again, but without its commands
+                return
+            # The agent's row may have been written, and that of the group that it left not yet.
+            if isinstance(fact, AgentRegistered):
+                self._seen_groups[fact.registration.group] = None
+                if fact.left is not None:
+                    self._seen_groups[fact.left] = None
+            elif isinstance(fact, AgentRemoved):
+                self._seen_groups[fact.group] = None
+                # it is there again, but without its commands
                 self.registry._ledger.apply_removed(fact)
 
     def finish(self) -> None:
         """Put all in order: a row may be of a newer command than the facts told after it."""
         if self._unordered:
             self.registry._ledger.sort()
+        self.registry._ledger.settle()
+        for name in self._seen_groups:
+            self.registry._roster.remember_group(name)
 
     def _targets(self, value: Value) -> tuple[Targets, frozenset[str]]:
         if isinstance(value, int):

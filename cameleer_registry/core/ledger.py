@@ -36,7 +36,7 @@ from .targets import Targets
 MANY: Final = 100
 """Targets from which on a command is not entered in the inbox of each."""
 
-REMOVED_AT_LEAST: Final = 1000
+REMOVED_AT_LEAST: Final = 16
 """Deleted agents that may be remembered though that does not matter any more."""
 
 
@@ -89,6 +89,7 @@ class CommandRecord:
     records: dict[str, DeliveryRecord] = field(factory=dict)
     others: DeliveryState = DeliveryState.PENDING
     push_times: PushTimes = field(factory=PushTimes)  # when, and to whose stream
+    line: str | None = None  # by which its targets were told; None where nothing is signed
 
     def delivery(self, agent_id: str) -> DeliveryRecord:
         """Return what is known of one target's delivery, at this moment and no later."""
@@ -296,7 +297,8 @@ class Ledger:
     ) -> None:
         """Take in all commands, in the order of issue, and which agents were deleted when."""
         self.issued = issued
-        self._removed = OrderedDict(sorted(removed.items(), key=lambda entry: entry[1]))
+        self._removed = OrderedDict(removed)
+        self._most_removed = 2**62  # what is told after this may come in another order
         finished = []
         for record in commands:
             self.issued = max(self.issued, record.number)
@@ -312,15 +314,30 @@ class Ledger:
                 finished.append(record)
                 continue
             self._open[record.command_id] = record
-            if many:
+        for record in sorted(finished, key=_end):
+            self._finished[record.command_id] = record
+
+    def settle(self) -> None:
+        """Put keys and deleted agents in order when all that was kept has been told, and count.
+
+        Some of it may have been told of what was over by then, so what was counted on the way is
+        nothing to go by.
+        """
+        self.keys.settle()
+        self._pending.clear()
+        self._uncounted.clear()
+        for record in self._open.values():
+            if len(record.targets) >= MANY:
                 self._uncounted[record.command_id] = record
             else:
                 self._pending.update(record.open_targets())
         self._count(up_to=max(1, self.max_pending - len(self._open)))
-        for record in sorted(finished, key=_end):
-            self._finished[record.command_id] = record
-            self.finished_weight += record.weight
-            self.finished_size += record.size
+        self.finished_weight = sum(record.weight for record in self._finished.values())
+        self.finished_size = sum(record.size for record in self._finished.values())
+        self._removed = OrderedDict(sorted(self._removed.items(), key=lambda entry: entry[1]))
+        self._most_removed = REMOVED_AT_LEAST
+        if len(self._removed) > self._most_removed:
+            self._forget_removed()
 
     def sort(self) -> None:
         """Put commands in the order of issue, after they came in another one."""
@@ -329,7 +346,6 @@ class Ledger:
         self._inboxes = {agent_id: _in_order(inbox) for agent_id, inbox in self._inboxes.items()}
         self._open = OrderedDict(_in_order(self._open))
         self._uncounted = OrderedDict(_in_order(self._uncounted))
-        self.keys.sort()
 
     # Being told
 
@@ -354,6 +370,7 @@ class Ledger:
             targets=event.agent_ids,
             groups=event.groups,
             issued_by=event.by,
+            line=event.line,
         )
         self.commands[event.command_id] = self._open[event.command_id] = record
         self._by_number[record.number] = record
@@ -446,10 +463,9 @@ class Ledger:
     def _forget_removed(self) -> None:
         """Forget who was deleted before the oldest command that is kept was issued.
 
-        To find that costs all commands, so it is done when twice as many have gathered as were
-        left the last time.
+        It is done when twice as many have gathered as were left the last time.
         """
-        oldest = min((record.number for record in self.commands.values()), default=self.issued)
+        oldest = self._by_number.peekitem(0)[0] if self._by_number else self.issued
         while self._removed and next(iter(self._removed.values())) < oldest:
             self._removed.popitem(last=False)
         self._most_removed = max(REMOVED_AT_LEAST, 2 * len(self._removed))

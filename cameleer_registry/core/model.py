@@ -126,6 +126,10 @@ class Ack:
 # What a client gets to see
 
 
+ABSENT: Final = {"absent": True, "sparse": True}
+"""Of a field that an answer has only if there is something to be said."""
+
+
 @frozen(kw_only=True)
 class AgentConfig:
     """The times that a server keeps, in milliseconds, so that its agents keep them, too."""
@@ -135,6 +139,19 @@ class AgentConfig:
     dead_after_ms: int
     keepalive_interval_ms: int
     command_ttl_ms: int
+
+
+@frozen(kw_only=True)
+class AgentCredential:
+    """What an agent is given to show from now on. Durations: its own time of day may be wrong."""
+
+    access_token: str = field(repr=False)
+    """A JWT, to be sent as ``Authorization: Bearer``."""
+    expires_in_ms: int
+    renew_after_ms: int
+    """After which it should be renewed."""
+    renewable_for_ms: int
+    """For which it can be renewed, also when it has expired."""
 
 
 @frozen(kw_only=True)
@@ -148,8 +165,23 @@ class Welcome:
     sse_endpoint: str
     """Where its event stream is: an address, or a path on the host that answered."""
     server_public_key: str | None
-    """For events that are signed; in this version there are none."""
+    """The key that signs commands, as base64 of its SubjectPublicKeyInfo; null if nothing is
+    signed."""
     config: AgentConfig
+    credential: AgentCredential | None = field(default=None, metadata=ABSENT)
+    """The agent's own token, if tokens are needed."""
+    challenge: str | None = field(default=None, metadata=ABSENT)
+    """What the agent has made up, if it has sent a ``challenge``: then the answer is a signed line,
+    and what follows stands in it, too."""
+    server_time: datetime | None = field(default=None, metadata=ABSENT)
+    registry: str | None = field(default=None, metadata=ABSENT)
+    """The id of the registry."""
+    keys_version: int | None = field(default=None, metadata=ABSENT)
+    """The version of its key set."""
+    signs: str | None = field(default=None, metadata=ABSENT)
+    key_id: str | None = field(default=None, metadata=ABSENT)
+    """The key that has signed it."""
+    signature: str | None = field(default=None, metadata=ABSENT)
 
 
 @frozen(kw_only=True)
@@ -352,6 +384,9 @@ class AgentDelivery(CommandEvent):
     acknowledged_at: datetime | None
     late_ack_at: datetime | None
     result: Ack | None
+    signed: str | None = field(default=None, metadata=ABSENT)
+    """The signed line of its event while it is PENDING: an agent that knows the registry's root key
+    believes nothing else. It is there if something is signed."""
 
 
 @frozen(kw_only=True)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
+from attrs import evolve
+
+from ..errors import AgentNotRegistered, CommandNotFound, GroupNotFound
 from . import views
 from .instant import Instant
 from .ledger import CommandRecord, Ledger
@@ -16,14 +19,17 @@ from .model import (
     Agent,
     AgentDelivery,
     AgentStatus,
+    AgentTarget,
     Command,
     Delivery,
     DeliveryState,
     GroupSummary,
+    GroupTarget,
     ListedCommand,
     Target,
 )
 from .roster import AgentRecord, Roster
+from .scoping import Within, agents_within, narrowed, part_of, sees
 from .selection import CommandSelection, LapsedAgents
 from .targets import Targets
 
@@ -54,13 +60,31 @@ class Queries:
         groups: Collection[str] = (),
         after: str = "",
         limit: int,
+        within: Within | None = None,
     ) -> list[Agent]:
         """Show up to ``limit`` agents that follow the id ``after``, in order of their ids.
 
-        Empty ``statuses`` or ``groups`` stand for all.
+        Empty ``statuses`` or ``groups`` stand for all. ``within``, here as elsewhere, tells which
+        groups exist for whoever asks; None stands for all.
         """
+        if within is not None:
+            groups = [name for name in groups or self._roster.groups if within(name)]
+            if not groups:
+                return []
         page = self._roster.page(now, statuses=statuses, groups=groups, after=after, limit=limit)
         return [views.agent(record, self._roster, now) for record in page]
+
+    def group_of(self, agent_id: str) -> str | None:
+        """Return the group that an agent is in; None if it is not known."""
+        record = self._roster.agents.get(agent_id)
+        return None if record is None else record.registration.group
+
+    def present(self, agent_id: str, *, now: Instant) -> tuple[str, AgentStatus] | None:
+        """Return the group and the status of an agent; None if it is not known."""
+        record = self._roster.agents.get(agent_id)
+        if record is None:
+            return None
+        return record.registration.group, self._roster.status_of(record, now)
 
     def lapsed(self, agents: LapsedAgents, *, now: Instant) -> list[str]:
         """Return the ids of agents that may be among these, in no order.
@@ -69,7 +93,7 @@ class Queries:
         """
         return self._roster.lapsed(agents.statuses, now)
 
-    def groups(self, *, now: Instant) -> Iterator[GroupSummary]:
+    def groups(self, *, now: Instant, within: Within | None = None) -> Iterator[GroupSummary]:
         """Show every group that has agents, in order of their names.
 
         Counted when this is called, and shown one by one.
@@ -77,11 +101,13 @@ class Queries:
         counted = {
             name: [group.connected, *(len(group.members[status]) for status in AgentStatus)]
             for name, group in sorted(self._roster.groups.items())
-            if group
+            if group and (within is None or within(name))
         }
         place = {status: place for place, status in enumerate(AgentStatus, start=1)}
         for record in self._roster.overdue(now):
-            of_group = counted[record.registration.group]
+            of_group = counted.get(record.registration.group)
+            if of_group is None:
+                continue
             of_group[place[record.status]] -= 1
             of_group[place[self._roster.status_of(record, now)]] += 1
         return (
@@ -105,9 +131,15 @@ class Queries:
         """Return how many groups have agents."""
         return self._roster.count_inhabited()
 
-    def check_target(self, target: Target) -> None:
+    def check_target(self, target: Target, *, within: Within | None = None) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
         self._roster.check(target)
+        match target:
+            case AgentTarget(agent_id) if within is not None:
+                if not within(self._roster.agents[agent_id].registration.group):
+                    raise AgentNotRegistered(agent_id)
+            case GroupTarget(group) if within is not None and not within(group):
+                raise GroupNotFound(group)
 
     def knows_idempotency_key(self, key: str) -> bool:
         """Tell whether a command was issued under a key, so far as is remembered."""
@@ -118,12 +150,15 @@ class Queries:
         self._roster.find(agent_id)
         self._ledger.find_target(command_id, agent_id)
 
-    def command_record(self, command_id: str) -> CommandRecord:
+    def command_record(self, command_id: str, *, within: Within | None = None) -> CommandRecord:
         """Return a handle on a command that outlives its being forgotten.
 
         Raises CommandNotFound.
         """
-        return self._ledger.find(command_id)
+        record = self._ledger.find(command_id)
+        if within is not None and not sees(record, within):
+            raise CommandNotFound(command_id)
+        return record
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return a handle on a command, or None where there is none."""
@@ -160,6 +195,11 @@ class Queries:
                 found.append(views.agent_delivery(record, now))
         return found[::-1]
 
+    def newest_line(self) -> str | None:
+        """Return the signed line of the newest command that has one; None if none has."""
+        lines = (record.line for record in self._ledger.newest_first(before=None, down_to=0))
+        return next((line for line in lines if line is not None), None)
+
     def count_commands(self) -> int:
         """Return how many commands are known."""
         return len(self._ledger.commands)
@@ -174,9 +214,17 @@ class Queries:
         agents = self._roster.agents.values()
         return [record for record in agents if record.stream_id is not None]
 
-    def command(self, command_id: str, *, now: Instant) -> Command:
+    def command(self, command_id: str, *, now: Instant, within: Within | None = None) -> Command:
         """Show one command; raises CommandNotFound."""
-        return views.command(self._ledger.find(command_id), now)
+        return self.command_of(self.command_record(command_id, within=within), now, within=within)
+
+    def command_of(
+        self, record: CommandRecord, now: Instant, *, within: Within | None = None
+    ) -> Command:
+        """Show the command of a handle."""
+        whole = views.command(record, now)
+        seen = None if within is None else part_of(record, self._roster, within)
+        return whole if seen is None else narrowed(whole, record, seen, now)
 
     def command_number(self, command_id: str) -> int:
         """Return where a command stands among all, in the order of issue.
@@ -194,6 +242,7 @@ class Queries:
         down_to: int = 0,
         limit: int,
         look_at: int = 1_000_000_000,
+        within: Within | None = None,
     ) -> tuple[list[ListedCommand], int | None]:
         """Show commands of a selection, newest first, and tell where to go on.
 
@@ -203,13 +252,42 @@ class Queries:
         that of the last that was looked at, to be the next ``before``; None if there are no more.
         """
         found: list[ListedCommand] = []
+        if within is not None and selection.agent_ids:
+            agent_ids = agents_within(selection.agent_ids, self._roster, within)
+            if not agent_ids:
+                return [], None
+            selection = evolve(selection, agent_ids=agent_ids)
+        if within is not None and selection.groups:
+            groups = [name for name in selection.groups if within(name)]
+            if not groups:
+                return [], None
+            selection = evolve(selection, groups=groups)
         records = self._ledger.newest_first(before=before, down_to=down_to)
         for looked_at, record in enumerate(records, start=1):
-            if selection.includes(record, now):
-                found.append(views.listed_command(record, now))
+            shown = self._shown(record, selection, now, within)
+            if shown is not None:
+                found.append(shown)
             if len(found) >= limit or looked_at >= look_at:
                 return found, record.number
         return found, None
+
+    def _shown(
+        self,
+        record: CommandRecord,
+        selection: CommandSelection,
+        now: Instant,
+        within: Within | None,
+    ) -> ListedCommand | None:
+        """Show a command if it is one of a selection, to somebody who sees some groups."""
+        if within is None:
+            return views.listed_command(record, now) if selection.includes(record, now) else None
+        # Its status is that of what is seen of it.
+        if not sees(record, within) or not evolve(selection, statuses=()).includes(record, now):
+            return None
+        shown = views.listed_command(record, now)
+        if (seen := part_of(record, self._roster, within)) is not None:
+            shown = narrowed(shown, record, seen, now)
+        return shown if not selection.statuses or shown.status in selection.statuses else None
 
     def awaited(self, command_id: str, agent_ids: Sequence[str], *, now: Instant) -> Sequence[str]:
         """Return which of some targets of a command may still acknowledge it.
@@ -224,14 +302,21 @@ class Queries:
         return [agent_id for agent_id in agent_ids if agent_id not in command.records]
 
     def deliveries(
-        self, command_id: str, *, now: Instant, states: Collection[DeliveryState] = ()
+        self,
+        command_id: str,
+        *,
+        now: Instant,
+        states: Collection[DeliveryState] = (),
+        within: Within | None = None,
     ) -> Iterator[Delivery]:
         """Show a command's deliveries, in order of the agents' ids, as they are asked for.
 
         Raises CommandNotFound, at once.
         """
-        command = self._ledger.find(command_id)
-        records = map(command.delivery, sorted(command.targets))
+        command = self.command_record(command_id, within=within)
+        seen = None if within is None else part_of(command, self._roster, within)
+        targets = command.targets if seen is None else seen.agent_ids
+        records = map(command.delivery, sorted(targets))
         return (
             views.delivery(record, now)
             for record in records
@@ -239,7 +324,12 @@ class Queries:
         )
 
     def agent_deliveries(
-        self, agent_id: str, *, now: Instant, states: Collection[DeliveryState] = ()
+        self,
+        agent_id: str,
+        *,
+        now: Instant,
+        states: Collection[DeliveryState] = (),
+        within: Within | None = None,
     ) -> Iterator[AgentDelivery]:
         """Show what was sent to an agent, newest first, as it is asked for.
 
@@ -249,7 +339,8 @@ class Queries:
         return (
             views.agent_delivery(record, now)
             for record in list(self._ledger.inbox(agent_id))
-            if not states or record.state_at(now) in states
+            if (not states or record.state_at(now) in states)
+            and (within is None or sees(record.command, within))
         )
 
     def next_lease_end(self) -> int | None:

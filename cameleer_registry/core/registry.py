@@ -284,6 +284,7 @@ class Registry(Queries):
         payload_size: int = 0,
         idempotency: Idempotency | None = None,
         by: str | None = None,
+        line: str | None = None,
     ) -> tuple[CommandRecord, Events]:
         """Issue a command to the agents that ``target`` means at this moment.
 
@@ -323,6 +324,7 @@ class Registry(Queries):
             payload_size=payload_size,
             idempotency=idempotency,
             by=by,
+            line=line,
         )
         # Nothing can be refused any more. What has expired is told first, to be in order.
         told = self.sweep_commands(now=now, limit=None)

@@ -324,6 +324,12 @@ class Roster:
             self.groups[name] = GroupRecord(name)
             self._vacated[name] = self._vacations = number
 
+    def remember_group(self, name: str) -> None:
+        """Remember a group that somebody has been in, also if nobody is."""
+        if name not in self.groups:
+            self.groups[name] = GroupRecord(name)
+            self._vacate(name)
+
     def sort(self) -> None:
         """Put the agents of each status in order of when they were heard, which has changed."""
         for status, members in self._by_status.items():

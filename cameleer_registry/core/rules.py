@@ -27,6 +27,9 @@ Note = NewType("Note", str)
 IdempotencyKey = NewType("IdempotencyKey", str)
 """1–255 printable characters of ASCII, as Stripe and others have it."""
 
+Nonce = NewType("Nonce", str)
+"""1–256 printable characters of ASCII: what a client has made up, to know an answer by."""
+
 T = TypeVar("T")
 
 RESERVED_AGENT_IDS: Final = frozenset({"register", "commands", "groups"})
@@ -78,6 +81,15 @@ def note(value: Any) -> Note:
             f"control characters are not allowed (U+{ord(found[0]):04X} at {found.start()})"
         )
     return Note(value)
+
+
+def nonce(value: Any) -> Nonce:
+    """Accept what a client made up, to see that an answer is new."""
+    if not 1 <= len(text(value)) <= MAX_LABEL:
+        raise ValueError(f"expected 1 to {MAX_LABEL} characters, got {len(value)}")
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("expected printable ASCII only")
+    return Nonce(value)
 
 
 def idempotency_key(value: Any) -> IdempotencyKey:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from attrs import field, frozen
@@ -35,12 +35,15 @@ class LapsedAgents:
     """In one of these; empty stands for all."""
     dead_for: int = 0
     """DEAD for so many nanoseconds, by the clock of leases."""
+    within: Callable[[str], bool] | None = None
+    """In a group of which this is true, which are those that exist for whoever asks."""
 
     def include(self, record: AgentRecord, roster: Roster, now: Instant) -> bool:
         """Tell whether an agent is one of them at this moment."""
         return (
             roster.status_of(record, now) in self.statuses
             and (not self.groups or record.registration.group in self.groups)
+            and (self.within is None or self.within(record.registration.group))
             and (
                 not self.dead_for
                 or roster.lease.dead_at(record.heard.lease) + self.dead_for <= now.lease

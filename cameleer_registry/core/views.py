@@ -94,6 +94,7 @@ def delivery(record: DeliveryRecord, now: Instant) -> Delivery:
 
 def agent_delivery(record: DeliveryRecord, now: Instant) -> AgentDelivery:
     """Show the same to the agent, with all that the event would have said."""
+    state = record.state_at(now)
     return AgentDelivery(
         command_id=record.command.command_id,
         type=record.command.order.type,
@@ -101,9 +102,10 @@ def agent_delivery(record: DeliveryRecord, now: Instant) -> AgentDelivery:
         created_at=time_of_day(record.command.created),
         expires_at=time_of_day(record.command.expires),
         agent_id=record.agent_id,
-        status=record.state_at(now),
+        status=state,
         delivered_at=time_of_day(record.delivered),
         acknowledged_at=time_of_day(record.acknowledged),
         late_ack_at=time_of_day(record.late_ack),
         result=record.result,
+        signed=record.command.line if state is DeliveryState.PENDING else None,
     )

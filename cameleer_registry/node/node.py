@@ -11,6 +11,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from .. import wire
 from ..core import events, inputs, rules, views
 from ..core.events import CloseReason, Event
 from ..core.idempotency import Idempotency
-from ..core.instant import NANOSECONDS, nanoseconds
+from ..core.instant import NANOSECONDS, Instant, nanoseconds
 from ..core.ledger import DeliveryRecord
 from ..core.model import (
     Ack,
@@ -41,12 +42,39 @@ from ..core.model import (
     Target,
 )
 from ..core.registry import Events, Limits, Registry
+from ..core.scoping import Within
 from ..core.selection import CommandSelection, LapsedAgents
-from ..errors import CommandExpired, OutcomeUnknown, RegistryError
+from ..errors import (
+    AgentIdInUse,
+    AgentNotRegistered,
+    CannotJoin,
+    CommandExpired,
+    IdempotencyKeyReused,
+    NotFound,
+    OutcomeUnknown,
+    RegistryError,
+)
 from ..logs import get_logger
+from ..security.enrolment import Present, check_membership, check_registration
+from ..security.facts import (
+    KEPT,
+    PASSING,
+    AgentCredentialsRevoked,
+    AllCredentialsRevoked,
+    CredentialConflict,
+    CredentialIssued,
+    SessionClosed,
+    TokenRevoked,
+)
+from ..security.jwt import Credential
+from ..security.keyring import KeyRing
+from ..security.principals import Principal, Role
 from ..settings import Settings
 from ..version import __version__
 from . import monitors
+from .auth.authority import Authority
+from .auth.signing import Signer
+from .auth.standing import Standing
 from .clock import TICK, TICKS_OF_A_LEASE, Clock
 from .effects import Effects, Listener
 from .feed.feed import Feed
@@ -69,6 +97,13 @@ from .waiters import Waiters
 
 log = get_logger(__name__)
 
+REVOCATIONS: Final = (
+    TokenRevoked,
+    AgentCredentialsRevoked,
+    AllCredentialsRevoked,
+    SessionClosed,
+)
+"""After these somebody's streams may have nothing to stand on."""
 EVERY_COMMAND: Final = CommandSelection()
 DEAD_AGENTS: Final = LapsedAgents()
 
@@ -102,6 +137,15 @@ class Announced:
     """How many commands had been issued by then."""
 
 
+@frozen
+class Enrolled:
+    """An agent that has registered."""
+
+    resumed: bool
+    credential: Credential | None
+    """Its token; None if there are no keys to make one with."""
+
+
 class Node:
     """A registry that runs. It is not thread-safe: call it on the event loop it was started on.
 
@@ -116,6 +160,7 @@ class Node:
         *,
         clock: Clock | None = None,
         journal: Journal | None = None,
+        authority: Authority | None = None,
         log: Log | None = None,
     ) -> None:
         """With ``log`` it is one of many nodes: see :mod:`~.sharing.shared`."""
@@ -128,6 +173,11 @@ class Node:
         self.own_clock = self.clock if log is None else Clock()
         self.journal = journal or MemoryJournal()
         self.registry = Registry(limits_of(settings))
+        # Whose credentials are good, and what is given out.
+        self.authority = authority or Authority()
+        self.signer = Signer()
+        if self.authority.ring is not None:
+            self.signer.use(self.authority.ring)
         self.streams = AgentStreams(
             keepalive_interval=settings.keepalive_interval,
             max_backlog=settings.max_stream_backlog,
@@ -158,7 +208,16 @@ class Node:
         self.shared: Shared | None = None
         if log is not None:
             self._share(log)
-        self._effects.do_at_once({events.StreamClosed: self._end_stream})
+        self.standing = Standing(
+            self.authority, self.clock, lambda: chain(self.streams, self.feed.streams)
+        )
+        self._effects.do_at_once(
+            {
+                events.StreamClosed: self._end_stream,
+                events.AgentRegistered: self._end_stream_of_another_group,
+                **dict.fromkeys(REVOCATIONS, lambda _: self.standing.revoked()),
+            }
+        )
         self._effects.do(
             {
                 events.CommandIssued: self._push.issued,
@@ -226,10 +285,17 @@ class Node:
     def start(self) -> None:
         """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
         self.shutting_down = False
-        self.opened = self.journal.open(self.registry, self.clock)
+        self.opened = self.journal.open(self.registry, self.clock, self.authority.credentials)
+        began = self._begin_authority()
+        if self.shared is not None and self.authority.is_on:
+            raise CannotJoin(
+                "nodes do not share credentials yet, so each would let in others: start this one "
+                "with --auth off, behind something that asks who comes"
+            )
         self.journal.start(self._effects.proceed, self._storage_failed)
         if self.opened is not None:
             self._resume(self.opened)
+        self.carry_out(began)
         self._keeper = self.journal.keeper(
             self.registry, self.feed, heartbeat_interval=self.settings.heartbeat_interval
         )
@@ -246,6 +312,8 @@ class Node:
             ("event loop monitor", monitors.loop_monitor),
         ):
             self._supervisor.start(name, partial(run, self))
+        if self.authority.is_on:
+            self._supervisor.start("credential watch", self.standing.watch)
         if self.settings.forget_dead_after is not None:
             forget_dead = partial(monitors.forget_dead, self)
             self._supervisor.start("forgetting of dead agents", forget_dead)
@@ -253,14 +321,27 @@ class Node:
         self._supervisor.start("event feed", self.feed.tell)
         self._supervisor.start("log sums", self.narrator.sum_up)
 
+    def _begin_authority(self) -> Events:
+        """Decide whether credentials are needed; raises SettingsError, and lets the file go."""
+        try:
+            facts = self.authority.begin(durable=self.journal.keeps, now=self.clock.now())
+        except BaseException:
+            self.journal.abandon()
+            raise
+        if self.authority.ring is not None:
+            self.signer.use(self.authority.ring)
+            if (line := self.registry.newest_line()) is not None:
+                self.signer.goes_on_after(line)
+        return facts
+
     def _resume(self, opened: Opened) -> None:
         """Go on where an earlier process has ended."""
         interval = nanoseconds(self.settings.heartbeat_interval)
         least = min(self.registry.limits.stale_after, 2 * interval)
         self.registry.resume(now=opened.now, least=least)
         self.meters.learn(self.registry.open_commands())
+        self._effects.position = self.journal.position  # of what is told again
         self.feed.restore(opened.past, self.registry)
-        self._effects.position = self.journal.position
         if opened.last_alive is not None:
             self.resumption = Resumption(
                 self._effects,
@@ -280,6 +361,8 @@ class Node:
         """End all streams of this node, whatever anybody knows of them."""
         for stream in self.streams:
             self.streams.close(stream.stream_id, reason)
+        if self.shared is None:
+            self.feed.end()
 
     async def spread_ends(self, reason: CloseReason, seconds: float) -> None:
         """End all streams little by little, so that agents do not all come elsewhere at once."""
@@ -348,7 +431,7 @@ class Node:
 
             forget = node.listen(print, AgentWentDead)
         """
-        return self._effects.tell(listener, kinds or events.KINDS)
+        return self._effects.tell(listener, kinds or (*events.KINDS, *KEPT, *PASSING))
 
     def carry_out(self, facts: Events) -> None:
         """Have carried out and told what the registry says has happened."""
@@ -362,11 +445,11 @@ class Node:
         """
         journal = self.journal
         if journal.durable < journal.readable and journal.trouble is None:
-            await self._kept()
+            await self.kept()
         elif journal.failed:
             await journal.when(journal.readable)
 
-    async def _kept(self) -> None:
+    async def kept(self) -> None:
         """Wait until all that has been done is durable; raises StorageUnavailable."""
         journal = self.journal
         if journal.durable < journal.readable:
@@ -398,14 +481,128 @@ class Node:
     async def register_from_wire(self, registration: Registration) -> bool:
         """Do the same with a registration that has come as JSON; tell whether it was known."""
         if self.shared is not None:
-            known: bool = await self.shared.submit(inputs.Register(registration=registration))
-            return known
+            return await self._register_shared(self.shared, registration)
         self.journal.check()
         resumed = registration.agent_id in self.registry
         self.carry_out(self.registry.register(registration, now=self.clock.now()))
         if (journal := self.journal).durable < journal.readable:
             await journal.when(journal.readable)
         return resumed
+
+    async def enrol(self, registration: Registration, principal: Principal) -> Enrolled:
+        """Enter an agent for somebody, or resume it, and give it a token of its own.
+
+        Nothing comes between the look at what is there and the registration. Raises what
+        :func:`~cameleer_registry.security.enrolment.check_registration` does, TokenExpired if the
+        token that was shown has registered as many new agents as it may, and AtCapacity.
+        """
+        self.journal.check()
+        now, authority, agent_id = self.clock.now(), self.authority, registration.agent_id
+        shared = self.shared
+        before, counts = self.registry.present(agent_id, now=now), False
+        present = None if before is None else Present(before[0], before[1] is AgentStatus.LIVE)
+        try:
+            check_registration(principal, agent_id, registration.group, present)
+        except AgentIdInUse:
+            self._tell_conflict(agent_id, registration.group, principal, now, refused=True)
+            raise
+        if shared is not None:  # no credentials are given there; a host vouches for who it is
+            known = await self._register_shared(shared, registration, by=principal.issuer)
+            return Enrolled(known, None)
+        own = principal.role is Role.AGENT
+        # A certificate, and what a host vouches for, is no token whose uses could be counted.
+        if principal.role is Role.ENROL and not principal.of_host:
+            token_id, known = principal.token_id, present is not None
+            counts = authority.credentials.would_use(token_id, agent_id, known=known)
+        if present is not None and not own and self._is_another_process(registration):
+            self._tell_conflict(agent_id, registration.group, principal, now, refused=False)
+        facts = self.registry.register(registration, now=now, by=principal.issuer)
+        if counts:
+            facts += authority.credentials.use_token(
+                principal.token_id, agent_id, known=False, now=now
+            )
+        self.carry_out(facts)
+        given = authority.credential(agent_id, registration.group, now=now)
+        await self.kept()
+        if given is not None:
+            self._given(agent_id, registration.group, given[1], principal, renewed=own)
+        return Enrolled(present is not None, None if given is None else given[0])
+
+    async def _register_shared(
+        self, shared: Shared, registration: Registration, *, by: str | None = None
+    ) -> bool:
+        known: bool = await shared.submit(inputs.Register(registration=registration, by=by))
+        return known
+
+    def renew(self, agent_id: str, principal: Principal) -> Credential:
+        """Give an agent another token; raises AgentNotRegistered, and NotFound without keys.
+
+        Its open stream stands on that from now on.
+        """
+        now = self.clock.now()
+        before = self.registry.present(agent_id, now=now)
+        if before is None:
+            raise AgentNotRegistered(agent_id)
+        check_membership(principal, agent_id, before[0])
+        given = self.authority.credential(agent_id, before[0], now=now)
+        if given is None:
+            raise NotFound("this registry has no keys to make tokens with")
+        self._given(agent_id, before[0], given[1], principal, renewed=True)
+        return given[0]
+
+    def _given(
+        self, agent_id: str, group: str, given: Principal, asked: Principal, *, renewed: bool
+    ) -> None:
+        if renewed and (stream := self.streams.of(agent_id)) is not None:
+            before = stream.principal
+            if before is not None and before.role is Role.AGENT:
+                self.standing.opened(stream, given)
+        issued = CredentialIssued(
+            at=self.clock.now(),
+            agent_id=agent_id,
+            group=group,
+            token_id=given.token_id,
+            by=asked.issuer,
+        )
+        self.carry_out((issued,))
+
+    def _is_another_process(self, registration: Registration) -> bool:
+        """Tell whether an agent registers while another process holds the stream of its id.
+
+        One that was started anew has lost its stream with its former process.
+        """
+        known = self.registry.agent(registration.agent_id, now=self.clock.now())
+        return known.connected and known.instance_id != registration.instance_id
+
+    def _tell_conflict(
+        self, agent_id: str, group: str, asked: Principal, now: Instant, *, refused: bool
+    ) -> None:
+        conflict = CredentialConflict(
+            at=now, agent_id=agent_id, group=group, refused=refused, by=asked.issuer
+        )
+        self.carry_out((conflict,))
+
+    async def revoke_agent(self, agent_id: str, *, by: str | None = None) -> None:
+        """Have every credential of an agent be void, and its stream end; it need not be known."""
+        self.journal.check()
+        now = self.clock.now()
+        before = self.registry.present(agent_id, now=now)
+        group = None if before is None else before[0]
+        self.carry_out(
+            self.authority.credentials.revoke_agent(agent_id, group=group, now=now, by=by)
+        )
+        await self.kept()
+
+    async def publish(self, ring: KeyRing) -> None:
+        """Sign with other keys from now on, and have everybody told."""
+        self.journal.check()
+        now = self.clock.now()
+        facts = self.authority.credentials.publish(ring.keys.version, ring.line, now=now)
+        self.authority.use(ring)
+        self.signer.use(ring)
+        self.standing.revoked()
+        self.carry_out(facts)
+        await self.kept()
 
     def heartbeat(self, agent_id: str) -> asyncio.Future[Any] | None:
         """Renew an agent's lease; raises AgentNotRegistered.
@@ -424,26 +621,28 @@ class Node:
             self.carry_out(facts)
         return None
 
-    async def remove(self, agent_id: str) -> None:
+    async def remove(self, agent_id: str, *, by: str | None = None) -> None:
         """Forget an agent, end its stream and expire what is pending for it.
 
         Raises AgentNotRegistered.
         """
         if self.shared is not None:
-            await self.shared.submit(inputs.Remove(agent_id=agent_id))
+            await self.shared.submit(inputs.Remove(agent_id=agent_id, by=by))
             return
         self.journal.check()
-        self.carry_out(self.registry.remove(agent_id, now=self.clock.now()))
-        await self._kept()
+        self.carry_out(self.registry.remove(agent_id, now=self.clock.now(), by=by))
+        await self.kept()
 
-    async def remove_lapsed(self, agents: LapsedAgents = DEAD_AGENTS) -> int:
+    async def remove_lapsed(
+        self, agents: LapsedAgents = DEAD_AGENTS, *, by: str | None = None
+    ) -> int:
         """Forget all agents that are DEAD, or others that have lapsed, and return how many.
 
         Each is judged in the moment in which it is forgotten, and others get a turn in between.
         Ends early when the node shuts down.
         """
         if self.shared is not None:
-            return await self._remove_lapsed_shared(self.shared, agents)
+            return await self._remove_lapsed_shared(self.shared, agents, by)
         removed, effort, now = 0, 0, self.clock.now()
         for agent_id in self.registry.lapsed(agents, now=now):
             if effort >= LOOKED_AT:
@@ -452,21 +651,25 @@ class Node:
                     break
                 effort, now = 0, self.clock.now()
             self.journal.check()
-            facts = self.registry.remove_lapsed(agent_id, agents, now=now)
+            facts = self.registry.remove_lapsed(agent_id, agents, now=now, by=by)
             self.carry_out(facts)
             removed += bool(facts)
             effort += REMOVING if facts else 1
         await self.settled()
         return removed
 
-    async def _remove_lapsed_shared(self, shared: Shared, agents: LapsedAgents) -> int:
+    async def _remove_lapsed_shared(
+        self, shared: Shared, agents: LapsedAgents, by: str | None
+    ) -> int:
         found = sorted(set(self.registry.lapsed(agents, now=self.clock.now())))
         removed = 0
         for start in range(0, len(found), REMOVED_TOGETHER):
             if self.shutting_down:
                 break
             some = tuple(found[start : start + REMOVED_TOGETHER])
-            removed += await shared.submit(inputs.RemoveLapsed(agent_ids=some, agents=agents))
+            removed += await shared.submit(
+                inputs.RemoveLapsed(agent_ids=some, agents=agents, by=by)
+            )
         return removed
 
     def agent(self, agent_id: str) -> Agent:
@@ -480,22 +683,29 @@ class Node:
         groups: Collection[str] = (),
         after: str = "",
         limit: int = 1_000_000_000,
+        within: Within | None = None,
     ) -> list[Agent]:
         """Show up to ``limit`` agents that follow the id ``after``, in order of their ids.
 
-        Empty ``statuses`` or ``groups`` stand for all.
+        Empty ``statuses`` or ``groups`` stand for all. ``within``, here as elsewhere, tells which
+        groups exist for whoever asks; None stands for all.
         """
         return self.registry.agents(
-            now=self.clock.now(), statuses=statuses, groups=groups, after=after, limit=limit
+            now=self.clock.now(),
+            statuses=statuses,
+            groups=groups,
+            after=after,
+            limit=limit,
+            within=within,
         )
 
     def groups(self) -> list[GroupSummary]:
         """Show every group that has agents, in order of their names."""
         return list(self.iter_groups())
 
-    def iter_groups(self) -> Iterator[GroupSummary]:
+    def iter_groups(self, *, within: Within | None = None) -> Iterator[GroupSummary]:
         """Show the same, as it is when this is called, one by one."""
-        return self.registry.groups(now=self.clock.now())
+        return self.registry.groups(now=self.clock.now(), within=within)
 
     # Streams
 
@@ -523,16 +733,21 @@ class Node:
         *,
         chunked: bool,
         announced: Announced | None = None,
+        principal: Principal | None = None,
     ) -> AgentStream:
         """Make a connection its agent's stream; an older one is ended.
 
         The headers of the response must have been written; ``chunked`` tells whether they
-        announce chunks. Raises AgentNotRegistered, and then leaves the connection alone.
+        announce chunks. It ends with the credential of ``principal``. Raises AgentNotRegistered,
+        and then leaves the connection alone.
         """
         self.check_target(Target.agent(agent_id))
         if announced is not None:
-            return self._open_announced(agent_id, transport, announced, chunked=chunked)
+            stream = self._open_announced(agent_id, transport, announced, chunked=chunked)
+            self.standing.opened(stream, principal)
+            return stream
         stream = self.streams.open(agent_id, transport, chunked=chunked)
+        self.standing.opened(stream, principal)
         self.carry_out(
             self.registry.stream_opened(agent_id, stream.stream_id, now=self.clock.now())
         )
@@ -581,11 +796,13 @@ class Node:
         chunked: bool,
         last_event_id: str | None = None,
         interest: Interest = EVERYTHING,
+        principal: Principal | None = None,
     ) -> Follower:
         """Make a connection follow what happens, from behind the event that was seen last.
 
         The headers of the response must have been written; ``chunked`` tells whether they
-        announce chunks. Raises TooManyFeeds, and then leaves the connection alone.
+        announce chunks. It ends with the credential of ``principal``. Raises TooManyFeeds, and then
+        leaves the connection alone.
         """
         follower = self.feed.open(
             transport,
@@ -594,32 +811,39 @@ class Node:
             interest=interest,
             now=self.clock.now(),
         )
+        self.standing.opened(follower, principal)
         if self.shutting_down or self.journal.failed:
             follower.leave()
         return follower
 
     # Commands
 
-    def check_target(self, target: Target) -> None:
+    def check_target(self, target: Target, *, within: Within | None = None) -> None:
         """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
-        self.registry.check_target(target)
+        self.registry.check_target(target, within=within)
 
     def check_delivery(self, agent_id: str, command_id: str) -> None:
         """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
         self.registry.check_delivery(agent_id, command_id)
 
-    def knows_idempotency_key(self, key: str) -> bool:
-        """Tell whether a command was issued under a key, so far as is remembered."""
-        return self.registry.knows_idempotency_key(key)
+    def knows_idempotency_key(self, key: str, *, by: Principal | None = None) -> bool:
+        """Tell whether somebody has issued a command under a key, so far as is remembered."""
+        return self.registry.knows_idempotency_key(_own(key, by))
 
     async def issue(
-        self, order: Order, target: Target, *, idempotency_key: str | None = None
+        self,
+        order: Order,
+        target: Target,
+        *,
+        idempotency_key: str | None = None,
+        by: Principal | None = None,
     ) -> Command:
         """Issue a command and write it to its targets' open streams; then show it.
 
         Once issued it is written to all, also where the caller is cancelled meanwhile. Where it
         was asked for before under the same key, within an hour and so far as is remembered, it is
-        not issued again but shown as it is by now, also where its targets, or it, are gone.
+        not issued again but shown as it is by now, also where its targets, or it, are gone. Keys
+        are each principal's own; ``by`` is who asks for it, or None if nobody is known.
         Raises AgentNotRegistered, GroupNotFound, TooManyPending, IdempotencyKeyReused where
         something else was asked for under that key, TypeError where the payload is nothing that
         JSON can express, and ValueError where the key is none.
@@ -627,30 +851,32 @@ class Node:
         idempotency = None
         if idempotency_key is not None:
             key = rules.idempotency_key(idempotency_key)
-            idempotency = Idempotency(key, fingerprint(order, target))
+            idempotency = Idempotency(_own(key, by), fingerprint(order, target))
         now, command_id = self.clock.now(), str(uuid_utils.uuid7())
         # Encoded once and before anything has changed, for all streams.
-        frame = frames.event(
-            CommandEvent(
-                command_id=command_id,
-                type=order.type,
-                payload=order.payload,
-                created_at=views.time_of_day(now),
-                expires_at=views.time_of_day(now.after(self.registry.limits.command_ttl)),
-            )
+        event = CommandEvent(
+            command_id=command_id,
+            type=order.type,
+            payload=order.payload,
+            created_at=views.time_of_day(now),
+            expires_at=views.time_of_day(now.after(self.registry.limits.command_ttl)),
         )
+        line = self.signer.command(event, target, now=now)
+        frame = frames.event(event, line)
         if self.shared is not None:
-            return await self._issue_shared(
-                self.shared,
-                inputs.Issue(
-                    command_id=command_id,
-                    order=order,
-                    target=target,
-                    size=wire.footprint(frame.plain),
-                    payload_size=len(wire.encode(order.payload)),
-                    idempotency=idempotency,
-                ),
+            wish = inputs.Issue(
+                command_id=command_id,
+                order=order,
+                target=target,
+                size=wire.footprint(frame.plain),
+                payload_size=len(wire.encode(order.payload)),
+                idempotency=idempotency,
+                by=None if by is None else by.issuer,
             )
+            try:
+                return await self._issue_shared(self.shared, wish)
+            except IdempotencyKeyReused:
+                raise IdempotencyKeyReused(idempotency_key or "") from None
         self.journal.check()
         self._push.prepare(command_id, frame)
         try:
@@ -659,19 +885,23 @@ class Node:
                 order,
                 target,
                 now=now,
-                size=wire.footprint(frame.plain),
+                size=wire.footprint(frame.plain) + len(line or b""),
                 payload_size=len(wire.encode(order.payload)),
                 idempotency=idempotency,
+                by=None if by is None else by.issuer,
+                line=None if line is None else line.decode(),
             )
-        except RegistryError:
+        except RegistryError as error:
             self._push.cancel(command_id)
+            if isinstance(error, IdempotencyKeyReused) and idempotency_key is not None:
+                raise IdempotencyKeyReused(idempotency_key) from None
             raise
         if record.command_id != command_id:
             self._push.cancel(command_id)
             log.info("command asked for again", command_id=record.command_id)
             self.meters.commands_repeated[record.order.type] += 1
         self.carry_out(facts)
-        await self._kept()
+        await self.kept()
         await self._push.written(record.command_id)
         return views.command(record, self.clock.now())
 
@@ -689,7 +919,9 @@ class Node:
         await self._push.written(record.command_id)
         return views.command(record, self.clock.now())
 
-    async def acknowledge(self, agent_id: str, command_id: str, ack: Ack) -> Delivery:
+    async def acknowledge(
+        self, agent_id: str, command_id: str, ack: Ack, *, by: str | None = None
+    ) -> Delivery:
         """Note an agent's answer and show the delivery; the first answer stands.
 
         Raises AgentNotRegistered, CommandNotFound, CommandExpired after the deadline, and
@@ -697,7 +929,11 @@ class Node:
         """
         if self.shared is not None:
             wish = inputs.Acknowledge(
-                agent_id=agent_id, command_id=command_id, ack=ack, size=wire.footprint_of(ack)
+                agent_id=agent_id,
+                command_id=command_id,
+                ack=ack,
+                size=wire.footprint_of(ack),
+                by=by,
             )
             of_log: DeliveryRecord = await self.shared.submit(wish)
             now = self.clock.now()
@@ -706,7 +942,9 @@ class Node:
             return views.delivery(of_log, now)
         self.journal.check()
         now, size = self.clock.now(), wire.footprint_of(ack)
-        delivery, facts = self.registry.acknowledge(agent_id, command_id, ack, now=now, size=size)
+        delivery, facts = self.registry.acknowledge(
+            agent_id, command_id, ack, now=now, size=size, by=by
+        )
         self.carry_out(facts)
         if (journal := self.journal).durable < journal.readable:
             await journal.when(journal.readable)
@@ -714,9 +952,9 @@ class Node:
             raise CommandExpired(command_id, agent_id=agent_id)
         return views.delivery(delivery, now)
 
-    def command(self, command_id: str) -> Command:
+    def command(self, command_id: str, *, within: Within | None = None) -> Command:
         """Show one command; raises CommandNotFound."""
-        return self.registry.command(command_id, now=self.clock.now())
+        return self.registry.command(command_id, now=self.clock.now(), within=within)
 
     def commands(
         self,
@@ -736,18 +974,20 @@ class Node:
         )
         return found
 
-    async def wait(self, command_id: str, timeout: float) -> Command:
+    async def wait(
+        self, command_id: str, timeout: float, *, within: Within | None = None
+    ) -> Command:
         """Wait up to ``timeout`` seconds until nothing of a command is pending; then show it.
 
         Raises CommandNotFound. Returns early when the node shuts down.
         """
-        record = self.registry.command_record(command_id)
+        record = self.registry.command_record(command_id, within=within)
         now = self.clock.now()
         if record.counts_at(now)[DeliveryState.PENDING] and not self.shutting_down:
             # The deadline finishes it, too, and a millisecond later that is certainly past.
             to_deadline = (record.expires.steady - now.steady) / NANOSECONDS + 0.001
             await self._waiters.wait(command_id, min(timeout, to_deadline))
-        return views.command(record, self.clock.now())
+        return self.registry.command_of(record, self.clock.now(), within=within)
 
     def deliveries(
         self, command_id: str, *, states: Collection[DeliveryState] = ()
@@ -756,10 +996,15 @@ class Node:
         return list(self.iter_deliveries(command_id, states=states))
 
     def iter_deliveries(
-        self, command_id: str, *, states: Collection[DeliveryState] = ()
+        self,
+        command_id: str,
+        *,
+        states: Collection[DeliveryState] = (),
+        within: Within | None = None,
     ) -> Iterator[Delivery]:
         """Show the same, one by one; raises CommandNotFound, at once."""
-        return self.registry.deliveries(command_id, now=self.clock.now(), states=states)
+        now = self.clock.now()
+        return self.registry.deliveries(command_id, now=now, states=states, within=within)
 
     def agent_deliveries(
         self, agent_id: str, *, states: Collection[DeliveryState] = ()
@@ -768,10 +1013,15 @@ class Node:
         return list(self.iter_agent_deliveries(agent_id, states=states))
 
     def iter_agent_deliveries(
-        self, agent_id: str, *, states: Collection[DeliveryState] = ()
+        self,
+        agent_id: str,
+        *,
+        states: Collection[DeliveryState] = (),
+        within: Within | None = None,
     ) -> Iterator[AgentDelivery]:
         """Show the same, one by one; raises AgentNotRegistered, at once."""
-        return self.registry.agent_deliveries(agent_id, now=self.clock.now(), states=states)
+        now = self.clock.now()
+        return self.registry.agent_deliveries(agent_id, now=now, states=states, within=within)
 
     def nodes(self) -> list[ClusterNode]:
         """Show the nodes that share this registry, this one included; it alone if none do."""
@@ -795,6 +1045,19 @@ class Node:
 
     def _end_stream(self, fact: events.StreamClosed) -> None:
         self.streams.close(fact.stream_id, fact.reason)
+
+    def _end_stream_of_another_group(self, fact: events.AgentRegistered) -> None:
+        """End the stream of whoever was the agent before it came to be in another group."""
+        if fact.left is None or (stream := self.streams.of(fact.agent_id)) is None:
+            return
+        principal = stream.principal
+        if principal is not None and not principal.scope.covers(fact.registration.group):
+            stream.lose(CloseReason.CREDENTIAL_OVER)
+
+
+def _own(key: str, by: Principal | None) -> str:
+    """Return somebody's key as one that nobody else has; it is no key that anybody could send."""
+    return key if by is None else f"{by.token_id}\n{key}"
 
 
 def _expected(registry: Registry) -> Iterator[str]:

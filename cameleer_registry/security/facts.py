@@ -7,9 +7,11 @@ own machine.
 
 from __future__ import annotations
 
+from typing import Final
+
 from attrs import frozen
 
-from ..core.events import Event
+from ..core.events import Event, MemberEvent
 from ..core.instant import Instant
 from .principals import Reclaim, Role
 
@@ -60,6 +62,8 @@ class AgentCredentialsRevoked(Event):
     agent_id: str
     counter: int
     """What a credential must say at least in order to be good."""
+    group: str | None = None
+    """The group that it was in then; None if it was not known."""
     by: str | None = None
 
 
@@ -98,3 +102,37 @@ class KeySetPublished(Event):
     version: int
     line: str
     """The set as its root has signed it."""
+
+
+@frozen(kw_only=True)
+class CredentialIssued(MemberEvent):
+    """An agent was given a token, which says all about itself."""
+
+    token_id: str
+    by: str | None = None
+
+
+@frozen(kw_only=True)
+class CredentialConflict(MemberEvent):
+    """Somebody wanted to enrol under the id of an agent that another process seems to be."""
+
+    refused: bool
+    """Whether that was refused; otherwise the agent was taken over."""
+    by: str | None = None
+
+
+KEPT: Final[tuple[type[Event], ...]] = (
+    AuthBegan,
+    TokenCreated,
+    TokenUsed,
+    TokenRevoked,
+    AgentCredentialsRevoked,
+    AllCredentialsRevoked,
+    SessionOpened,
+    SessionClosed,
+    KeySetPublished,
+)
+"""Every kind of fact that a store of credentials is made of."""
+
+PASSING: Final[tuple[type[Event], ...]] = (CredentialIssued, CredentialConflict)
+"""Those that are only told: nothing comes of them."""

@@ -92,7 +92,7 @@ def sign(members: Mapping[str, Any], kind: Kind, key: SigningKey) -> bytes:
     if "signature" in members:
         raise ValueError("these members have a signature already")
     message = orjson.dumps({**members, "signs": kind, "keyId": key.key_id})
-    return _sealed(message, key.sign)
+    return sealed(message, key.sign)
 
 
 def seal(message: bytes, signature_of: Callable[[bytes], bytes]) -> bytes:
@@ -105,10 +105,14 @@ def seal(message: bytes, signature_of: Callable[[bytes], bytes]) -> bytes:
         raise ValueError("a message is a JSON object on one line")
     if not message.endswith(b"}") or not (members := _read(message)) or "signature" in members:
         raise ValueError("a message is a JSON object with members, and without a signature")
-    return _sealed(message, signature_of)
+    return sealed(message, signature_of)
 
 
-def _sealed(message: bytes, signature_of: Callable[[bytes], bytes]) -> bytes:
+def sealed(message: bytes, signature_of: Callable[[bytes], bytes]) -> bytes:
+    """Return a message as a signed line, as :func:`seal` does but without a look at it.
+
+    The caller has made it: a JSON object on one line, with members, and without a signature.
+    """
     if MARK in message:
         message = message.replace(MARK, _ESCAPED_MARK)
     signature = base64url.encode(signature_of(message)).encode("ascii")

@@ -167,6 +167,8 @@ class Principal:
     """An enrolment token's: which ids it may take over."""
     revocation: int = 0
     """An agent's: its revocation counter when the credential was made."""
+    of_host: bool = False
+    """Whether the application that embeds the registry vouches for it."""
     key_id: str = ""
     """An agent's: the key that has signed its token; empty if a certificate stands for one."""
 

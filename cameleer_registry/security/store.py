@@ -140,13 +140,19 @@ class Credentials(Table):
         An agent that the registry knows, or that this token has registered before, is no new one.
         Raises NotFound, and TokenExpired if the token has registered as many as it may.
         """
+        if not self.would_use(token_id, agent_id, known=known):
+            return ()
+        return self._commit(facts.TokenUsed(at=now, token_id=token_id, agent_id=agent_id))
+
+    def would_use(self, token_id: str, agent_id: str, *, known: bool) -> bool:
+        """Tell whether a registration counts against its token; raises as :meth:`use_token`."""
         record = self.token(token_id)
         uses = record.made.uses
         if uses is None or known or agent_id in record.used_for:
-            return ()
+            return False
         if len(record.used_for) >= uses:
             raise TokenExpired(f"the token has registered the {uses} new agents that it may")
-        return self._commit(facts.TokenUsed(at=now, token_id=token_id, agent_id=agent_id))
+        return True
 
     def revoke_token(self, token_id: str, *, now: Instant, by: str | None = None) -> Facts:
         """Have a token be void; raises NotFound. Again, it changes nothing."""
@@ -156,11 +162,15 @@ class Credentials(Table):
 
     # Deciding: agents' credentials
 
-    def revoke_agent(self, agent_id: str, *, now: Instant, by: str | None = None) -> Facts:
+    def revoke_agent(
+        self, agent_id: str, *, now: Instant, group: str | None = None, by: str | None = None
+    ) -> Facts:
         """Have every credential of an agent be void, whether or not it is known."""
         counter = _above(self.revocation(agent_id), now)
         return self._commit(
-            facts.AgentCredentialsRevoked(at=now, agent_id=agent_id, counter=counter, by=by)
+            facts.AgentCredentialsRevoked(
+                at=now, agent_id=agent_id, counter=counter, group=group, by=by
+            )
         )
 
     def revoke_all(self, *, now: Instant, by: str | None = None) -> Facts:

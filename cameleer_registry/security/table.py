@@ -176,17 +176,34 @@ class Table:
         yield from (counter.told for counter in self._counters.values())
         yield from self._outside_revoked.values()
         for token in self._tokens.values():
-            yield token.made
-            for agent_id in sorted(token.used_for):
-                yield facts.TokenUsed(at=token.made.at, token_id=token.token_id, agent_id=agent_id)
-            if token.revoked is not None:
-                yield token.revoked
+            yield from _facts_of_token(token)
         for session in self._sessions.values():
-            yield session.opened
-            if session.closed is not None:
-                yield session.closed
+            yield from _facts_of_session(session)
         if self._of_all is not None:
             yield self._of_all
+
+    def facts_of(self, key: str) -> list[Event]:
+        """Return those of these facts that are about one thing: see :mod:`.kept`."""
+        kind, _, name = key.partition(":")
+        match kind:
+            case "began":
+                return [] if self.began is None else [self.began]
+            case "keys":
+                return [] if self.key_set is None else [self.key_set]
+            case "all":
+                return [] if self._of_all is None else [self._of_all]
+            case "agent":
+                counter = self._counters.get(name)
+                return [] if counter is None else [counter.told]
+            case "outside":
+                revoked = self._outside_revoked.get(name)
+                return [] if revoked is None else [revoked]
+            case "session":
+                session = self._sessions.get(name)
+                return [] if session is None else _facts_of_session(session)
+            case _:
+                token = self._tokens.get(name)
+                return [] if token is None else _facts_of_token(token)
 
     # Appliers
 
@@ -287,3 +304,17 @@ class Table:
                 del self._sessions_by_digest[record.opened.digest]
             case Counter() if self._counters.get(record.told.agent_id) is record:
                 del self._counters[record.told.agent_id]
+
+
+def _facts_of_token(token: TokenRecord) -> list[Event]:
+    made = token.made
+    told: list[Event] = [made]
+    told += [
+        facts.TokenUsed(at=made.at, token_id=token.token_id, agent_id=agent_id)
+        for agent_id in sorted(token.used_for)
+    ]
+    return told if token.revoked is None else [*told, token.revoked]
+
+
+def _facts_of_session(session: SessionRecord) -> list[Event]:
+    return [session.opened] if session.closed is None else [session.opened, session.closed]

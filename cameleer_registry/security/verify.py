@@ -21,14 +21,16 @@ from attrs import define, evolve
 from ..core.instant import NANOSECONDS, Instant
 from ..errors import CredentialRevoked, InvalidToken, TokenExpired, Unauthenticated
 from . import jwt, tokens
-from .jwt import Reader
-from .keys import KeySet, Status
+from .jwt import Credential, Reader
+from .keys import KeySet, Status, Use
 from .principals import Principal, Role, Scope
 from .store import Credentials
 from .table import TokenRecord
 
 REMEMBERED: Final = 50_000
 """Agents' tokens that are remembered as verified, by default: 30 MiB if there are so many."""
+
+_MILLISECOND: Final = NANOSECONDS // 1000
 
 SCHEME: Final = "bearer"
 _USUAL: Final = "Bearer eyJ"
@@ -58,6 +60,8 @@ class Verifier:
         self._verified: dict[bytes, _Verified] = {}
         self._keys: KeySet | None = None
         self._reader: Reader | None = None
+        # The key that signs tokens now; None if there is none.
+        self._issuing: str | None = None
         if keys is not None:
             self.use_keys(keys)
 
@@ -68,6 +72,8 @@ class Verifier:
         """
         self._keys = keys
         self._reader = Reader(keys)
+        active = keys.active(Use.TOKEN)
+        self._issuing = None if active is None else active.key_id
         self._verified = {
             digest: one
             for digest, one in self._verified.items()
@@ -149,6 +155,38 @@ class Verifier:
             self._credentials.check_session(session, now)
         else:
             self._credentials.token(principal.token_id).check(now)
+
+    def remember(
+        self,
+        made: Credential,
+        token_id: str,
+        agent_id: str,
+        group: str,
+        revocation: int,
+        *,
+        now: Instant,
+    ) -> Principal:
+        """Take a token that was just made here for genuine; return whoever shows it.
+
+        So the first request with it costs no verification, when a whole fleet has enrolled.
+        """
+        assert self._issuing is not None
+        principal = Principal(
+            token_id=token_id,
+            role=Role.AGENT,
+            scope=_scope_of(group),
+            agent_id=agent_id,
+            expires=now.after(made.expires_in_ms * _MILLISECOND),
+            revocation=revocation,
+            key_id=self._issuing,
+        )
+        renewable = now.after(made.renewable_for_ms * _MILLISECOND)
+        assert principal.expires is not None
+        self._remember(
+            hashlib.sha256(made.access_token.encode("ascii")).digest(),
+            _Verified(principal, agent_id, principal.expires.steady, renewable.steady, -1),
+        )
+        return principal
 
     # Tokens and sessions
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from ..security.principals import Permission
 
 
 class Rests(Enum):
@@ -27,11 +29,25 @@ class Access:
     any_host: bool = False
     """Whether it is asked under any name: probes ask by the address of a pod."""
     rests: Rests = Rests.READ
+    needs: Permission | None = None
+    """What whoever asks must be allowed to; None stands for nothing, without a credential."""
+    all_groups: bool = False
+    """Whether that concerns all groups at once, and so needs a scope of everything."""
+    sessions: bool = True
+    """Whether the session of a browser is looked at. Where it is not, one that has expired does not
+    stand in the way of the page at which somebody signs in."""
+    renews: bool = False
+    """Whether an agent's token is good there that has expired and can be renewed."""
+
+    def needing(self, permission: Permission, *, all_groups: bool = False) -> Access:
+        """Return the same for whoever is allowed to do that."""
+        return evolve(self, needs=permission, all_groups=all_groups)
 
 
 DONE: Final = Access(rests=Rests.DONE)
 READ: Final = Access(rests=Rests.READ)
 STREAM: Final = Access(rests=Rests.BEGUN)
 PING: Final = Access(rests=Rests.NOTHING)
-STATIC: Final = Access(versioned=False, rests=Rests.NOTHING)
-PROBE: Final = Access(versioned=False, any_host=True, rests=Rests.NOTHING)
+STATIC: Final = Access(versioned=False, rests=Rests.NOTHING, sessions=False)
+PROBE: Final = Access(versioned=False, any_host=True, rests=Rests.NOTHING, sessions=False)
+SIGN_IN: Final = Access(rests=Rests.DONE, sessions=False)

@@ -8,18 +8,22 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
+from attrs import evolve
 
+from .. import wire
 from ..core.instant import NANOSECONDS
 from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Removed, Welcome
 from ..core.registry import Limits
 from ..core.selection import LAPSED, LapsedAgents
 from ..errors import Fault, InvalidRequest
 from ..node.node import Node
+from ..security.model import ChallengeRequest
 from ..settings import Settings
 from . import query
 from .answers import Answer, json
 from .app_keys import NODE
-from .calls import Call, CallHandler, read_as
+from .calls import Call, CallHandler, RequestCall, issuer_of, within_of
+from .credentials import shown
 from .links import from_outside, next_page
 from .lists import json_array
 
@@ -33,18 +37,32 @@ Ask = Callable[[str, int], list[Agent]]
 @CallHandler
 async def register(call: Call) -> Answer:
     """``POST /agents/register``: 201 for a new agent, 200 for a known one."""
-    registration = await read_as(call, Registration)
-    node = call.node
-    resumed = await node.register_from_wire(registration)
+    raw = await call.body()
+    registration = wire.decode(raw, Registration)
+    challenge = wire.decode(raw, ChallengeRequest).challenge if b'"challenge"' in raw else None
+    node, principal = call.node, call.principal
+    credential = None
+    if principal is None:
+        resumed = await node.register_from_wire(registration)
+    else:
+        enrolled = await node.enrol(registration, principal)
+        resumed = enrolled.resumed
+        if enrolled.credential is not None:
+            credential = shown(enrolled.credential)
     welcome = Welcome(
         agent_id=registration.agent_id,
         status=AgentStatus.LIVE,
         resumed=resumed,
         sse_endpoint=_stream_address(call, registration.agent_id),
-        server_public_key=None,
+        server_public_key=node.signer.public_key,
         config=_config(node),
+        credential=credential,
     )
-    return json(welcome, status=200 if resumed else 201)
+    answer = json(welcome, status=200 if resumed else 201)
+    if challenge is not None:
+        signed = node.signer.registration(answer.body, challenge, now=node.clock.now())
+        answer.body = signed or answer.body
+    return answer
 
 
 @CallHandler
@@ -64,13 +82,16 @@ async def show_agent(call: Call) -> Answer:
 @CallHandler
 async def remove_agent(call: Call) -> Answer:
     """``DELETE /agents/{id}``: 204."""
-    await call.node.remove(call.address["agent_id"])
+    await call.node.remove(call.address["agent_id"], by=issuer_of(call))
     return Answer(status=204)
 
 
 async def remove_agents(request: web.Request) -> Answer:
     """``DELETE /agents?status=DEAD``: 200 with how many were forgotten; STALE or DEAD ones only."""
-    return json(Removed(removed=await request.app[NODE].remove_lapsed(_lapsed(request))))
+    call = RequestCall(request)
+    agents = evolve(_lapsed(request), within=within_of(call))
+    removed = await call.node.remove_lapsed(agents, by=issuer_of(call))
+    return json(Removed(removed=removed))
 
 
 def _lapsed(request: web.Request) -> LapsedAgents:
@@ -98,9 +119,12 @@ async def list_agents(request: web.Request) -> Answer | web.StreamResponse:
     groups = frozenset(query.words(request, "group"))
     after = request.query.get("after", "")
     limit = query.positive(request, "limit")
+    within = within_of(RequestCall(request))
 
     def ask(after: str, limit: int) -> list[Agent]:
-        return node.agents(statuses=statuses, groups=groups, after=after, limit=limit)
+        return node.agents(
+            statuses=statuses, groups=groups, after=after, limit=limit, within=within
+        )
 
     headers, last = {}, None
     if limit is not None and (last := await _last_of_page(ask, after, limit)) is not None:
@@ -110,7 +134,8 @@ async def list_agents(request: web.Request) -> Answer | web.StreamResponse:
 
 async def list_groups(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /agents/groups``."""
-    return await json_array(request, request.app[NODE].iter_groups())
+    within = within_of(RequestCall(request))
+    return await json_array(request, request.app[NODE].iter_groups(within=within))
 
 
 async def _last_of_page(ask: Ask, after: str, limit: int) -> str | None:

@@ -37,7 +37,6 @@ COMMON: Final = {VERSION_HEADER: SUPPORTED_VERSIONS[-1], hdrs.CACHE_CONTROL: "no
 """What every response carries, beside the id of the process that answers; a page may say of itself
 how long it may be kept."""
 
-_TIME_HEADER: Final = TIME_HEADER.encode()
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -70,12 +69,12 @@ class Answer:
 
     def in_one_piece(self) -> bytes:
         """Return all of it as HTTP/1.1 has it, for a connection that stays open."""
-        milliseconds = time.time_ns() // 1_000_000
-        second = milliseconds // 1000
+        second, millisecond = divmod(time.time_ns() // 1_000_000, 1000)
         head = _head(self.status, self.content_type, len(self.body), second, instance())
-        head = b"%b%b: %b\r\n" % (head, _TIME_HEADER, time_of_day(milliseconds).encode())
+        if not self.headers:
+            return b"%b%03dZ\r\n\r\n%b" % (head, millisecond, self.body)
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        return b"%b%b\r\n%b" % (head, more.encode("latin-1"), self.body)
+        return b"%b%03dZ\r\n%b\r\n%b" % (head, millisecond, more.encode("latin-1"), self.body)
 
 
 def json(value: Any, *, status: int = 200) -> Answer:
@@ -114,8 +113,8 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
 
 
 @lru_cache(maxsize=256)
-def _head(status: int, content_type: str | None, length: int, _second: int, by: str) -> bytes:
-    """Return the head of an answer in this second, but for the blank line that ends it."""
+def _head(status: int, content_type: str | None, length: int, second: int, by: str) -> bytes:
+    """Return the head of an answer in this second, up to the milliseconds of its last header."""
     headers = {**COMMON, INSTANCE_HEADER: by}
     if status != HTTPStatus.NO_CONTENT:
         headers[hdrs.CONTENT_LENGTH] = str(length)
@@ -124,4 +123,5 @@ def _head(status: int, content_type: str | None, length: int, _second: int, by: 
     headers[hdrs.DATE] = rfc822_formatted_time()
     headers[hdrs.SERVER] = SERVER_SOFTWARE
     lines = (f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{''.join(lines)}".encode()
+    status_line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+    return f"{status_line}{''.join(lines)}{TIME_HEADER}: {_to_the_second(second)}.".encode()

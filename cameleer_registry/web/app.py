@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from aiohttp import web
 
-from ..database import journal_of, log_of
+from ..database import KEYS, MEMORY, journal_of, log_of
+from ..node.auth.authority import Authority
+from ..node.auth.beginning import Beginning
 from ..node.clock import Clock
 from ..node.journal.port import Journal
 from ..node.log.port import Log
 from ..node.node import Node
+from ..security.jwt import Lifetimes
 from ..settings import Settings
 from ..workers import warn_of_siblings
 from . import answers, guard, metrics, routes
 from .addresses import template
 from .app_keys import DOCUMENTS, GATE, NODE, STARTED
-from .gate import Gate
+from .gate import Authenticate, Gate
 
 
-def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> web.Application:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    authenticate: Authenticate | None = None,
+) -> web.Application:
     """Make a registry server, to be run or to be embedded under any prefix.
 
     ::
@@ -28,8 +37,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
     Each has a registry of its own, at hand as ``app[NODE]`` before and while it runs. Settings
     that say where to listen (``host``, ``port``) are for who runs it. ``clock`` is for tests.
+
+    ``authenticate`` says who asks: it is given each request, and returns a Principal or None, or
+    something to be awaited that does. Then nobody is served without. Otherwise everybody is,
+    unless the settings say ``auth="required"``. If their files cannot be used, the start of the
+    application raises SettingsError.
     """
-    return make_app(settings or Settings(), clock=clock, alone=False)
+    settings = settings or Settings()
+    return make_app(settings, clock=clock, alone=False, authenticate=authenticate)
 
 
 def make_app(
@@ -39,6 +54,8 @@ def make_app(
     clock: Clock | None = None,
     journal: Journal | None = None,
     log: Log | None = None,
+    authority: Authority | None = None,
+    authenticate: Authenticate | None = None,
 ) -> web.Application:
     """Make the same; ``alone`` says that nothing else is served by the same server.
 
@@ -48,8 +65,16 @@ def make_app(
     log = log or log_of(settings)
     if log is None and journal is None:
         journal = journal_of(settings.database, leave_cluster=settings.leave_cluster)
-    app[NODE] = Node(settings, clock=clock, journal=journal, log=log)
-    app[GATE] = Gate(settings, alone=alone)
+    app[NODE] = Node(
+        settings,
+        clock=clock,
+        journal=journal,
+        authority=authority or authority_of(settings, alone=alone),
+        log=log,
+    )
+    app[GATE] = Gate(
+        settings, alone=alone, authority=app[NODE].authority, authenticate=authenticate
+    )
     app[DOCUMENTS] = {}
     app[STARTED] = app[NODE].own_clock.now()
     app.middlewares.append(guard.guard)
@@ -67,13 +92,28 @@ async def _look_for_siblings(_app: web.Application) -> None:
     warn_of_siblings()
 
 
+def authority_of(settings: Settings, *, alone: bool) -> Authority:
+    """Return who decides on credentials; keys stand beside the database unless settings say so."""
+    database = settings.database
+    beside = None
+    if database is not None and database != MEMORY:
+        beside = Path(database).expanduser().absolute().with_name(KEYS)
+    return Authority(
+        beginning=Beginning(settings, alone=alone, keys_beside=beside),
+        lifetimes=Lifetimes(
+            token=settings.agent_token_ttl,
+            renewable=max(settings.agent_token_ttl, settings.agent_token_renewal),
+        ),
+    )
+
+
 async def _run_node(app: web.Application) -> AsyncIterator[None]:
     try:
         await app[NODE].join()
+        app[NODE].start()
     except BaseException:
         await app[NODE].stop()
         raise
-    app[NODE].start()
     yield
     await app[NODE].stop()
 

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from aiohttp import web
-from attrs import frozen
+from attrs import define, frozen
 from multidict import CIMultiDictProxy
 
 from .. import wire
+from ..core.scoping import Within
 from ..node.node import Node
+from ..security.principals import Principal
 from . import body
+from .addresses import API
 from .aiohttp_internals import HttpVersion10, authority_of, version_of
 from .answers import Answer
 from .app_keys import NODE
 
 T = TypeVar("T")
+
+PRINCIPAL: Final = web.RequestKey("cameleer_registry.principal", Principal)
+"""Who asks: noted on a request by the gate, and before it by an application's ``authenticate``."""
 
 
 class Call(Protocol):
@@ -57,6 +63,25 @@ class Call(Protocol):
         """The address that the client has connected to; None where that is a unix socket."""
 
     @property
+    def transport(self) -> asyncio.BaseTransport | None:
+        """The connection; None if it is gone."""
+
+    @property
+    def peer(self) -> str | None:
+        """The address that the connection has come from; None where that is a unix socket."""
+
+    @property
+    def query(self) -> str:
+        """The query of the address, as it was sent."""
+
+    @property
+    def prefix(self) -> str:
+        """The prefix under which the application is mounted."""
+
+    principal: Principal | None
+    """Who asks, as soon as the gate knows; None if nobody has said, or nobody was asked."""
+
+    @property
     def agents_path(self) -> str:
         """The path of all agents, with the prefix under which the API is mounted."""
 
@@ -67,7 +92,7 @@ class Call(Protocol):
         """
 
 
-@frozen
+@define
 class RequestCall:
     """A call that has come as a request of aiohttp's."""
 
@@ -109,6 +134,36 @@ class RequestCall:
         return local_address_of(self.request.transport)
 
     @property
+    def transport(self) -> asyncio.BaseTransport | None:
+        """The connection; None if it is gone."""
+        return self.request.transport
+
+    @property
+    def peer(self) -> str | None:
+        """The address that the connection has come from; None where that is a unix socket."""
+        return peer_of(self.request.transport)
+
+    @property
+    def query(self) -> str:
+        """The query of the address, as it was sent."""
+        return self.request.rel_url.raw_query_string
+
+    @property
+    def prefix(self) -> str:
+        """The prefix under which the application is mounted."""
+        return prefix_of(self.agents_path)
+
+    @property
+    def principal(self) -> Principal | None:
+        """Who asks."""
+        return self.request.get(PRINCIPAL)
+
+    @principal.setter
+    def principal(self, principal: Principal | None) -> None:
+        if principal is not None:
+            self.request[PRINCIPAL] = principal
+
+    @property
     def agents_path(self) -> str:
         """The path of all agents, with the prefix under which the API is mounted."""
         return self.request.app.router["agents"].canonical
@@ -129,10 +184,34 @@ class CallHandler:
         return await self.answer(RequestCall(request))
 
 
+def prefix_of(agents_path: str) -> str:
+    """Return the prefix under which an application is mounted, by the path of its agents."""
+    return agents_path.removesuffix(f"{API}/agents")
+
+
+def peer_of(transport: asyncio.BaseTransport | None) -> str | None:
+    """Return the address that a connection has come from; None where that is a unix socket."""
+    name = None if transport is None else transport.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) else None
+
+
 def local_address_of(transport: asyncio.BaseTransport | None) -> str | None:
     """Return the address that a client has connected to; None where that is a unix socket."""
     name = None if transport is None else transport.get_extra_info("sockname")
     return str(name[0]) if isinstance(name, tuple) else None
+
+
+def issuer_of(call: Call) -> str | None:
+    """Return who asks, by the id that facts and commands say; None if nobody is known."""
+    return None if call.principal is None else call.principal.issuer
+
+
+def within_of(call: Call) -> Within | None:
+    """Return which groups exist for whoever asks; None if all do."""
+    principal = call.principal
+    if principal is None or principal.scope.is_everything:
+        return None
+    return principal.scope.covers
 
 
 async def read_as(call: Call, shape: type[T], *, empty: T | None = None) -> T:

@@ -18,12 +18,14 @@ from ..core.model import (
     Order,
     Target,
 )
+from ..core.scoping import Within
 from ..core.selection import CommandSelection
 from ..node.node import Node
+from ..security.principals import Role
 from . import idempotency, metrics, query
 from .answers import Answer, json
 from .app_keys import NODE
-from .calls import Call, CallHandler, read_as
+from .calls import Call, CallHandler, RequestCall, issuer_of, read_as, within_of
 from .links import next_page
 from .lists import PAUSE, json_array
 
@@ -62,7 +64,7 @@ async def acknowledge(call: Call) -> Answer:
     agent_id, command_id = address["agent_id"], address["command_id"]
     node.check_delivery(agent_id, command_id)
     ack = await read_as(call, Ack, empty=Ack())
-    return json(await node.acknowledge(agent_id, command_id, ack))
+    return json(await node.acknowledge(agent_id, command_id, ack, by=issuer_of(call)))
 
 
 async def list_commands(request: web.Request) -> Answer | web.StreamResponse:
@@ -76,7 +78,10 @@ async def list_commands(request: web.Request) -> Answer | web.StreamResponse:
     )
     after, limit = query.command_id(request, "before"), query.positive(request, "limit")
     page = Page(
-        node, selection, before=None if after is None else node.registry.command_number(after)
+        node,
+        selection,
+        before=None if after is None else node.registry.command_number(after),
+        within=within_of(RequestCall(request)),
     )
     headers = {}
     if limit is not None and (last := await page.end_after(limit)) is not None:
@@ -92,6 +97,7 @@ class Page:
     selection: CommandSelection
     before: int | None  # where it begins; None at the newest
     down_to: int = 0  # where it ends
+    within: Within | None = None  # which groups exist for whoever asks
 
     async def end_after(self, limit: int) -> str | None:
         """Let it end after so many; return the id of the last, or None if no other follows."""
@@ -128,6 +134,7 @@ class Page:
             down_to=self.down_to,
             limit=limit,
             look_at=LOOKED_AT,
+            within=self.within,
         )
 
 
@@ -135,13 +142,14 @@ async def show_command(request: web.Request) -> Answer:
     """``GET /commands/{commandId}``: at once, or with ``?wait=`` when nothing is pending."""
     node, command_id = request.app[NODE], request.match_info["command_id"]
     seconds = query.wait_seconds(request)
-    command = node.command(command_id)
+    within = within_of(RequestCall(request))
+    command = node.command(command_id, within=within)
     if seconds:
         metrics.waits(request)
     while seconds and command.status is CommandStatus.PENDING and not node.shutting_down:
         part = min(seconds, LOOK_AFTER_CLIENT)
         seconds -= part
-        command = await node.wait(command_id, part)
+        command = await node.wait(command_id, part, within=within)
         if request.transport is None:
             raise ConnectionResetError("the client is gone, and nobody waits any more")
     return json(command)
@@ -150,15 +158,19 @@ async def show_command(request: web.Request) -> Answer:
 async def list_deliveries(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /commands/{commandId}/deliveries``: in order of the agents' ids."""
     states = query.members(request, "status", DeliveryState)
-    deliveries = request.app[NODE].iter_deliveries(request.match_info["command_id"], states=states)
+    deliveries = request.app[NODE].iter_deliveries(
+        request.match_info["command_id"], states=states, within=within_of(RequestCall(request))
+    )
     return await json_array(request, deliveries)
 
 
 async def list_of_agent(request: web.Request) -> Answer | web.StreamResponse:
     """``GET /agents/{id}/commands``: what was sent to that agent, newest first."""
     states = query.members(request, "status", DeliveryState)
+    call = RequestCall(request)
+    own = call.principal is not None and call.principal.role is Role.AGENT
     deliveries = request.app[NODE].iter_agent_deliveries(
-        request.match_info["agent_id"], states=states
+        request.match_info["agent_id"], states=states, within=None if own else within_of(call)
     )
     return await json_array(request, deliveries)
 
@@ -167,7 +179,9 @@ async def _issue(call: Call, target: Target) -> Answer:
     node = call.node
     key = idempotency.idempotency_key_of(call.headers)
     # What was asked for before is answered, too, when there is no such target any more.
-    if key is None or not node.knows_idempotency_key(key):
+    principal = call.principal
+    if key is None or not node.knows_idempotency_key(key, by=principal):
         node.check_target(target)
     order = await read_as(call, Order)
-    return json(await node.issue(order, target, idempotency_key=key), status=202)
+    command = await node.issue(order, target, idempotency_key=key, by=principal)
+    return json(command, status=202)

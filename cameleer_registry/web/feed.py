@@ -6,12 +6,15 @@ import contextlib
 from typing import Final
 
 from aiohttp import web
+from attrs import evolve
 
 from ..core.feed import FeedType
 from ..errors import TooManyFeeds
 from ..node.feed.followers import Interest
+from ..node.feed.narrowing import Narrowing
 from . import query
 from .app_keys import NODE
+from .calls import RequestCall, within_of
 from .streams import begin
 
 LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -19,11 +22,14 @@ LAST_EVENT_ID: Final = "Last-Event-ID"
 
 async def stream_feed(request: web.Request) -> web.StreamResponse:
     """``GET /events``: open until either side goes."""
-    feed = request.app[NODE].feed
+    feed, call = request.app[NODE].feed, RequestCall(request)
     interest = Interest(
         types=query.members(request, "types", FeedType),
         groups=query.group_names(request, "group"),
     )
+    if (within := within_of(call)) is not None:
+        node = request.app[NODE]
+        interest = evolve(interest, narrowing=Narrowing(node.registry, node.clock, within))
     feed.check_room()
     last, shared = _last_event_id(request), request.app[NODE].shared
     if last is not None and shared is not None:
@@ -35,6 +41,7 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
             chunked=chunked,
             last_event_id=last,
             interest=interest,
+            principal=call.principal,
         )
         response.release_connection(request)
     return response

@@ -3,28 +3,46 @@
 Both ways in which a request can be answered lead through it, aiohttp's
 (:mod:`~cameleer_registry.web.guard`) and inline (:mod:`~cameleer_registry.web.inline`). A check
 that stood in one of them only would be a hole. They come in one order: host, address, version of
-the protocol, site; then the handler looks at what exists, and at the body last.
+the protocol, site, a credential in the URL, the credential, what it allows, and whether what the
+address names exists for whoever asks. The handler looks at what else has to exist, and at the body
+last: nothing of it is read before, nor asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from aiohttp import hdrs
+from aiohttp import hdrs, web
 from multidict import CIMultiDictProxy, istr
 
-from ..errors import CrossSiteRequest, InternalError, RegistryError, UnsupportedProtocolVersion
+from ..errors import (
+    CrossSiteRequest,
+    InternalError,
+    RegistryError,
+    StorageUnavailable,
+    Unauthenticated,
+    UnsupportedProtocolVersion,
+)
 from ..logs import get_logger
+from ..node.auth.authority import Authority
+from ..node.auth.mode import Mode
 from ..node.node import Node
+from ..security.principals import Principal
 from ..settings import Settings
 from .access import Access, Rests
 from .answers import SUPPORTED_VERSIONS, VERSION_HEADER, Answer
 from .calls import Call
+from .certificates import Certificates
 from .hosts import Hosts
+from .identity import Identities, Peers, check_origin_is_told
 from .problems import problem
 
 log = get_logger(__name__)
+
+Authenticate = Callable[[web.Request], Principal | Awaitable[Principal | None] | None]
+"""Says who asks, for an application in which a registry is embedded."""
 
 SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -45,32 +63,75 @@ class Gate:
     names it may be asked.
     """
 
-    def __init__(self, settings: Settings, *, alone: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        alone: bool,
+        authority: Authority | None = None,
+        authenticate: Authenticate | None = None,
+    ) -> None:
+        authority = authority or Authority()
+        self._authority = authority
+        self.authenticate = authenticate
+        certificates = Certificates(settings)
+        self._identities = Identities(
+            authority,
+            Peers(settings.trusted_proxies),
+            guarded=alone,
+            certificates=certificates if certificates.are_read else None,
+        )
         self._version_required = settings.require_protocol_version
         self._public_url = settings.public_url
         # None if a request may name any host.
         self._hosts: Hosts | None = None
+        # Whether hosts are looked at also if credentials are needed: a page that has its name lead
+        # here has none.
+        self._always = bool(settings.allowed_hosts)
         if alone or settings.allowed_hosts:
             public = urlsplit(settings.public_url or "").hostname
             own = [settings.host, *([public] if public else [])]
             self._hosts = Hosts([*own, *settings.allowed_hosts])
 
     def admit(self, call: Call, access: Access) -> None:
-        """Admit a call to an address that exists.
+        """Admit a call to an address that exists, and note on it who asks.
 
-        Raises UnknownHost, InvalidRequest, UnsupportedProtocolVersion and CrossSiteRequest.
+        Raises UnknownHost, InvalidRequest, UnsupportedProtocolVersion and CrossSiteRequest; if
+        credentials are looked at CredentialInUrl and what :class:`Identities` raises, and else
+        ProxiedWithoutAuth.
         """
         if self._hosts is not None and not access.any_host:
             self._hosts.check(call)
         if access.versioned:
             check_version(call.headers, required=self._version_required)
+        identities = self._identities
+        cookie = identities.cookie(call, access) if self._authority.is_on else None
+        if cookie is not None and call.method not in SAFE:
+            check_origin_is_told(call)
         check_site(call.method, call.headers, self._public_url)
+        if not self._authority.is_on and self.authenticate is None:
+            if not (access.any_host and access.needs is None):
+                identities.check_proxied(call)
+            return
+        identities.check_url(call)
+        principal = call.principal  # of a host application
+        if principal is None and self._authority.is_on:
+            now = call.node.clock.now()
+            principal = identities.identify(call, access, cookie, now=now)
+            call.principal = principal
+        if principal is None and self.authenticate is not None and access.needs is not None:
+            raise Unauthenticated
+        if principal is None and access.needs is not None:
+            call.node.meters.anonymous += 1
+        identities.authorize(call, access, principal)
 
     def check_host(self, call: Call, access: Access | None) -> None:
         """Refuse a host that is not ours; ``access`` is None if there is nothing at the address.
 
         Raises UnknownHost and InvalidRequest.
         """
+        if self._authority.mode is Mode.REQUIRED and not self._always:
+            return
         if self._hosts is not None and not (access is not None and access.any_host):
             self._hosts.check(call)
 
@@ -131,14 +192,17 @@ async def refused(
     """Return the answer that tells of an error which is being handled; log what is unexpected.
 
     A refusal rests on what is known, as any other answer does: of an agent that has just been
-    deleted nobody is told that it is not registered before that is durable.
+    deleted nobody is told that it is not registered before that is durable. That nothing can be
+    stored rests on nothing, and is no news after a wait for the storage.
     """
     if not isinstance(error, RegistryError):
         log.exception("a request failed", method=method, path=path)
         return problem(InternalError("the server's log has the details"))
-    if access is not None and access.rests is not Rests.NOTHING:
-        try:
-            await node.settled()
-        except RegistryError as failure:
-            return problem(error if access.rests is Rests.BEGUN else failure)
+    node.meters.refused(error.code)
+    if isinstance(error, StorageUnavailable) or access is None or access.rests is Rests.NOTHING:
+        return problem(error)
+    try:
+        await node.settled()
+    except RegistryError as failure:
+        return problem(error if access.rests is Rests.BEGUN else failure)
     return problem(error)

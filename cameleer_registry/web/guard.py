@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from inspect import isawaitable
+
 from aiohttp import hdrs, web
+from attrs import evolve
 
 from ..errors import Fault, InvalidRequest
 from . import gate
 from .aiohttp_internals import HttpVersion10, HttpVersion11, answer_as_http11, version_of
 from .app_keys import GATE, NODE
-from .calls import RequestCall
+from .calls import PRINCIPAL, RequestCall
 from .metrics import arrived
 from .problems import from_aiohttp, problem
 from .responding import Responder, access_of
@@ -27,6 +30,7 @@ async def guard(request: web.Request, handler: Responder) -> web.StreamResponse:
         if access is None:
             request.app[GATE].check_host(call, None)
         else:
+            await ask_host(request)
             request.app[GATE].admit(call, access)
         return await handler(request)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
@@ -40,6 +44,17 @@ async def guard(request: web.Request, handler: Responder) -> web.StreamResponse:
         if request.writer.output_size > 0 and request.transport is not None:
             request.transport.abort()  # an answer has begun, and no other can follow in it
         return answer.response()
+
+
+async def ask_host(request: web.Request) -> None:
+    """Have the application that embeds the registry say who asks, if it does."""
+    authenticate = request.app[GATE].authenticate
+    if authenticate is None:
+        return
+    said = authenticate(request)
+    principal = await said if isawaitable(said) else said
+    if principal is not None:
+        request[PRINCIPAL] = evolve(principal, of_host=True)
 
 
 def _is_gone(request: web.Request) -> bool:

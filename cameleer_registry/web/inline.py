@@ -28,12 +28,13 @@ from multidict import CIMultiDictProxy
 
 from ..core.rules import IDENTIFIER, RESERVED_AGENT_IDS
 from ..node.node import Node
+from ..security.principals import Principal
 from . import agents, commands, gate
 from .access import Access
 from .aiohttp_internals import connections_of
 from .answers import Answer
 from .app_keys import GATE, NODE
-from .calls import CallHandler, local_address_of
+from .calls import CallHandler, local_address_of, peer_of, prefix_of
 from .connections import PoliteConnection
 from .metrics import METRICS, AnswerMeter
 from .responding import access_of, handler_of
@@ -61,7 +62,9 @@ class InlineCall:
     agents_path: str
     whole_body: bytes
     transport: asyncio.Transport
+    principal: Principal | None = None
 
+    query = ""  # an address with one is answered aiohttp's way
     method = METHOD
     authority = None
     is_http10 = False
@@ -70,6 +73,16 @@ class InlineCall:
     def local_address(self) -> str | None:
         """The address that the client has connected to; None where that is a unix socket."""
         return local_address_of(self.transport)
+
+    @property
+    def peer(self) -> str | None:
+        """The address that the connection has come from; None where that is a unix socket."""
+        return peer_of(self.transport)
+
+    @property
+    def prefix(self) -> str:
+        """The prefix under which the application is mounted."""
+        return prefix_of(self.agents_path)
 
     async def body(self) -> bytes:
         """Return the body."""

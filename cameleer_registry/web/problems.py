@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,7 +11,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import hdrs, web
 
-from ..errors import MethodNotAllowed, NotFound, RegistryError
+from ..errors import MethodNotAllowed, NotFound, RegistryError, Unauthenticated
 from .answers import Answer
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -25,6 +26,10 @@ def problem(error: RegistryError, headers: Mapping[str, str] | None = None) -> A
     headers = dict(headers or {})
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers[hdrs.RETRY_AFTER] = str(random.randint(*RETRY_AFTER))
+    elif error.retry_after is not None:
+        headers[hdrs.RETRY_AFTER] = str(math.ceil(error.retry_after))
+    if isinstance(error, Unauthenticated):
+        headers[hdrs.WWW_AUTHENTICATE] = error.challenge
     return Answer(
         # What a client sent may be quoted in here: lone surrogates of an address, and whatever
         # could steer the terminal, or turn the text, of whoever reads it.

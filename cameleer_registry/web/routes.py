@@ -7,19 +7,23 @@ from typing import Final
 from aiohttp import web
 
 from ..core.rules import RESERVED_AGENT_IDS
+from ..security.principals import Permission
 from . import (
     agents,
+    auth,
     commands,
     console,
+    credentials,
     documentation,
     feed,
     health,
+    keys,
     metrics,
     nodes,
     server,
     streams,
 )
-from .access import DONE, PING, PROBE, READ, STATIC, STREAM, Access
+from .access import DONE, PING, PROBE, READ, SIGN_IN, STATIC, STREAM, Access, Rests
 from .addresses import API
 from .expectations import leave_it, leave_those_elsewhere
 from .responding import Handler, responding
@@ -31,30 +35,73 @@ _ID: Final = f"{{agent_id:(?!(?:{'|'.join(sorted(RESERVED_AGENT_IDS))})(?:/|$))[
 
 _GROUP: Final = r"{group:[^/]+}"
 _COMMAND: Final = r"{command_id:[^/]+}"
+_TOKEN: Final = r"{token_id:[^/]+}"  # noqa: S105 - its place in an address
+_KEY: Final = r"{key_id:[^/]+}"
+_USE: Final = r"{use:token|command}"
+
+_MAY: Final = Permission
+
+RENEWAL: Final = Access(rests=Rests.READ, needs=Permission.ACT, renews=True)
 
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/healthz", health.healthz, PROBE),
     ("GET", "/readyz", health.readyz, PROBE),
-    ("GET", "/metrics", metrics.show_metrics, PROBE),
-    ("GET", f"{API}/agents", agents.list_agents, READ),
-    ("DELETE", f"{API}/agents", agents.remove_agents, DONE),
-    ("POST", f"{API}/agents/register", agents.register, DONE),
-    ("GET", f"{API}/agents/groups", agents.list_groups, READ),
-    ("GET", f"{API}/agents/{_ID}", agents.show_agent, READ),
-    ("DELETE", f"{API}/agents/{_ID}", agents.remove_agent, DONE),
-    ("POST", f"{API}/agents/{_ID}/heartbeat", agents.heartbeat, PING),
-    ("GET", f"{API}/agents/{_ID}/events", streams.stream_events, STREAM),
-    ("POST", f"{API}/agents/{_ID}/commands", commands.issue_to_agent, DONE),
-    ("POST", f"{API}/agents/groups/{_GROUP}/commands", commands.issue_to_group, DONE),
-    ("POST", f"{API}/agents/commands", commands.issue_to_all, DONE),
-    ("GET", f"{API}/agents/{_ID}/commands", commands.list_of_agent, READ),
-    ("POST", f"{API}/agents/{_ID}/commands/{_COMMAND}/ack", commands.acknowledge, DONE),
-    ("GET", f"{API}/events", feed.stream_feed, STREAM),
-    ("GET", f"{API}/commands", commands.list_commands, READ),
-    ("GET", f"{API}/commands/{_COMMAND}", commands.show_command, READ),
-    ("GET", f"{API}/commands/{_COMMAND}/deliveries", commands.list_deliveries, READ),
-    ("GET", f"{API}/server", server.show_server, READ),
-    ("GET", f"{API}/nodes", nodes.list_nodes, READ),
+    ("GET", "/metrics", metrics.show_metrics, PROBE.needing(_MAY.METRICS, all_groups=True)),
+    ("GET", f"{API}/agents", agents.list_agents, READ.needing(_MAY.READ)),
+    ("DELETE", f"{API}/agents", agents.remove_agents, DONE.needing(_MAY.REMOVE)),
+    ("POST", f"{API}/agents/register", agents.register, DONE.needing(_MAY.REGISTER)),
+    ("GET", f"{API}/agents/groups", agents.list_groups, READ.needing(_MAY.READ)),
+    ("GET", f"{API}/agents/{_ID}", agents.show_agent, READ.needing(_MAY.READ)),
+    ("DELETE", f"{API}/agents/{_ID}", agents.remove_agent, DONE.needing(_MAY.REMOVE)),
+    ("POST", f"{API}/agents/{_ID}/heartbeat", agents.heartbeat, PING.needing(_MAY.ACT)),
+    ("GET", f"{API}/agents/{_ID}/events", streams.stream_events, STREAM.needing(_MAY.ACT)),
+    ("POST", f"{API}/agents/{_ID}/token", credentials.renew, RENEWAL),
+    ("DELETE", f"{API}/agents/{_ID}/token", credentials.revoke, DONE.needing(_MAY.REVOKE)),
+    (
+        "POST",
+        f"{API}/agents/{_ID}/commands",
+        commands.issue_to_agent,
+        DONE.needing(_MAY.COMMAND),
+    ),
+    (
+        "POST",
+        f"{API}/agents/groups/{_GROUP}/commands",
+        commands.issue_to_group,
+        DONE.needing(_MAY.COMMAND),
+    ),
+    (
+        "POST",
+        f"{API}/agents/commands",
+        commands.issue_to_all,
+        DONE.needing(_MAY.COMMAND, all_groups=True),
+    ),
+    ("GET", f"{API}/agents/{_ID}/commands", commands.list_of_agent, READ.needing(_MAY.READ)),
+    (
+        "POST",
+        f"{API}/agents/{_ID}/commands/{_COMMAND}/ack",
+        commands.acknowledge,
+        DONE.needing(_MAY.ACT),
+    ),
+    ("GET", f"{API}/events", feed.stream_feed, STREAM.needing(_MAY.READ)),
+    ("GET", f"{API}/commands", commands.list_commands, READ.needing(_MAY.READ)),
+    ("GET", f"{API}/commands/{_COMMAND}", commands.show_command, READ.needing(_MAY.READ)),
+    (
+        "GET",
+        f"{API}/commands/{_COMMAND}/deliveries",
+        commands.list_deliveries,
+        READ.needing(_MAY.READ),
+    ),
+    ("GET", f"{API}/auth", auth.show_auth, READ),
+    ("POST", f"{API}/auth/session", auth.sign_in, SIGN_IN),
+    ("DELETE", f"{API}/auth/session", auth.sign_out, SIGN_IN),
+    ("POST", f"{API}/auth/tokens", auth.create_token, DONE.needing(_MAY.TOKENS)),
+    ("GET", f"{API}/auth/tokens", auth.list_tokens, READ.needing(_MAY.TOKENS)),
+    ("DELETE", f"{API}/auth/tokens/{_TOKEN}", auth.revoke_token, DONE.needing(_MAY.TOKENS)),
+    ("GET", f"{API}/keys", keys.show_keys, READ),
+    ("POST", f"{API}/keys/{_USE}/rotate", keys.rotate, DONE.needing(_MAY.KEYS)),
+    ("DELETE", f"{API}/keys/{_KEY}", keys.revoke, DONE.needing(_MAY.KEYS)),
+    ("GET", f"{API}/nodes", nodes.list_nodes, READ.needing(_MAY.READ)),
+    ("GET", f"{API}/server", server.show_server, READ.needing(_MAY.READ)),
     ("GET", f"{API}/openapi.json", documentation.show_document, STATIC),
 )
 """Method, address, handler, and what stands before it. What can be asked with GET can be asked with

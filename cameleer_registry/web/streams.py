@@ -15,6 +15,7 @@ from ..core.model import Target
 from ..errors import AgentNotRegistered, StorageUnavailable
 from .aiohttp_internals import head_writer, release
 from .app_keys import NODE
+from .calls import RequestCall
 
 KERNEL_STALLS: Final = 2
 """Stall timeouts after which the kernel gives up on a peer that takes nothing. It is there for
@@ -100,6 +101,9 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
         node.withdraw_stream(agent_id, announced)
         raise
     with contextlib.suppress(AgentNotRegistered):  # deleted while the headers were written
-        node.open_stream(agent_id, transport, chunked=chunked, announced=announced)
+        principal = RequestCall(request).principal
+        node.open_stream(
+            agent_id, transport, chunked=chunked, principal=principal, announced=announced
+        )
         response.release_connection(request)
     return response

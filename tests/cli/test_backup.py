@@ -204,7 +204,9 @@ def make(path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {schema.FORMAT}")
         for statement in schema.CREATE:
             connection.execute(statement)
-        connection.execute("INSERT INTO state VALUES (1, 'r', 1000, '', 0, 0)")
+        connection.execute(
+            "INSERT INTO state (id, registry, first_event, alive) VALUES (1, 'r', 1000, '')"
+        )
 
 
 def foreign(path: Path) -> None:

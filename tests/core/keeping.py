@@ -140,7 +140,14 @@ def comparable(registry: Registry, now: Instant) -> dict[str, Any]:
     """Return what has to be alike: what is in order of a moment may stand otherwise within it."""
     seen = snapshot(registry, now)
     agents = registry._roster.agents
-    removed = registry._ledger.removed_at
+    ledger = registry._ledger
+    oldest = min((command.number for command in ledger.commands.values()), default=ledger.issued)
+
+    def removed(agent_id: str) -> int:
+        """Before which command an agent was deleted, if there is one that was issued before."""
+        number = ledger.removed_at(agent_id)
+        return number if number >= oldest else 0
+
     return {
         **seen,
         "told": {status: sorted(ids) for status, ids in seen["told"].items()},

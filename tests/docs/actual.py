@@ -12,6 +12,8 @@ from cameleer_registry.web.routes import ROUTES
 def address(path: str) -> str:
     """Return a route's path as it is documented: ``{agent_id:…}`` becomes ``{agentId}``."""
     names = {"agent_id": "{agentId}", "command_id": "{commandId}", "group": "{group}"}
+    names |= {"token_id": "{tokenId}", "key_id": "{keyId}"}
+    path = path.replace("{use:token|command}", "{use}")
     for name, documented in names.items():
         path = re.sub(rf"{{{name}(:[^/]*(?:/[^/{{}}]*)?\[\^/\]\+)?}}", documented, path)
     return path

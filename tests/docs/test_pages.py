@@ -13,6 +13,7 @@ import pytest
 from cameleer_registry.cli import help as words
 from cameleer_registry.cli.main import COMMANDS
 from cameleer_registry.cli.serve import serve_command
+from cameleer_registry.client.trust import ROOT_VARIABLE
 from cameleer_registry.settings import Settings, environment_variable_of
 
 from ..cli.support import command, parent_context
@@ -56,6 +57,7 @@ def test_flags_and_variables_that_are_mentioned_exist(page: Path) -> None:
         *map(environment_variable_of, names),
         *filter(None, options.values()),
         *(value for name, value in vars(words).items() if name.endswith("_VARIABLE")),
+        ROOT_VARIABLE,
     }
     assert set() == set(re.findall(r"\bCAMELEER_[A-Z][A-Z_]*", text)) - {*map(str, variables)}
     if page in REFERENCE:

@@ -26,6 +26,8 @@ def shown(default: Any) -> str:
             return str(default).lower()
         case float():
             return f"{default:g}"
+        case tuple():
+            return ",".join(default)
         case _:
             return str(default)
 

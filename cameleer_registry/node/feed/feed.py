@@ -47,7 +47,12 @@ FOLLOWERS: Final = 25
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-ENDS: Final = (CloseReason.CLIENT_GONE, CloseReason.SLOW_CONSUMER, CloseReason.SHUTDOWN)
+ENDS: Final = (
+    CloseReason.CLIENT_GONE,
+    CloseReason.SLOW_CONSUMER,
+    CloseReason.SHUTDOWN,
+    CloseReason.CREDENTIAL_OVER,
+)
 """Why somebody's following may end."""
 
 

@@ -18,7 +18,8 @@ from ...core.events import CloseReason
 from ...core.feed import FeedType
 from ..streams.frames import KEEPALIVE, Frame
 from ..streams.outgoing import OutgoingStream, Streams
-from .ring import Entry, Ring, position
+from .narrowing import Narrowing
+from .ring import Entry, Ring, encode, position
 
 PIECE: Final = 65_536
 """Bytes written to one follower before others get their turn."""
@@ -40,9 +41,21 @@ class Interest:
 
     types: frozenset[FeedType] = frozenset()
     groups: frozenset[str] = frozenset()
+    narrowing: Narrowing | None = None
+    """What exists for whoever follows; None stands for everything."""
 
-    def includes(self, entry: Entry) -> bool:
-        """Tell whether an event is wanted."""
+    def content_of(self, entry: Entry) -> bytes | None:
+        """Return the lines by which an event is told; None if it is not wanted."""
+        if not self._includes(entry):
+            return None
+        if self.narrowing is None:
+            return entry.content
+        seen = self.narrowing.of(entry.news)
+        if seen is None:
+            return None
+        return entry.content if seen is entry.news else encode(entry.id, seen)
+
+    def _includes(self, entry: Entry) -> bool:
         return (not self.types or entry.type in self.types) and (
             not self.groups or not self.groups.isdisjoint(entry.groups)
         )
@@ -139,9 +152,9 @@ class Follower(OutgoingStream):
         while self._position < last and size < most:
             self._position += 1
             entry = self._ring[self._position]
-            if self._interest.includes(entry):
-                contents.append(entry.content)
-                size += entry.size
+            if (content := self._interest.content_of(entry)) is not None:
+                contents.append(content)
+                size += len(content)
                 self._passed_over = self._passed_over_bytes = 0
             else:
                 self._passed_over += 1

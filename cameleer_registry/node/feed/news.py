@@ -16,6 +16,7 @@ from ...core.feed import FeedEvent, FeedType
 from ...core.ledger import CommandRecord
 from ...core.model import AgentStatus, GroupTarget
 from ...core.views import time_of_day
+from ...security import facts
 
 
 @frozen
@@ -120,6 +121,45 @@ def _issued(fact: events.CommandIssued) -> News:
     return News(FeedType.COMMAND_ISSUED, groups_of(fact), data)
 
 
+def _credential(type: FeedType, fact: Any, *, of_agent: bool) -> News:
+    group = getattr(fact, "group", None) if of_agent else None
+    data = feed.CredentialFeedEvent(
+        at=time_of_day(fact.at),
+        agent_id=fact.agent_id if of_agent else None,
+        group=group,
+        token_id=getattr(fact, "token_id", None),
+        by=fact.by,
+    )
+    return News(type, () if group is None else (group,), data)
+
+
+def _credential_issued(fact: facts.CredentialIssued) -> News:
+    return _credential(FeedType.CREDENTIAL_ISSUED, fact, of_agent=True)
+
+
+def _token_created(fact: facts.TokenCreated) -> News:
+    return _credential(FeedType.CREDENTIAL_ISSUED, fact, of_agent=False)
+
+
+def _agent_revoked(fact: facts.AgentCredentialsRevoked) -> News:
+    return _credential(FeedType.CREDENTIAL_REVOKED, fact, of_agent=True)
+
+
+def _revoked(fact: facts.TokenRevoked | facts.AllCredentialsRevoked) -> News:
+    return _credential(FeedType.CREDENTIAL_REVOKED, fact, of_agent=False)
+
+
+def _credential_conflict(fact: facts.CredentialConflict) -> News:
+    data = feed.CredentialConflictEvent(
+        at=time_of_day(fact.at),
+        agent_id=fact.agent_id,
+        group=fact.group,
+        by=fact.by,
+        refused=fact.refused,
+    )
+    return News(FeedType.CREDENTIAL_CONFLICT, (fact.group,), data)
+
+
 REPORTERS: Final[Mapping[type[Event], Callable[[Any], News]]] = {
     events.AgentRegistered: _registered,
     events.AgentRevived: _revived,
@@ -130,4 +170,10 @@ REPORTERS: Final[Mapping[type[Event], Callable[[Any], News]]] = {
     events.StreamClosed: _stream_closed,
     events.StreamConflict: _conflict,
     events.CommandIssued: _issued,
+    facts.CredentialIssued: _credential_issued,
+    facts.TokenCreated: _token_created,
+    facts.AgentCredentialsRevoked: _agent_revoked,
+    facts.TokenRevoked: _revoked,
+    facts.AllCredentialsRevoked: _revoked,
+    facts.CredentialConflict: _credential_conflict,
 }

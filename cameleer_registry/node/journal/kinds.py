@@ -11,6 +11,7 @@ from typing import Final
 
 from ...core import events
 from ...core.events import Event
+from ...security import facts
 
 NEVER_KEPT: Final[frozenset[type[Event]]] = frozenset({events.HeartbeatReceived})
 """Too many, and each outdated by the next: what they come to is noted in bulk."""
@@ -22,6 +23,7 @@ AWAITED: Final[frozenset[type[Event]]] = frozenset(
         events.CommandIssued,
         events.DeliveryAcknowledged,
         events.LateAckReceived,
+        *facts.KEPT,
     }
 )
 """What somebody asked for: made durable at once, and nothing is done or told about it before."""

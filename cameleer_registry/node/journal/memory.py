@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ...core.events import Event
 from ...core.registry import Registry
+from ...security.store import Credentials
 from ..clock import Clock
 from ..feed.feed import Feed
 
@@ -31,7 +32,9 @@ class MemoryJournal:
     def figures(self) -> None:
         """Return nothing: there is nothing to count."""
 
-    def open(self, registry: Registry, clock: Clock) -> None:
+    def open(
+        self, registry: Registry, clock: Clock, credentials: Credentials | None = None
+    ) -> None:
         """Find nothing."""
 
     def keeper(self, registry: Registry, feed: Feed, *, heartbeat_interval: float) -> None:
@@ -54,6 +57,9 @@ class MemoryJournal:
         """Allow every change."""
 
     async def flush(self) -> None:
+        """Do nothing."""
+
+    def abandon(self) -> None:
         """Do nothing."""
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ from attrs import frozen
 from ...core.events import Event
 from ...core.instant import Instant
 from ...core.registry import Registry
+from ...security.store import Credentials
 from ..clock import Clock
 from ..feed.feed import Feed
 from ..feed.past import Past
@@ -111,8 +112,12 @@ class Journal(Protocol):
     def figures(self) -> Figures | None:
         """Return how it does; None where nothing is kept."""
 
-    def open(self, registry: Registry, clock: Clock) -> Opened | None:
+    def open(
+        self, registry: Registry, clock: Clock, credentials: Credentials | None = None
+    ) -> Opened | None:
         """Make a registry, which is empty, of what was kept, and have the clock go on.
+
+        The same is done with a store of credentials, if one is given.
 
         Returns None where nothing is kept. Raises CannotOpenDatabase.
         """
@@ -147,6 +152,9 @@ class Journal(Protocol):
 
     async def flush(self) -> None:
         """Wait until all facts are durable, or cannot become so."""
+
+    def abandon(self) -> None:
+        """Let others have what was opened, before anything was kept."""
 
     async def close(self) -> None:
         """Make all facts durable, and keep no more."""

@@ -81,6 +81,10 @@ class AgentStreams(Streams[AgentStream]):
         self.add(stream)
         return stream
 
+    def of(self, agent_id: str) -> AgentStream | None:
+        """Return the stream of an agent; None if it has none."""
+        return self._of.get(agent_id)
+
     def removed(self, stream: AgentStream) -> None:
         """Forget whose stream it was, unless that agent has a newer one."""
         self._parts.clear()

@@ -51,6 +51,7 @@ def lines(event_id: str, event_type: str, data: bytes) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id.encode(), event_type.encode(), data)
 
 
-def event(command: CommandEvent) -> Frame:
-    """Return the event by which a command reaches its targets."""
-    return Frame.of(lines(command.command_id, command.type, wire.encode_line(command)))
+def event(command: CommandEvent, line: bytes | None = None) -> Frame:
+    """Return the event by which a command reaches its targets; its data is ``line`` if signed."""
+    data = wire.encode_line(command) if line is None else line
+    return Frame.of(lines(command.command_id, command.type, data))

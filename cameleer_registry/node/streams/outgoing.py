@@ -25,6 +25,7 @@ from termios import TIOCOUTQ
 from typing import Any, Final, Generic, TypeVar
 
 from ...core.events import CloseReason
+from ...security.principals import Principal
 from .frames import END, Frame, opening
 
 BATCH: Final = 80
@@ -74,6 +75,7 @@ class OutgoingStream(asyncio.Protocol):
         "bytes_written",
         "chunked",
         "direct",
+        "principal",
         "stream_id",
         "transport",
     )
@@ -82,6 +84,8 @@ class OutgoingStream(asyncio.Protocol):
         self, streams: Streams[Any], transport: asyncio.Transport, *, chunked: bool
     ) -> None:
         self.stream_id = streams.next_id()
+        # Who opened it; None if nobody was asked.
+        self.principal: Principal | None = None
         self.transport = transport
         self._streams = streams
         self.chunked = chunked
@@ -115,6 +119,10 @@ class OutgoingStream(asyncio.Protocol):
             self.direct = NOWHERE
             self.transport.close()
             self._streams.ending(self)
+
+    def lose(self, reason: CloseReason) -> None:
+        """Have whoever keeps it end it, unless it has ended."""
+        self._streams.lose(self, reason)
 
     def abort(self) -> None:
         """Cut the connection; what is waiting to be read is lost."""

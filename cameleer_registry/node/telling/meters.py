@@ -6,7 +6,7 @@ pays for the rest (:mod:`~cameleer_registry.node.telling.metrics`).
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from typing import Any, Final
@@ -30,6 +30,13 @@ DELIVERY_OUTCOMES: Final = ("success", "failure", "expired", "agent-removed", "s
 
 FINISHED_REMEMBERED: Final = 10_000
 """Finished commands whose type is remembered, to count late acknowledgements by it."""
+
+CREDENTIAL_CODES: Final = (
+    *("unauthenticated", "invalid-token", "token-expired", "credential-revoked"),
+    *("insufficient-role", "not-your-agent", "group-not-allowed", "agent-id-in-use"),
+    *("credential-in-url", "proxied-without-auth", "unknown-host", "too-many-attempts"),
+)
+"""Refusals that are counted from the beginning with 0; others as soon as there is one."""
 
 UNKNOWN: Final = "unknown"
 """The type of a command that finished longer ago."""
@@ -60,6 +67,10 @@ class Meters:
         self.deliveries = dict.fromkeys(product(CommandType, DELIVERY_OUTCOMES), 0)
         self.late_acks: dict[str, int] = dict.fromkeys((*CommandType, UNKNOWN), 0)
         self.ack_seconds = {kind: Histogram(ACK_SECONDS) for kind in CommandType}
+        # Requests that were refused, by the code of the problem; and those that were served without
+        # a credential although credentials are looked at.
+        self.refusals: Counter[str] = Counter(dict.fromkeys(CREDENTIAL_CODES, 0))
+        self.anonymous = 0
         self.loop_lag = Histogram(LAG_SECONDS)
         # Type and steady time of issue of each command with something pending, by its id, and
         # the types of the newest finished ones: facts about a command tell only its id.
@@ -77,6 +88,10 @@ class Meters:
             events.DeliveriesExpired: self._expired,
             events.CommandFinished: self._command_finished,
         }
+
+    def refused(self, code: str) -> None:
+        """Count a request that was refused."""
+        self.refusals[code] += 1
 
     def learn(self, records: Iterable[CommandRecord]) -> None:
         """Take note of commands that are open, without counting them."""

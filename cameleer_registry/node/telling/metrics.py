@@ -81,6 +81,7 @@ class NodeCollector(Collector):
         yield from self._of_agents()
         yield from self._of_streams()
         yield from self._of_feeds()
+        yield from self._of_requests()
         yield from self._of_commands()
         yield from self._of_journal()
         yield from self._of_cluster()
@@ -141,6 +142,20 @@ class NodeCollector(Collector):
             "cameleer_stream_conflicts_total",
             "Times that two processes seemed to use one agent id.",
             meters.conflicts,
+        )
+
+    def _of_requests(self) -> Iterator[Metric]:
+        meters = self._node.meters
+        yield counter(
+            "cameleer_refusals_total",
+            "Requests refused, by the code of the problem.",
+            meters.refusals,
+            "code",
+        )
+        yield counter(
+            "cameleer_anonymous_requests_total",
+            "Requests without a credential that were served although credentials are checked.",
+            meters.anonymous,
         )
 
     def _of_feeds(self) -> Iterator[Metric]:

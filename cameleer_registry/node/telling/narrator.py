@@ -20,6 +20,7 @@ from ...core.events import Event
 from ...core.instant import NANOSECONDS
 from ...core.model import Outcome
 from ...logs import get_logger
+from ...security import facts
 
 log = get_logger(__name__)
 
@@ -191,6 +192,61 @@ def _finished(fact: events.CommandFinished) -> None:
     log.info("command finished", command_id=fact.command_id, status=str(fact.status))
 
 
+def _credential_issued(fact: facts.CredentialIssued) -> None:
+    log.debug("credential issued", agent_id=fact.agent_id, token_id=fact.token_id, by=fact.by)
+
+
+def _credential_conflict(fact: facts.CredentialConflict) -> None:
+    log.warning(
+        "two processes want to be one agent",
+        agent_id=fact.agent_id,
+        refused=fact.refused,
+        by=fact.by,
+    )
+
+
+def _auth_began(_fact: facts.AuthBegan) -> None:
+    log.info("there is a credential: from now on one is needed")
+
+
+def _token_created(fact: facts.TokenCreated) -> None:
+    log.info(
+        "token created",
+        token_id=fact.token_id,
+        role=str(fact.role),
+        groups=list(fact.groups),
+        by=fact.by,
+    )
+
+
+def _token_used(fact: facts.TokenUsed) -> None:
+    log.debug("token used", token_id=fact.token_id, agent_id=fact.agent_id)
+
+
+def _token_revoked(fact: facts.TokenRevoked) -> None:
+    log.warning("token revoked", token_id=fact.token_id, by=fact.by)
+
+
+def _agent_revoked(fact: facts.AgentCredentialsRevoked) -> None:
+    log.warning("credentials of an agent revoked", agent_id=fact.agent_id, by=fact.by)
+
+
+def _all_revoked(fact: facts.AllCredentialsRevoked) -> None:
+    log.warning("all credentials revoked", by=fact.by)
+
+
+def _session_opened(fact: facts.SessionOpened) -> None:
+    log.info("signed in", session_id=fact.session_id, token_id=fact.token_id)
+
+
+def _session_closed(fact: facts.SessionClosed) -> None:
+    log.info("signed out", session_id=fact.session_id)
+
+
+def _key_set(fact: facts.KeySetPublished) -> None:
+    log.info("keys changed", version=fact.version)
+
+
 _BY_ONE: Final[Mapping[type[Event], Callable[[Any], None]]] = {
     events.StreamOpened: _stream_opened,
     events.StreamClosed: _stream_closed,
@@ -198,4 +254,15 @@ _BY_ONE: Final[Mapping[type[Event], Callable[[Any], None]]] = {
     events.CommandIssued: _issued,
     events.DeliveriesExpired: _expired,
     events.CommandFinished: _finished,
+    facts.CredentialIssued: _credential_issued,
+    facts.CredentialConflict: _credential_conflict,
+    facts.AuthBegan: _auth_began,
+    facts.TokenCreated: _token_created,
+    facts.TokenUsed: _token_used,
+    facts.TokenRevoked: _token_revoked,
+    facts.AgentCredentialsRevoked: _agent_revoked,
+    facts.AllCredentialsRevoked: _all_revoked,
+    facts.SessionOpened: _session_opened,
+    facts.SessionClosed: _session_closed,
+    facts.KeySetPublished: _key_set,
 }

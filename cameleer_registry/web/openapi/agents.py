@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...core.model import Agent, GroupSummary, Registration, Removed, Welcome
-from ...errors import AgentNotRegistered, AtCapacity
+from ...errors import (
+    AgentIdInUse,
+    AgentNotRegistered,
+    AtCapacity,
+    GroupNotAllowed,
+    NotYourAgent,
+)
 from . import examples, parameters
 from .terms import Answer, Link, Operation
 
@@ -21,7 +27,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tag="Agents",
         summary="Register an agent, or resume it",
         description="Everything in the body replaces what was declared before. The agent is LIVE "
-        "from now on, and commands that are pending for it stay so.",
+        "from now on, and commands that are pending for it stay so. With a `challenge`, 1 to 256 "
+        "printable characters of ASCII that the agent has made up, the answer is a signed line, if "
+        "the registry has keys.",
         body=Registration,
         body_example=examples.REGISTRATION,
         answers=(
@@ -40,7 +48,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 links=_AFTER_REGISTRATION,
             ),
         ),
-        problems=(AtCapacity,),
+        problems=(AtCapacity, AgentIdInUse, GroupNotAllowed, NotYourAgent),
     ),
     "POST /api/v1/agents/{agentId}/heartbeat": Operation(
         operation_id="sendHeartbeat",

@@ -33,6 +33,21 @@ _INFO: Final = {
     "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
 }
 
+_SCHEMES: Final = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An enrolment token, an agent's own, or one of people and programs. A "
+        "server that asks for no credentials does not look at it.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "cameleer-e3b0c442",
+        "description": "A browser that is signed in. Over TLS the name begins with `__Host-`.",
+    },
+}
+
 _BRACES: Final = re.compile(r"{(\w+)}")
 
 
@@ -90,6 +105,7 @@ class _Document:
                 "parameters": self._parameters,
                 "headers": self._headers,
                 "responses": self._responses,
+                "securitySchemes": _SCHEMES,
             },
         }
 
@@ -122,6 +138,7 @@ class _Document:
                     }
                 },
             }
+        described["security"] = _security_of(operation)
         described["responses"] = self._responses_of(method, path, operation)
         return described
 
@@ -208,6 +225,14 @@ class _Document:
             "example": header.example,
         }
         return {"$ref": f"#/components/headers/{name}"}
+
+
+def _security_of(operation: Operation) -> list[dict[str, list[str]]]:
+    """Return what an operation needs: one of these, or nothing, which stands for an open server."""
+    shown: list[dict[str, list[str]]] = [{"token": []}]
+    if operation.access.sessions:
+        shown.append({"session": []})
+    return [{}, *shown] if operation.access.needs is None else shown
 
 
 def _link(link: Link) -> dict[str, Any]:

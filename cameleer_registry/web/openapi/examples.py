@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import attrs
-from attrs import evolve
+from attrs import asdict, evolve
 
 from ... import wire
 from ...core.commands import outcomes
@@ -15,6 +15,7 @@ from ...core.model import (
     Ack,
     Agent,
     AgentConfig,
+    AgentCredential,
     AgentDelivery,
     AgentStatus,
     Command,
@@ -72,6 +73,15 @@ from ...errors import (
     UnsupportedProtocolVersion,
 )
 from ...node.streams import frames
+from ...security.model import (
+    AuthShown,
+    PrincipalShown,
+    TokenMade,
+    TokenRequest,
+    TokenShown,
+    TokenStatus,
+)
+from ...security.principals import Reclaim, Role
 
 _REGISTERED: Final = datetime(2026, 11, 23, 15, 37, 37, 966000, tzinfo=UTC)
 _ISSUED: Final = datetime(2026, 11, 23, 15, 37, 38, 525000, tzinfo=UTC)
@@ -81,6 +91,7 @@ _ACKNOWLEDGED: Final = datetime(2026, 11, 23, 15, 37, 38, 570000, tzinfo=UTC)
 
 _AGENT: Final = "order-service-1"
 _GROUP: Final = "order-service-prod"
+_TOKEN: Final = "01a2090e-3fdd-751c-a875-3287a4af1060"  # noqa: S105 - an id
 _COMMAND: Final = "01a2090e-3fdd-751c-a875-3287a4af1059"
 
 REGISTRATION: Final = Registration(
@@ -106,6 +117,65 @@ WELCOME: Final = Welcome(
         command_ttl_ms=60_000,
     ),
 )
+CREDENTIAL: Final = AgentCredential(
+    access_token="eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJvcmRlci1zIn0.x",  # noqa: S106 - no secret
+    expires_in_ms=3_600_000,
+    renew_after_ms=2_400_000,
+    renewable_for_ms=604_800_000,
+)
+TOKEN_REQUEST: Final = TokenRequest(role=Role.VIEWER, groups=("order-*",), note=Note("dashboard"))
+TOKEN: Final = TokenShown(
+    token_id=_TOKEN,
+    role=Role.VIEWER,
+    groups=("order-*",),
+    status=TokenStatus.ACTIVE,
+    created_at=_REGISTERED,
+    expires_at=None,
+    revoked_at=None,
+    note="dashboard",
+    uses=None,
+    used=0,
+    reclaim=Reclaim.ALWAYS,
+    issued_by=None,
+)
+TOKEN_MADE: Final = TokenMade(
+    **asdict(TOKEN, recurse=False),
+    token="camo_4kQ8sVbTn2WxLr9yGfHc3mZpJd7eUa1RoCpD",  # noqa: S106 - no secret
+)
+AUTH: Final = AuthShown(
+    required=True,
+    methods=("token",),
+    registry="8e03978e-40d5-43e8-bc93-6894a57f9324",
+    principal=PrincipalShown(
+        token_id=_TOKEN, role=Role.VIEWER, groups=("order-*",), expires_at=None
+    ),
+)
+KEYS: Final = {
+    "registry": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+    "version": 1,
+    "issuedAt": "2026-11-23T08:15:30.123Z",
+    "root": {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "x": "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg",
+        "kid": "1IG2tMH7J2wbJZnO8VQYnI8ImxRHq1zQYpTVO8_cOvM",
+    },
+    "keys": [
+        {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "x": "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg",
+            "kid": "1IG2tMH7J2wbJZnO8VQYnI8ImxRHq1zQYpTVO8_cOvM",
+            "use": "sig",
+            "for": "command",
+            "status": "active",
+            "since": "2026-11-23T08:15:30.123Z",
+        }
+    ],
+    "signs": "keys/1",
+    "keyId": "1IG2tMH7J2wbJZnO8VQYnI8ImxRHq1zQYpTVO8_cOvM",
+    "signature": "x" * 86,
+}
 WELCOME_BACK: Final = evolve(WELCOME, resumed=True)
 AGENT: Final = Agent(
     agent_id=_AGENT,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from . import agents, commands, feed, server, streams
+from . import agents, auth, commands, feed, server, streams
 from .terms import Operation
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
@@ -18,6 +18,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     **streams.OPERATIONS,
     **commands.OPERATIONS,
     **feed.OPERATIONS,
+    **auth.OPERATIONS,
     **server.OPERATIONS,
 }
 
@@ -26,5 +27,6 @@ TAGS: Final[Mapping[str, str]] = {
     "Stream": "How commands reach an agent.",
     "Commands": "What operators tell agents to do, and what became of it.",
     "Events": "What happens, as it happens.",
+    "Credentials": "Who asks, what they may, and how commands are known to be genuine.",
     "Server": "The server itself: probes for orchestrators, metrics, and this document.",
 }

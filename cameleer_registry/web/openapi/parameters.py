@@ -10,6 +10,7 @@ from ...core.feed import FeedType
 from ...core.model import AgentStatus, CommandStatus, CommandType, DeliveryState
 from ...core.selection import LAPSED
 from ...instance import HEADER as INSTANCE_HEADER
+from ...security.keys import Use
 from ..answers import SUPPORTED_VERSIONS, TIME_HEADER, VERSION_HEADER
 from ..idempotency import HEADER as IDEMPOTENCY_HEADER
 from ..problems import RETRY_AFTER
@@ -43,6 +44,27 @@ IN_PATHS: Final[Mapping[str, Parameter]] = {
             shape=COMMAND_ID,
             description="A command, by the id in the answer to issuing it.",
             example="01a2090e-3fdd-751c-a875-3287a4af1059",
+        ),
+        Parameter(
+            name="tokenId",
+            where="path",
+            shape=str,
+            description="A token, by the id in the answer to making it.",
+            example="01a2090e-3fdd-751c-a875-3287a4af1060",
+        ),
+        Parameter(
+            name="keyId",
+            where="path",
+            shape=str,
+            description="A key, by its thumbprint.",
+            example="1IG2tMH7J2wbJZnO8VQYnI8ImxRHq1zQYpTVO8_cOvM",
+        ),
+        Parameter(
+            name="use",
+            where="path",
+            shape=Use,
+            description="What the key signs.",
+            example="command",
         ),
     )
 }
@@ -209,6 +231,16 @@ HEADERS: Final[Mapping[str, Header]] = {
         description="Seconds after which to try again, drawn anew each time.",
         schema={"type": "integer", "minimum": RETRY_AFTER[0], "maximum": RETRY_AFTER[1]},
         example=RETRY_AFTER[0],
+    ),
+    "WWW-Authenticate": Header(
+        description="How to show a credential (RFC 6750).",
+        schema={"type": "string", "pattern": "^Bearer( |$)"},
+        example="Bearer",
+    ),
+    "Set-Cookie": Header(
+        description="The session, which no script can read.",
+        schema={"type": "string"},
+        example="cameleer-e3b0c442=…; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict",
     ),
     "Allow": Header(
         description="The methods that the address takes.",

@@ -6,27 +6,40 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ...errors import (
+    AgentNotRegistered,
     AtCapacity,
     BodyTooLarge,
+    CredentialInUrl,
+    CredentialRevoked,
     CrossSiteRequest,
     Fault,
+    GroupNotAllowed,
+    GroupNotFound,
+    InsufficientRole,
     InternalError,
     InvalidRequest,
+    InvalidToken,
     MalformedJson,
     MethodNotAllowed,
     NodeBehind,
     NotFound,
     NotInContact,
+    NotYourAgent,
     OutcomeUnknown,
+    ProxiedWithoutAuth,
     RegistryError,
     RequestTimeout,
     StorageSlow,
     StorageUnavailable,
+    TokenExpired,
+    TooManyAttempts,
     TooManyFeeds,
+    Unauthenticated,
     UnknownHost,
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
+from ...security.principals import OWN
 from ...wire import FAULTS_NAMED
 from ..access import Rests
 from ..gate import SAFE
@@ -56,6 +69,10 @@ _HEADERS: Final[Mapping[Kind, str]] = {
     NotInContact: "Retry-After",
     NodeBehind: "Retry-After",
     OutcomeUnknown: "Retry-After",
+    TooManyAttempts: "Retry-After",
+    **dict.fromkeys(
+        (Unauthenticated, InvalidToken, TokenExpired, CredentialRevoked), "WWW-Authenticate"
+    ),
 }
 
 _EXAMPLES: Final[Mapping[Kind, RegistryError]] = {type(error): error for error in examples.PROBLEMS}
@@ -66,6 +83,18 @@ def possible(method: str, path: str, operation: Operation) -> list[Kind]:
     kinds = {*_ANYWHERE, *operation.problems}
     if not operation.access.any_host:
         kinds.add(UnknownHost)
+    access = operation.access
+    if not (access.any_host and access.needs is None):
+        kinds.add(ProxiedWithoutAuth)
+    kinds |= {CredentialInUrl, InvalidToken, TokenExpired, CredentialRevoked}
+    if access.needs is not None:
+        kinds |= {Unauthenticated, InsufficientRole}
+    if "{agentId}" in path:
+        kinds |= {NotYourAgent, AgentNotRegistered}
+        if access.needs in OWN:
+            kinds.add(GroupNotAllowed)
+    if "{group}" in path:
+        kinds.add(GroupNotFound)
     if operation.access.rests is Rests.DONE:
         kinds.update((StorageUnavailable, StorageSlow, NotInContact, NodeBehind, OutcomeUnknown))
     elif operation.access.rests is Rests.READ:
@@ -84,7 +113,7 @@ def possible(method: str, path: str, operation: Operation) -> list[Kind]:
 
 def headers_of(kinds: Iterable[Kind]) -> list[str]:
     """Return the names of the headers that come with such refusals only."""
-    return [_HEADERS[kind] for kind in kinds if kind in _HEADERS]
+    return list(dict.fromkeys(_HEADERS[kind] for kind in kinds if kind in _HEADERS))
 
 
 def description_of(kinds: Iterable[Kind]) -> str:

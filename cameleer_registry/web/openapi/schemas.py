@@ -154,7 +154,11 @@ class Schemas:
         properties, required = {}, []
         for attribute in attrs.fields(attrs.resolve_types(shape)):
             name = wire.wire_name(attribute)
+            # What is only there if there is something to be said is never null.
+            absent = bool(attribute.metadata.get("absent"))
             schema = self._field(attribute, sent=sent)
+            if absent:
+                schema = schema["anyOf"][0]
             properties[name] = _described(schema, texts.get(attribute.name, ""))
             optional = sent and attribute.default is not attrs.NOTHING
             if not optional and "sparse" not in attribute.metadata:
@@ -222,7 +226,10 @@ class Schemas:
             return COMMAND_ID
         # Typed as text in answers, which were checked on their way in.
         identifiers = {"agent_id": rules.AgentId, "group": rules.GroupName}
-        return self.of(identifiers.get(attribute.name, attribute.type), sent=sent)
+        shape = identifiers.get(attribute.name, attribute.type)
+        if shape is not attribute.type and NoneType in get_args(attribute.type):
+            return {"anyOf": [self.of(shape, sent=sent), {"type": "null"}]}
+        return self.of(shape, sent=sent)
 
 
 def _described(schema: Schema, text: str) -> Schema:

@@ -11,7 +11,7 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from cameleer_registry import NODE, Settings, create_app, errors, wire
+from cameleer_registry import NODE, Settings, create_app, wire
 from cameleer_registry.errors import RegistryError
 from cameleer_registry.web import answers
 from cameleer_registry.web.openapi import examples
@@ -26,23 +26,6 @@ CONTRACT = Contract.of()
 EVERY_OPERATION = pytest.mark.parametrize(
     "operation", CONTRACT.operations(), ids=lambda found: f"{found.method} {found.path}"
 )
-
-
-AWAITED = {
-    errors.AgentIdInUse,
-    errors.AuthOff,
-    errors.CredentialInUrl,
-    errors.CredentialRevoked,
-    errors.GroupNotAllowed,
-    errors.InsufficientRole,
-    errors.InvalidToken,
-    errors.NotYourAgent,
-    errors.ProxiedWithoutAuth,
-    errors.TokenExpired,
-    errors.TooManyAttempts,
-    errors.Unauthenticated,
-}
-"""Refusals that no address answers with until requests are asked for credentials."""
 
 
 def kinds(base: type[RegistryError] = RegistryError) -> set[type[RegistryError]]:
@@ -179,7 +162,7 @@ def test_every_refusal_is_there_with_its_status() -> None:
             content = CONTRACT.resolve(response).get("content", {})
             for code in content.get("application/problem+json", {}).get("examples", ()):
                 shown[code] = int(status)
-    assert {kind.code: kind.status for kind in kinds() - AWAITED} == shown
+    assert {kind.code: kind.status for kind in kinds()} == shown
 
 
 # Examples

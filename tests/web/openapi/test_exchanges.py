@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +12,22 @@ import attrs
 import pytest
 from attrs import frozen
 
-from cameleer_registry import AgentStatus, DeliveryState, Settings
+from cameleer_registry import NODE, AgentStatus, DeliveryState, Settings
 from cameleer_registry.core.feed import FeedType
+from cameleer_registry.errors import NodeBehind, NotInContact, OutcomeUnknown, RegistryError
+from cameleer_registry.node.auth.authority import Authority
 from cameleer_registry.node.journal.sqlite import condition
 from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
+from cameleer_registry.security.attempts import BURST
+from cameleer_registry.security.facts import CredentialConflict
+from cameleer_registry.security.keys import Use
+from cameleer_registry.security.principals import Reclaim, Role
 from cameleer_registry.web import answers
+from cameleer_registry.web.app import make_app
 from cameleer_registry.web.gate import Gate
+from cameleer_registry.web.inline import InlineRunner
 
+from ...closed import Closed, bearer, closed
 from ...support import (
     Answer,
     Served,
@@ -27,6 +36,7 @@ from ...support import (
     eventually,
     following,
     open_stream,
+    running,
     serving,
     streaming,
 )
@@ -40,12 +50,37 @@ BODIES: Final[Mapping[str, Any]] = {
     "issueToGroup": {"type": "replay"},
     "issueToAll": {"type": "replay"},
     "acknowledgeCommand": {"message": "done", "data": [1, None]},
+    "createToken": {"role": "viewer"},
+    "signIn": {"token": "camo_x"},
 }
+
+PARTS: Final[Mapping[str, str]] = {"tokenId": "none", "keyId": "none", "use": "command"}
+
+KINDS: Final[Mapping[str, str]] = {
+    "registerAgent": "enrol",
+    "sendHeartbeat": "a",
+    "streamEvents": "a",
+    "acknowledgeCommand": "a",
+    "renewToken": "a",
+}
+"""The kind of credential that an operation takes, where it is not an administrator's."""
+
+CREDENTIALS: Final = frozenset(
+    {
+        *("unauthenticated", "invalid-token", "token-expired", "credential-revoked"),
+        *("insufficient-role", "not-your-agent", "group-not-allowed", "agent-id-in-use"),
+        *("credential-in-url", "too-many-attempts"),
+    }
+)
+"""Refusals of a server that asks for credentials."""
 
 
 @frozen
 class Exchange:
-    """An operation, and a server with an agent ``a`` of group ``g`` and a command for it."""
+    """An operation, and a server with an agent ``a`` of group ``g`` and a command for it.
+
+    It asks for credentials, but where a refusal is for servers that ask for none.
+    """
 
     served: Served
     method: str
@@ -57,14 +92,54 @@ class Exchange:
         return BODIES.get(CONTRACT.operation(self.method, self.path)["operationId"])
 
     def address(self, **ids: str) -> str:
-        filled = {"agentId": "a", "group": "g", "commandId": self.command_id, **ids}
+        filled = {"agentId": "a", "group": "g", "commandId": self.command_id, **PARTS, **ids}
+        if isinstance(self.served, Closed):
+            authority = self.served.node.authority
+            assert authority.ring is not None
+            key = authority.ring.keys.active(Use.COMMAND)
+            assert key is not None
+            known = {"tokenId": authority.credentials.tokens()[0].token_id, "keyId": key.key_id}
+            filled |= {name: value for name, value in known.items() if name not in ids}
         return f"/{self.path.format_map(filled)}"
 
     async def ask(self, query: str = "", body: Any = None, **more: Any) -> Answer:
         """Send what is right but for what is given here."""
-        return await self.served.request(
-            self.method, self.address() + query, body or self.body, **more
-        )
+        return await self.request(self.address() + query, body or self.body, **more)
+
+    async def request(self, address: str, body: Any = None, **more: Any) -> Answer:
+        """Send a request to an address, with the credential that is right for it."""
+        headers = {**self.credential, **more.pop("headers", {})}
+        method = more.pop("method", self.method)
+        return await self.served.request(method, address, body, headers=headers, **more)
+
+    @property
+    def credential(self) -> dict[str, str]:
+        """What has to be shown, if anything."""
+        if not isinstance(self.served, Closed) or not self.needs:
+            return {}
+        return bearer(self.served.tokens[self.kind])
+
+    @property
+    def needs(self) -> bool:
+        """Whether a credential is needed."""
+        return {} not in CONTRACT.operation(self.method, self.path)["security"]
+
+    @property
+    def kind(self) -> str:
+        """The kind of credential that is right."""
+        return KINDS.get(CONTRACT.operation(self.method, self.path)["operationId"], "admin")
+
+
+@asynccontextmanager
+async def closed_exchange(
+    method: str, path: str, settings: Settings | None = None, *, database: Path | None = None
+) -> AsyncIterator[Exchange]:
+    """Have a server that asks for credentials."""
+    if database is not None:
+        settings = attrs.evolve(settings or Settings(), database=str(database))
+    async with closed(settings=settings or Settings()) as served:
+        command = await served.ask("operator", "POST", "/agents/a/commands", {"type": "replay"})
+        yield Exchange(served, method, path, command.json()["commandId"])
 
 
 @asynccontextmanager
@@ -82,10 +157,77 @@ async def exchange(
 # How each refusal is brought about
 
 
+async def with_token(asked: Exchange, token: str, **more: Any) -> Answer:
+    return await asked.ask(headers=bearer(token), **more)
+
+
+async def expired(asked: Exchange) -> Answer:
+    assert isinstance(asked.served, Closed)
+    token = asked.served.create(Role.ADMIN, expires_in_ms=1)
+    await asyncio.sleep(0.01)
+    return await with_token(asked, token)
+
+
+async def revoked(asked: Exchange) -> Answer:
+    assert isinstance(asked.served, Closed)
+    token, node = asked.served.create(Role.ADMIN), asked.served.node
+    credentials = node.authority.credentials
+    token_id = credentials.tokens()[-1].token_id
+    node.carry_out(credentials.revoke_token(token_id, now=node.clock.now()))
+    return await with_token(asked, token)
+
+
+async def unfit(asked: Exchange) -> Answer:
+    """Show a credential for something else."""
+    assert isinstance(asked.served, Closed)
+    kind = "metrics" if asked.kind != "metrics" and asked.path != "/metrics" else "enrol"
+    return await with_token(asked, asked.served.tokens[kind])
+
+
+async def not_yours(asked: Exchange) -> Answer:
+    """Show another agent's."""
+    assert isinstance(asked.served, Closed)
+    return await with_token(asked, asked.served.tokens["b"])
+
+
+async def other_group(asked: Exchange) -> Answer:
+    """Show that of the agent's former group, or enrol into another than the token is for."""
+    assert isinstance(asked.served, Closed)
+    if asked.kind == "enrol":
+        return await with_token(asked, asked.served.tokens["enrol of g"], body=OF_ANOTHER_GROUP)
+    old = asked.served.tokens["a"]
+    await asked.served.enrol("a", "other")
+    return await with_token(asked, old)
+
+
+OF_ANOTHER_GROUP: Final = {"agentId": "new", "group": "other"}
+
+
+async def in_use(asked: Exchange) -> Answer:
+    assert isinstance(asked.served, Closed)
+    token = asked.served.create(Role.ENROL, reclaim=Reclaim.LAPSED)
+    return await with_token(asked, token, body={"agentId": "a", "group": "g"})
+
+
+async def too_many_attempts(asked: Exchange) -> Answer:
+    for _ in range(BURST):
+        assert "invalid-token" == (await asked.ask()).code
+    return await asked.ask()
+
+
+async def proxied(asked: Exchange) -> Answer:
+    """Ask a server that is open because nobody has said otherwise."""
+    app = make_app(Settings(), alone=True, authority=Authority(by_default=True))
+    async with running(app, runs=InlineRunner) as (host, port):
+        served = Served(app[NODE], host, port)
+        other = Exchange(served, asked.method, asked.path, asked.command_id)
+        return await other.ask(headers={"X-Forwarded-For": "192.0.2.1"})
+
+
 async def invalid_request(asked: Exchange) -> Answer:
     """By a body, a query, or bytes that are no request."""
     if asked.body:
-        return await asked.served.request(asked.method, asked.address(), {"status": 1})
+        return await asked.request(asked.address(), {"status": 1})
     for parameter in CONTRACT.operation(asked.method, asked.path).get("parameters", ()):
         if parameter.get("name") in ("status", "types", "wait"):
             return await asked.ask(f"?{parameter['name']}=x")
@@ -100,7 +242,7 @@ async def request_timeout(asked: Exchange) -> Answer:
 
 
 async def method_not_allowed(asked: Exchange) -> Answer:
-    return await asked.served.request("PATCH", asked.address())
+    return await asked.request(asked.address(), method="PATCH")
 
 
 async def internal_error(asked: Exchange) -> Answer:
@@ -113,9 +255,14 @@ async def internal_error(asked: Exchange) -> Answer:
 
 
 async def nobody(asked: Exchange) -> Answer:
-    return await asked.served.request(
-        asked.method, asked.address(agentId="nobody", group="nobody"), asked.body
-    )
+    operation = CONTRACT.operation(asked.method, asked.path)["operationId"]
+    if isinstance(asked.served, Closed) and operation == "renewToken":
+        await asked.served.ask("a", "DELETE", "/agents/a")
+        return await asked.ask()
+    address = asked.address(agentId="nobody", group="nobody")
+    if isinstance(asked.served, Closed):  # to others than these it makes no difference
+        return await asked.request(address, headers=bearer(asked.served.tokens["operator of g"]))
+    return await asked.request(address, asked.body)
 
 
 async def no_command(asked: Exchange) -> Answer:
@@ -124,8 +271,12 @@ async def no_command(asked: Exchange) -> Answer:
 
 async def nothing(asked: Exchange) -> Answer:
     """An address in which what is to be filled in is nothing."""
-    address = asked.address(agentId="", group="", commandId="")
-    return await asked.served.request(asked.method, address, asked.body)
+    if asked.path == "/api/v1/keys":
+        return await asked.ask()
+    empty = dict.fromkeys(("agentId", "group", "commandId", "tokenId", "keyId", "use"), "")
+    if "{tokenId}" in asked.path or "{keyId}" in asked.path:
+        empty = {"tokenId": "none", "keyId": "none"}
+    return await asked.request(asked.address(**empty), asked.body)
 
 
 async def too_late(asked: Exchange) -> Answer:
@@ -159,6 +310,28 @@ async def more_waits_than_may(asked: Exchange) -> Answer:
         return await asked.ask("?status=DEAD" if many else "")
 
 
+class CutOff:
+    """A node's part in a cluster that fails; tests/node/sharing has real ones."""
+
+    as_of = None
+    ailments: Sequence[str] = ()
+
+    def __init__(self, error: RegistryError) -> None:
+        self._error = error
+
+    async def reached(self, _token: str) -> None:
+        raise self._error
+
+
+def cut_off(error: RegistryError) -> Callable[[Exchange], Awaitable[Answer]]:
+    async def ask(asked: Exchange) -> Answer:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asked.served.node, "shared", CutOff(error))
+            return await asked.ask(headers={"X-Cameleer-Position": "x-1"})
+
+    return ask
+
+
 async def one_too_many(asked: Exchange) -> Answer:
     async with following(asked.served):
         return await asked.ask()
@@ -183,8 +356,25 @@ REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "internal-error": internal_error,
     "at-capacity": lambda asked: asked.ask(),
     "too-many-feeds": one_too_many,
+    "unauthenticated": lambda asked: asked.served.request(
+        asked.method, asked.address(), asked.body
+    ),
+    "invalid-token": lambda asked: with_token(asked, "x"),
+    "token-expired": expired,
+    "credential-revoked": revoked,
+    "insufficient-role": unfit,
+    "not-your-agent": not_yours,
+    "group-not-allowed": other_group,
+    "agent-id-in-use": in_use,
+    "credential-in-url": lambda asked: asked.ask("?token=x"),
+    "too-many-attempts": too_many_attempts,
+    "proxied-without-auth": proxied,
+    "auth-off": lambda asked: asked.ask(),
     "storage-unavailable": nothing_can_be_kept,
     "storage-slow": more_waits_than_may,
+    "not-in-contact": cut_off(NotInContact("cut off")),
+    "node-behind": cut_off(NodeBehind("behind")),
+    "outcome-unknown": cut_off(OutcomeUnknown("unknown")),
     "unknown-host": lambda asked: asked.ask(headers={"Host": "evil.example"}),
 }
 
@@ -220,13 +410,23 @@ def documented(*, refusals: bool) -> list[tuple[str, str, str]]:
 async def test_every_refusal_is_given(tmp_path: Path, method: str, path: str, code: str) -> None:
     """With its status, its headers and its body."""
     database = tmp_path / "registry.db" if code.startswith("storage-") else None
-    async with exchange(method, path, SETTINGS.get(code), database=database) as asked:
+    without_keys = (path, code) == ("/api/v1/keys", "not-found")
+    if code in CREDENTIALS or (code != "auth-off" and not without_keys and is_of_auth(path)):
+        made = closed_exchange(method, path, SETTINGS.get(code), database=database)
+    else:
+        made = exchange(method, path, SETTINGS.get(code), database=database)
+    async with made as asked:
         answer = await REFUSALS[code](asked)
     CONTRACT.check(method, path, answer)
     if method == "HEAD":
         assert "application/problem+json" == answer.headers["content-type"]
     else:
         assert code == answer.code
+
+
+def is_of_auth(path: str) -> bool:
+    """Tell whether there is something at an address only if credentials are asked for."""
+    return path.startswith(("/api/v1/auth/", "/api/v1/keys")) or path.endswith("/token")
 
 
 STREAM: Final = "/api/v1/agents/{agentId}/events"
@@ -239,9 +439,12 @@ FEED: Final = "/api/v1/events"
 )
 async def test_every_answer_is_given(method: str, path: str, status: str) -> None:
     """Where everything is right: nothing is missing, and nothing besides."""
-    async with exchange(method, path) as asked:
+    async with (closed_exchange if is_of_auth(path) else exchange)(method, path) as asked:
         body, query = None, ""
         match path, status:
+            case "/api/v1/auth/session", _ if method == "POST":
+                assert isinstance(asked.served, Closed)
+                body = {"token": asked.served.tokens["viewer"]}
             case "/api/v1/agents", _ if method == "DELETE":
                 query = "?status=DEAD"
             case "/api/v1/agents/register", "200":
@@ -315,6 +518,13 @@ async def test_the_feed_and_its_events() -> None:
                 await streams.enter_async_context(streaming(asked.served, "a"))
         await asked.served.ack("a", asked.command_id, {"status": "FAILURE", "message": "no"})
         await asked.served.issue("/agents/a")
+        node = asked.served.node
+        moment, credentials = node.clock.now(), node.authority.credentials
+        about: Any = {"at": moment, "agent_id": "a", "group": "g"}
+        node.carry_out((CredentialConflict(**about, refused=True),))
+        node.carry_out(credentials.create_token("t", "d", Role.VIEWER, now=moment))
+        node.carry_out(credentials.revoke_token("t", now=moment))
+        node.carry_out(credentials.revoke_agent("a", group="g", now=moment))
         seen: set[str] = set()
         async with following(asked.served, last_event_id="0") as feed:
             seen.add(check(described, await feed.event()))

@@ -69,7 +69,7 @@ def back_up(path: Path, destination: Path) -> Copy:
     In a directory it gets a name of its own, with the moment in it. Raises CannotOpenDatabase where
     the database is none of ours, and CopyFailed.
     """
-    path = Path(os.path.abspath(path))
+    path = Path(os.path.realpath(path))
     if _is_missing(path):
         raise CannotOpenDatabase(f"there is no database at {path}; name another with --database")
     if destination.is_dir():
@@ -93,7 +93,7 @@ def restore(path: Path, source: Path) -> Copy:
 
     Raises CannotOpenDatabase where the copy is none of ours or a server runs, and CopyFailed.
     """
-    path, source = Path(os.path.abspath(path)), Path(os.path.abspath(source))
+    path, source = Path(os.path.realpath(path)), Path(os.path.realpath(source))
     if _is_missing(source):
         raise CannotOpenDatabase(f"there is no database at {source}")
     if path.exists() and os.path.samefile(path, source):

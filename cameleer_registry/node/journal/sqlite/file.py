@@ -27,7 +27,12 @@ from . import errors, filesystems, schema
 log = get_logger(__name__)
 
 MAGIC: Final = b"SQLite format 3\x00"
-HEADER: Final = 100
+HEADER: Final = 108
+"""Bytes of the file's head, and of that of its first page."""
+
+TABLE_LEAF: Final = 13
+"""What a page begins with that has rows of a table."""
+
 BUSY_SECONDS: Final = 1.0
 """How long SQLite waits for another process that has locked the file."""
 
@@ -60,8 +65,9 @@ class File:
     is_new: bool
     # What lives as long as the lock on it.
     lock: int
-    # Identities of the main file, by which it is noticed if it is replaced.
+    # Identities of the file and of its write-ahead log, by which it is noticed if one is replaced.
     inode: tuple[int, int]
+    wal_inode: tuple[int, int] = (0, 0)
 
     def close(self) -> None:
         """Close the file, and let others have it."""
@@ -85,14 +91,15 @@ def open_file(path: Path) -> File:
     A directory that is made for it is 0700, and the file 0600; what exists stays as it is. Raises
     CannotOpenDatabase with one line that says why.
     """
-    path = Path(os.path.abspath(path))
+    # Two names of one file are one file: its lock and its write-ahead log stand beside it.
+    path = Path(os.path.realpath(path))
     make_directory(path)
     lock = take_lock(path)
     try:
         is_new = look_at(path)
         kind = filesystems.kind_of(path.parent)
-        if is_new:
-            _create(path)
+        # Also if it is there: SQLite is content with reading until something is to be written.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -126,7 +133,11 @@ def open_file(path: Path) -> File:
             _fill(connection)
             sync_directory(path.parent)
         else:
+            _complete(connection, path)
+            _check(connection)
             _upgrade(connection, path)
+        wal = os.stat(f"{path}-wal")
+        file.wal_inode = wal.st_dev, wal.st_ino
     except sqlite3.Error as error:
         file.abandon()
         if errors.is_passing(error):
@@ -146,6 +157,7 @@ def make_directory(path: Path) -> None:
         missing = [each for each in path.parents if not each.exists()]
         for directory in reversed(missing):
             directory.mkdir(mode=0o700)
+            sync_directory(directory.parent)  # a cut of the power takes the name back otherwise
         if path.is_dir():
             raise CannotOpenDatabase(f"{path} is a directory; {_ADVICE}")
     except OSError as error:
@@ -190,10 +202,11 @@ def look_at(path: Path) -> bool:
         return True
     if not header.startswith(MAGIC) or len(header) < HEADER:
         raise CannotOpenDatabase(f"{path} is no database of SQLite; it is left as it is")
+    logged = wal.exists() and wal.stat().st_size > 0
     version, application = struct.unpack_from(">I4xI", header, 60)
+    if application == 0 and version == 0 and _is_blank(header):
+        return False  # it was being made when the process ended; see _complete()
     if application != schema.APPLICATION_ID:
-        if application == 0 and version == 0 and wal.exists():
-            return False  # it was being made when the process ended; the write-ahead log has it
         raise CannotOpenDatabase(f"{path} is a database of something else; it is left as it is")
     if version > schema.FORMAT:
         raise CannotOpenDatabase(
@@ -201,13 +214,17 @@ def look_at(path: Path) -> bool:
             f"one knows {schema.FORMAT}); it is left as it is"
         )
     page = struct.unpack_from(">H", header, 16)[0]
-    if size % (65536 if page == 1 else page):
+    if size % (65536 if page == 1 else page) and not logged:
         raise CannotOpenDatabase(f"{path} is cut off in the middle of a page; it is left as it is")
     return False
 
 
-def _create(path: Path) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+def _is_blank(header: bytes) -> bool:
+    """Tell from the first page of a database whether there is no table in it.
+
+    The page is a leaf of a table then, without cells (sqlite.org/fileformat2.html, 1.6).
+    """
+    return header[100] == TABLE_LEAF and header[103:105] == b"\0\0"
 
 
 def _configure(connection: sqlite3.Connection) -> None:
@@ -231,18 +248,41 @@ def _fill(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
+def _complete(connection: sqlite3.Connection, path: Path) -> None:
+    """Make what is missing of a file whose making came to no end; refuse one of something else."""
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    if application == schema.APPLICATION_ID:
+        return
+    [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application or tables:
+        raise CannotOpenDatabase(f"{path} is a database of something else; it is left as it is")
+    _fill(connection)
+    sync_directory(path.parent)
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Look at each page: what is found now is not found when something needs that page.
+
+    It takes a millisecond a megabyte.
+    """
+    [[found]] = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if found != "ok":
+        raise sqlite3.DatabaseError(" ".join(found.split()))
+
+
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     """Bring an older file up to date, after a copy of it has been put beside it."""
     [version] = connection.execute("PRAGMA user_version").fetchone()
-    [application] = connection.execute("PRAGMA application_id").fetchone()
-    if application != schema.APPLICATION_ID:
-        raise CannotOpenDatabase(f"{path} is a database of something else; it is left as it is")
     if version == schema.FORMAT:
         return
+    if version > schema.FORMAT:
+        raise CannotOpenDatabase(
+            f"{path} was written by a newer version of cameleer-registry (format {version}; this "
+            f"one knows {schema.FORMAT}); it is left as it is"
+        )
     copy = path.with_name(f"{path.name}.v{version}.bak")
     if not copy.exists():
-        connection.execute("VACUUM INTO ?", (str(copy),))
-        copy.chmod(0o600)
+        _copy(connection, copy)
     connection.execute("BEGIN IMMEDIATE")
     for each in range(version, schema.FORMAT):
         for statement in schema.UPGRADES[each]:
@@ -250,6 +290,21 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA user_version = {schema.FORMAT}")
     connection.execute("COMMIT")
     log.info("the database is upgraded", database=str(path), before=version, copy=str(copy))
+
+
+def _copy(connection: sqlite3.Connection, copy: Path) -> None:
+    """Put a copy in place that is whole, whenever the process ends."""
+    partial = copy.with_name(copy.name + ".partial")
+    partial.unlink(missing_ok=True)
+    connection.execute("VACUUM INTO ?", (str(partial),))
+    partial.chmod(0o600)
+    descriptor = os.open(partial, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    partial.rename(copy)
+    sync_directory(copy.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from ....core.kept import COMMAND, FORGOTTEN_SILENTLY, TARGETS, Entity, Row
+from ....core.kept import DELIVERY, FORGOTTEN_SILENTLY, TARGETS, Entity, Row
 from ....core.registry import Registry
 from ....errors import StorageUnavailable
+from ....security.kept import CREDENTIAL
 from .writer import statement
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ ALIVE: Final = 5.0
 CHUNK: Final = 1000
 """Agents whose last heartbeats are written together."""
 
+END_SECONDS: Final = 2.0
+"""How long the end of the process waits for a disk that refuses, or is slow."""
+
+LOOKED_AT: Final = 200
+"""Rows of each table that are looked at in a second, whether the registry has forgotten what they
+are about: a millisecond, and all of them in a minute."""
+
 TOLD_AGAIN: Final = 20_000
 """Facts that stay in the log for the feed, which tells them again after a restart."""
 
@@ -44,10 +52,9 @@ UPSERT: Final = """
 """
 DELETE: Final = """
     DELETE FROM rows WHERE (kind, key, part) IN
-    (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))
-"""
-DELETE_PARTS: Final = """
-    DELETE FROM rows WHERE kind = 'delivery' AND key IN (SELECT value FROM json_each(?))
+    (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))
+    OR (kind = 'delivery' AND key IN
+        (SELECT value ->> 1 FROM json_each(?1) WHERE value ->> 0 = 'command'))
 """
 HEARD: Final = """
     INSERT INTO heard (chunk, ids, moments) VALUES (?, ?, ?)
@@ -85,22 +92,30 @@ class Folding:
         self._feed = feed
         self._heartbeat_interval = heartbeat_interval
         # Rows of what the registry forgets without a fact, by table.
-        self._written: dict[str, set[Entity]] = {table: set() for table in FORGOTTEN_SILENTLY}
+        self._written: dict[str, set[Entity]] = {
+            table: set() for table in (*FORGOTTEN_SILENTLY, CREDENTIAL)
+        }
         for entity in written:
             self._written[entity.table].add(entity)
+        # Those of them that have yet to be looked at in this round.
+        self._to_look_at: dict[str, list[Entity]] = {table: [] for table in self._written}
         # The position up to which the feed was kept the last time.
         self._fed = -1
+        # The position up to which all facts are in rows, as it was noted the last time.
+        self._folded = -1
         # Lists of targets that no command refers to: up to which fact there may be one that does.
         self._unused: dict[int, int] = {}
         # The steady time at which each chunk of heartbeats was written.
         self._heard: dict[int, int] = {}
         self._next_chunk = 0
         self._chunks_due = 0.0
+        # When that was reckoned, on the clock of the loop.
+        self._looked = 0.0
 
     async def run(self) -> None:
         """Do all of that whenever there is something to do. Never ends."""
         journal, loop = self._journal, asyncio.get_running_loop()
-        second = loop.time()
+        second = self._looked = loop.time()
         while True:
             await asyncio.sleep(TICK)
             if journal.condition.failure is not None:
@@ -123,11 +138,15 @@ class Folding:
     async def finish(self) -> None:
         """Write what a clean end leaves behind: when agents were heard, and the feed."""
         journal = self._journal
-        if journal.trouble is not None:
+        if journal.trouble is not None or journal.gave_up:
             return
-        await self.keep_feed()
-        for chunk in range(self._chunks()):
-            await self._write_chunk(chunk, always=True)
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self.keep_feed()
+                for chunk in range(self._chunks()):
+                    await self._write_chunk(chunk, always=True)
+        except (TimeoutError, StorageUnavailable):
+            journal.give_up()
 
     # Rows
 
@@ -141,21 +160,36 @@ class Folding:
 
     async def _fold_some(self) -> None:
         journal = self._journal
-        assert journal.rows is not None
-        journal.hand_over()
         position = journal.position
+        since = journal.touched.folded(position) + 1
         entities = journal.touched.take(ROWS)
+        try:
+            await self._write_rows(entities, position)
+        except BaseException:
+            # Whatever has gone wrong: the facts are needed until there are rows of what they say.
+            journal.touched.put_back(entities, since)
+            raise
+
+    async def _write_rows(self, entities: Sequence[Entity], position: int) -> None:
+        """Write rows of things as they are now, after the fact at a position."""
+        journal = self._journal
+        assert journal.rows is not None
         rows = [journal.rows.row(entity) for entity in entities]
         lists = journal.rows.new_lists()
         there = [row for row in (*lists, *rows) if row.value is not None]
         gone = [row.entity for row in rows if row.value is None]
+        # Not before the facts that they tell of: one fact is about several things, and if there
+        # were rows of some of these only, a crash would leave what never was.
+        if journal.durable < position:
+            await asyncio.shield(journal.when(position))
         if there:
             text = _text([*_key(row), position, orjson.dumps(row.value).decode()] for row in there)
             await journal.insist(statement(UPSERT, text), size=2 * len(text))
         if gone:
-            await journal.insist(statement(DELETE, _text(map(_key_of, gone))))
-            if commands := [entity.key for entity in gone if entity.table == COMMAND]:
-                await journal.insist(statement(DELETE_PARTS, orjson.dumps(commands).decode()))
+            # A delivery's row goes with that of its command, and not before: a crash between them
+            # would leave a command of which something is missing.
+            keys = [_key_of(entity) for entity in gone if entity.table != DELIVERY]
+            await journal.insist(statement(DELETE, _text(keys)))
         self._note_written(there, gone)
 
     def _note_written(self, there: Sequence[Row], gone: Sequence[Entity]) -> None:
@@ -168,12 +202,15 @@ class Folding:
 
     def _touch_forgotten(self) -> None:
         """Have rows made anew of what the registry may have forgotten without a fact."""
-        assert self._journal.rows is not None
-        for written in self._written.values():
-            if len(written) > 1000:
-                for entity in written:
-                    if self._journal.rows.row(entity).value is None:
-                        self._journal.touched.add(entity, self._journal.position)
+        journal = self._journal
+        assert journal.rows is not None
+        for table, written in self._written.items():
+            if not self._to_look_at[table]:
+                self._to_look_at[table] = list(written)
+            for _ in range(min(LOOKED_AT, len(self._to_look_at[table]))):
+                entity = self._to_look_at[table].pop()
+                if entity in written and journal.rows.row(entity).value is None:
+                    journal.touched.add(entity, journal.position)
 
     async def _trim(self) -> None:
         """Drop the facts that are in rows, and that the feed does not need either."""
@@ -183,6 +220,9 @@ class Folding:
         self._touch_forgotten()
         folded = min(journal.touched.folded(journal.position), journal.durable)
         await self._drop_lists(folded)
+        if folded > self._folded:
+            await journal.insist(statement("UPDATE state SET folded = ?", folded))
+            self._folded = folded
         until = min(folded, journal.newest_but(TOLD_AGAIN))
         if until > 0:
             await journal.insist(statement("DELETE FROM log WHERE seq <= ?", until))
@@ -232,14 +272,17 @@ class Folding:
 
     async def _keep_heard(self) -> None:
         """Write when agents were heard, one chunk after the other, all in a heartbeat interval."""
-        chunks = self._chunks()
+        chunks, now = self._chunks(), asyncio.get_running_loop().time()
+        passed, self._looked = now - self._looked, now
         self._chunks_due = min(
-            float(chunks), self._chunks_due + chunks * TICK / self._heartbeat_interval
+            float(chunks), self._chunks_due + chunks * passed / self._heartbeat_interval
         )
         while self._chunks_due >= 1:
             self._chunks_due -= 1
             if self._next_chunk >= chunks:
                 self._next_chunk = 0
+                # There were more agents, and those who are left stand before.
+                await self._journal.insist(statement("DELETE FROM heard WHERE chunk >= ?", chunks))
             await self._write_chunk(self._next_chunk)
             self._next_chunk += 1
 

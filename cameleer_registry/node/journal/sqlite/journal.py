@@ -23,6 +23,9 @@ from ....core.kept import TARGETS, Entity, RowMaker, Touched
 from ....core.registry import Registry
 from ....errors import CannotOpenDatabase, StorageUnavailable
 from ....logs import get_logger
+from ....security.encoding import ENCODERS
+from ....security.kept import CREDENTIAL, maker
+from ....security.store import Credentials
 from ...clock import Clock
 from ...feed.feed import Feed
 from ...telling.histogram import Histogram
@@ -91,23 +94,29 @@ class SqliteJournal:
         self._timer: asyncio.Handle | None = None
         # Ends the patience of those who wait while the disk refuses.
         self._impatience: asyncio.TimerHandle | None = None
+        # Whether the end of the process waits for the disk no longer.
+        self.gave_up = False
         # When the moment was written last, on the registry's steady clock.
         self.written = 0
 
     # From start to end
 
-    def open(self, registry: Registry, clock: Clock) -> Loaded:
+    def open(
+        self, registry: Registry, clock: Clock, credentials: Credentials | None = None
+    ) -> Loaded:
         """Open the file, and make the registry of what is in it; raises CannotOpenDatabase."""
         self._file, self._clock = open_file(self.path), clock
         try:
             self._check_cluster(self._file)
-            loaded = load(self._file, registry, clock)
+            loaded = load(self._file, registry, clock, credentials or Credentials())
         except BaseException:
             self._file.abandon()
             self._file = None
             raise
         self._encoder = Encoder(registry.targets_of, loaded.lists)
+        self._encoder.extend(ENCODERS)
         self.rows = RowMaker(registry, self._encoder)
+        self.rows.extend(CREDENTIAL, maker(credentials or Credentials()))
         self.touched = loaded.touched
         self._written_rows = loaded.written
         self._began, self._last_before = loaded.position, loaded.last_position
@@ -143,7 +152,13 @@ class SqliteJournal:
         self._on_progress, self._on_failure = on_progress, on_failure
         self._writer = Writer(self._file, self._loop, self._checkpointed)
         self.condition.look(self._writer.wal_bytes())
-        self._submit("UPDATE state SET closed = 0", done=self._ignore)
+        self._note_begun()
+
+    def abandon(self) -> None:
+        """Let others have the file, before anything was written."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
 
     async def close(self) -> None:
         """Write all that is left, and let others have the file."""
@@ -155,25 +170,31 @@ class SqliteJournal:
                 self._timer.cancel()
             if self._impatience is not None:
                 self._impatience.cancel()
-            if self.condition.failure is None:
+            if self.condition.failure is None and not self.gave_up:
                 await self._close_file()
-            self._writer.stop()
-            self._writer = None
         file, self._file = self._file, None
-        if self.condition.failure is None:
-            file.close()
-        else:
-            file.abandon()
+        good = self.condition.failure is None and not self.gave_up
+        leave = file.close if good else file.abandon
+        if self._writer is None:
+            leave()
+            return
+        # Where the disk hangs, others have the file when it has come along, or this process ends.
+        self._writer.stop(leave, FLUSH_SECONDS if good else 0)
+        self._writer = None
 
     async def _close_file(self) -> None:
         clean = int(self.durable >= self.awaited and self._flying is None)
-        for job in (
-            statement("UPDATE state SET alive = ?, closed = ?", self.alive(), clean),
-            statement("PRAGMA wal_checkpoint(TRUNCATE)"),
-        ):
-            result = await self.carry_out(job)
-            if result.error is not None:
-                log.error("the end was not written", reason=errors.reason(result.error))
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                for job in (
+                    statement("UPDATE state SET alive = ?, closed = ?", self.alive(), clean),
+                    statement("PRAGMA wal_checkpoint(TRUNCATE)"),
+                ):
+                    result = await self.carry_out(job)
+                    if result.error is not None:
+                        log.error("the end was not written", reason=errors.reason(result.error))
+        except TimeoutError:
+            self.give_up()
 
     def alive(self) -> str:
         """Return the text of this moment, from which a clock can go on."""
@@ -251,12 +272,18 @@ class SqliteJournal:
 
     async def flush(self) -> None:
         """Wait until all facts are durable, or cannot become so for now."""
-        if self._writer is None or self.durable >= self.position:
+        if self._writer is None or self.gave_up or self.durable >= self.position:
             return
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await asyncio.shield(self.when(self.position))
         except (TimeoutError, StorageUnavailable):
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Wait for the disk no longer: the process is to end."""
+        if not self.gave_up:
+            self.gave_up = True
             log.error("not all could be written", reason=self.trouble or "the disk is too slow")
 
     def _soon(self) -> None:
@@ -276,6 +303,8 @@ class SqliteJournal:
         self._write(batch)
 
     def _write(self, batch: Batch) -> None:
+        if self._writer is None:
+            return  # it was to be tried again, and there is no time left
         self._submit(
             INSERT,
             batch.end,
@@ -416,6 +445,16 @@ class SqliteJournal:
         else:
             self.fail(result.error)
 
-    def _ignore(self, result: Done) -> None:
-        if result.error is not None and not errors.is_passing(result.error):
+    def _note_begun(self) -> None:
+        """Note that this is no clean end any more; again and again on a full disk."""
+        if self._writer is not None:
+            self._submit("UPDATE state SET closed = 0", done=self._begun)
+
+    def _begun(self, result: Done) -> None:
+        if result.error is None:
+            return
+        if errors.is_passing(result.error):
+            assert self._loop is not None
+            self._loop.call_later(RETRY, self._note_begun)
+        else:
             self.fail(result.error)

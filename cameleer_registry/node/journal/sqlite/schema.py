@@ -18,14 +18,16 @@ FORMAT: Final = 1
 at the end of what is kept; a change of another kind is a new version."""
 
 CREATE: Final[Sequence[str]] = (
-    # One row: which registry this is, and the last moment of which anything is known.
+    # One row: which registry this is, the last moment of which anything is known, and up to which
+    # fact the feed has told all, and all are in rows.
     """CREATE TABLE state (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         registry TEXT NOT NULL,
         first_event INTEGER NOT NULL,
         alive TEXT NOT NULL,
         closed INTEGER NOT NULL DEFAULT 0,
-        fed INTEGER NOT NULL DEFAULT 0
+        fed INTEGER NOT NULL DEFAULT 0,
+        folded INTEGER NOT NULL DEFAULT 0
     )""",
     # One row for each commit. seq is the number of its last fact.
     "CREATE TABLE log (seq INTEGER PRIMARY KEY, alive TEXT NOT NULL, facts TEXT NOT NULL)",

@@ -66,8 +66,6 @@ class Writer:
         self._on_checkpoint = on_checkpoint
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._wal = str(file.path) + "-wal"
-        # The identity of the write-ahead log; None until it has been seen.
-        self._wal_inode: tuple[int, int] | None = None
         self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
         # About how many pages of the write-ahead log have not been written back.
         self._pages = 1
@@ -80,10 +78,13 @@ class Writer:
         """
         self._jobs.put((job, done, size))
 
-    def stop(self) -> None:
-        """End the thread when all jobs have been carried out; wait for that."""
-        self._jobs.put(_STOP)
-        self._thread.join()
+    def stop(self, last: Callable[[], None], seconds: float) -> None:
+        """End the thread when all jobs, and then the last, have been carried out.
+
+        Waits for that, but no longer than so many seconds.
+        """
+        self._jobs.put((_STOP, last, 0))
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         while True:
@@ -93,9 +94,10 @@ class Writer:
                 if self._pages:
                     self._write_back()
                 continue
-            if item is _STOP:
-                return
             job, done, size = item
+            if job is _STOP:
+                done()
+                return
             self._tell(done, self._carry_out(job))
             self._pages += 2 + size // 4096
             # While somebody waits for an answer, it may grow to four times that.
@@ -106,8 +108,8 @@ class Writer:
     def _carry_out(self, job: Job) -> Done:
         began = time.perf_counter()
         try:
-            self._check_identity()
             rows = job(self._file.connection)
+            self._check_identity()
         except Exception as error:
             if self._file.connection.in_transaction:
                 self._roll_back()
@@ -127,7 +129,10 @@ class Writer:
             return
 
     def _check_identity(self) -> None:
-        """Raise Replaced if somebody has put another file in the place of this one."""
+        """Raise Replaced if somebody has put another file in the place of this one.
+
+        That is asked after each job: what was written to a file that has no name is lost.
+        """
         try:
             stat = os.stat(self._file.path)
         except OSError as error:
@@ -137,13 +142,9 @@ class Writer:
         try:
             wal = os.stat(self._wal)
         except OSError:
-            if self._wal_inode is not None:
-                raise Replaced(f"{self._wal} was removed") from None
-            return
-        inode = (wal.st_dev, wal.st_ino)
-        if self._wal_inode is not None and inode != self._wal_inode:
+            raise Replaced(f"{self._wal} was removed") from None
+        if (wal.st_dev, wal.st_ino) != self._file.wal_inode:
             raise Replaced(f"{self._wal} was replaced by another file")
-        self._wal_inode = inode
 
     def _write_back(self) -> None:
         """Write the write-ahead log back into the file.

@@ -1,0 +1,141 @@
+"""What crosses the wire about credentials, in the style of :mod:`cameleer_registry.core.model`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import field, fields, frozen
+from attrs.validators import optional
+
+from ..core import rules
+from ..core.model import ABSENT, AgentCredential, Registration
+from ..core.rules import Nonce, Note, follows
+from .principals import Reclaim, Role, glob
+
+
+class TokenStatus(StrEnum):
+    """Whether a token is good."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+def _globs(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected an array, got {rules.kind_of(value)}")
+    return tuple(value)
+
+
+def _each_glob(value: tuple[str, ...]) -> None:
+    if not value:
+        raise ValueError("expected at least one glob")
+    for one in value:
+        glob(one)
+
+
+def _above_0(value: int) -> None:
+    if value <= 0:
+        raise ValueError(f"expected more than 0, got {value}")
+
+
+@frozen(kw_only=True)
+class TokenRequest:
+    """A token that is to be made."""
+
+    role: Role = field(converter=Role)
+    groups: tuple[str, ...] = field(default=("*",), converter=_globs, validator=follows(_each_glob))
+    """Globs over groups, such as ``order-*``: only these exist for its holder."""
+    expires_in_ms: int | None = field(default=None, validator=optional(follows(_above_0)))
+    """For ever where it is absent."""
+    note: Note | None = field(default=None, validator=optional(follows(rules.note)))
+    """For people."""
+    uses: int | None = field(default=None, validator=optional(follows(_above_0)))
+    """How many new agents an enrolment token may register; without a limit where it is absent."""
+    reclaim: Reclaim = field(default=Reclaim.ALWAYS, converter=Reclaim)
+    """Which agents that are known already an enrolment token may register: any in its groups, or
+    those that are not LIVE."""
+
+
+@frozen(kw_only=True)
+class SessionRequest:
+    """A token with which a browser signs in."""
+
+    token: str = field(validator=follows(rules.text), repr=False)
+
+
+@frozen(kw_only=True)
+class ChallengeRequest:
+    """What an agent may ask for with its registration."""
+
+    challenge: Nonce | None = field(default=None, validator=optional(follows(rules.nonce)))
+
+
+@frozen(kw_only=True)
+class AgentRegistration(Registration):
+    """A registration whose answer is to be signed, with a nonce in it."""
+
+    challenge: Nonce | None = field(default=None, validator=optional(follows(rules.nonce)))
+
+    @classmethod
+    def of(cls, registration: Registration, challenge: str) -> AgentRegistration:
+        """Return a registration with a nonce."""
+        declared = {each.name: getattr(registration, each.name) for each in fields(Registration)}
+        return cls(**declared, challenge=Nonce(challenge))
+
+
+@frozen(kw_only=True)
+class TokenShown:
+    """What is known of a token, but for the token itself."""
+
+    token_id: str
+    role: Role
+    groups: tuple[str, ...]
+    status: TokenStatus
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    note: str | None
+    uses: int | None
+    used: int
+    """New agents that it has registered, if that is limited."""
+    reclaim: Reclaim
+    issued_by: str | None
+    """Who made it, by an id; null if that was on the server's own machine."""
+
+
+@frozen(kw_only=True)
+class TokenMade(TokenShown):
+    """A token that was just made: this once it is shown."""
+
+    token: str = field(repr=False)
+
+
+@frozen(kw_only=True)
+class PrincipalShown:
+    """Who somebody is, by the credential that was sent."""
+
+    token_id: str
+    role: Role
+    groups: tuple[str, ...]
+    expires_at: datetime | None
+    agent_id: str | None = field(default=None, metadata=ABSENT)
+
+
+@frozen(kw_only=True)
+class AuthShown:
+    """Whether a credential is needed, and of which kind; and who asks."""
+
+    required: bool
+    methods: tuple[str, ...]
+    registry: str | None
+    """The registry's id; null if it has no keys."""
+    principal: PrincipalShown | None = field(default=None, metadata=ABSENT)
+
+
+@frozen(kw_only=True)
+class CredentialShown:
+    """The answer to renewing a token."""
+
+    credential: AgentCredential

@@ -1,0 +1,187 @@
+"""Who asks, the tokens of operators and for enrolment, and the sessions of browsers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from ..core.instant import Instant
+from ..core.views import time_of_day
+from ..errors import Fault, InvalidRequest
+from ..node.auth.authority import SESSION_SECONDS
+from ..node.auth.mode import Mode
+from ..security.model import (
+    AuthShown,
+    PrincipalShown,
+    SessionRequest,
+    TokenMade,
+    TokenRequest,
+    TokenShown,
+    TokenStatus,
+)
+from ..security.principals import Principal
+from ..security.table import TokenRecord
+from .answers import Answer, json
+from .app_keys import NODE
+from .calls import Call, CallHandler, RequestCall, read_as
+from .identity import name_of_cookie, session_in
+from .lists import json_array
+
+METHODS: Final = ("token",)
+
+
+@CallHandler
+async def show_auth(call: Call) -> Answer:
+    """``GET /auth``: whether a credential is needed, and who asks."""
+    authority, principal = call.node.authority, call.principal
+    return json(
+        AuthShown(
+            required=authority.mode is Mode.REQUIRED,
+            methods=METHODS if authority.is_on else (),
+            registry=authority.registry,
+            principal=None if principal is None else _shown(principal),
+        )
+    )
+
+
+# Tokens
+
+
+@CallHandler
+async def create_token(call: Call) -> Answer:
+    """``POST /auth/tokens``: 201 with the token, which is shown this once."""
+    node, principal = call.node, call.principal
+    node.authority.check_on()
+    asked = await read_as(call, TokenRequest)
+    node.journal.check()
+    now = node.clock.now()
+    try:
+        made = node.authority.create_token(
+            asked.role,
+            now=now,
+            groups=asked.groups,
+            expires_in_ms=asked.expires_in_ms,
+            note=asked.note,
+            uses=asked.uses,
+            reclaim=asked.reclaim,
+            by=None if principal is None else principal.issuer,
+        )
+    except ValueError as error:
+        name, _, message = str(error).partition(": ")
+        raise InvalidRequest([Fault(f"$.{name.partition(',')[0]}", message)]) from None
+    node.carry_out(made.facts)
+    await node.kept()
+    shown = _token(node.authority.credentials.token(made.token_id), now)
+    return json(TokenMade(**shown, token=made.token.text), status=201)
+
+
+async def list_tokens(request: web.Request) -> Answer | web.StreamResponse:
+    """``GET /auth/tokens``: all that are known, without what is secret of them."""
+    node = request.app[NODE]
+    node.authority.check_on()
+    now = node.clock.now()
+    tokens = node.authority.credentials.tokens()
+    return await json_array(request, (TokenShown(**_token(record, now)) for record in tokens))
+
+
+@CallHandler
+async def revoke_token(call: Call) -> Answer:
+    """``DELETE /auth/tokens/{tokenId}``: 204; what stands on it ends."""
+    node, principal = call.node, call.principal
+    node.authority.check_on()
+    node.journal.check()
+    by = None if principal is None else principal.issuer
+    now = node.clock.now()
+    node.carry_out(
+        node.authority.credentials.revoke_token(call.address["token_id"], now=now, by=by)
+    )
+    await node.kept()
+    return Answer(status=204)
+
+
+# Sessions
+
+
+@CallHandler
+async def sign_in(call: Call) -> Answer:
+    """``POST /auth/session``: 204 and a cookie."""
+    node = call.node
+    node.authority.check_on()
+    asked = await read_as(call, SessionRequest)
+    node.journal.check()
+    now = node.clock.now()
+    secret, facts = node.authority.sign_in(asked.token, call.peer or "here", now=now)
+    node.carry_out(facts)
+    await node.kept()
+    return Answer(status=204, headers={hdrs.SET_COOKIE: _cookie(call, secret, SESSION_SECONDS)})
+
+
+@CallHandler
+async def sign_out(call: Call) -> Answer:
+    """``DELETE /auth/session``: 204, whether or not there was one."""
+    node = call.node
+    node.authority.check_on()
+    secret = session_in(call.headers.getall(hdrs.COOKIE, ()), call.prefix)
+    session = None if secret is None else node.authority.session_of(secret)
+    node.journal.check()
+    if session is not None:
+        node.carry_out(
+            node.authority.credentials.close_session(session.session_id, now=node.clock.now())
+        )
+        await node.kept()
+    return Answer(status=204, headers={hdrs.SET_COOKIE: _cookie(call, "", 0)})
+
+
+def is_secure(call: Call) -> bool:
+    """Tell whether browsers reach this server by TLS."""
+    public = call.node.settings.public_url
+    if public is not None:
+        return urlsplit(public).scheme == "https"
+    return (
+        isinstance(call, RequestCall)
+        and call.request.transport is not None
+        and (call.request.transport.get_extra_info("sslcontext") is not None)
+    )
+
+
+def _cookie(call: Call, secret: str, seconds: int) -> str:
+    secure = is_secure(call)
+    name = name_of_cookie(call.prefix, secure=secure)
+    path = "/" if secure else f"{call.prefix}/"
+    parts = [f"{name}={secret}", f"Path={path}", f"Max-Age={seconds}", "HttpOnly"]
+    return "; ".join([*parts, "SameSite=Strict", *(["Secure"] if secure else [])])
+
+
+# Showing
+
+
+def _shown(principal: Principal) -> PrincipalShown:
+    return PrincipalShown(
+        token_id=principal.token_id,
+        role=principal.role,
+        groups=principal.scope.globs,
+        expires_at=time_of_day(principal.expires),
+        agent_id=principal.agent_id,
+    )
+
+
+def _token(record: TokenRecord, now: Instant) -> dict[str, Any]:
+    made = record.made
+    expired = made.expires is not None and now.steady >= made.expires.steady
+    status = TokenStatus.EXPIRED if expired else TokenStatus.ACTIVE
+    return {
+        "token_id": made.token_id,
+        "role": made.role,
+        "groups": record.scope.globs,
+        "status": status if record.revoked is None else TokenStatus.REVOKED,
+        "created_at": time_of_day(made.at),
+        "expires_at": time_of_day(made.expires),
+        "revoked_at": None if record.revoked is None else time_of_day(record.revoked.at),
+        "note": made.note,
+        "uses": made.uses,
+        "used": len(record.used_for),
+        "reclaim": made.reclaim,
+        "issued_by": made.by,
+    }

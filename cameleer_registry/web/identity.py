@@ -1,0 +1,198 @@
+"""Who asks: by the header, by the session of a browser, or by the word of the host application.
+
+The header counts before the cookie. A credential that is sent and is not good is refused also at
+an address that needs none: nobody shall take an answer for one to somebody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Iterable
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import parse_qsl
+
+from aiohttp import hdrs
+from multidict import istr
+
+from ..core.instant import Instant
+from ..errors import (
+    AgentNotRegistered,
+    CredentialInUrl,
+    CrossSiteRequest,
+    Fault,
+    GroupNotFound,
+    InvalidRequest,
+    ProxiedWithoutAuth,
+    Unauthenticated,
+)
+from ..node.auth.authority import ALWAYS_CREDENTIALED, Authority
+from ..node.auth.mode import Mode
+from ..security.enrolment import check_membership
+from ..security.principals import Permission, Principal, Role
+from .access import Access
+from .calls import Call
+from .certificates import Certificates
+
+IN_URLS: Final = ("token", "access_token")
+"""Parameters in which others take tokens (RFC 6750, section 2.3)."""
+
+FORWARDED: Final = ("Forwarded", "X-Forwarded-For")
+
+SECURE_PREFIX: Final = "__Host-"
+"""Browsers keep a cookie of such a name for one host, from where it came over TLS
+(draft-ietf-httpbis-rfc6265bis, section 4.1.3.2)."""
+
+_SITE: Final = istr("Sec-Fetch-Site")
+_AUTHORIZATION: Final = istr(hdrs.AUTHORIZATION)
+_COOKIE: Final = istr(hdrs.COOKIE)
+
+
+class Peers:
+    """The proxies before a server that are trusted."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = [ipaddress.ip_network(one) for one in networks]
+
+    def __contains__(self, address: object) -> bool:
+        if not self._networks or not isinstance(address, str):
+            return False
+        try:
+            peer = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        peer = getattr(peer, "ipv4_mapped", None) or peer
+        return any(peer in network for network in self._networks)
+
+
+class Identities:
+    """Finds out who asks one application."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        peers: Peers,
+        *,
+        guarded: bool,
+        certificates: Certificates | None = None,
+    ) -> None:
+        self._authority = authority
+        # None if none are read.
+        self._certificates = certificates
+        self._peers = peers
+        # Whether a proxy before an open server would open it to more than this machine.
+        self._guarded = guarded
+
+    def check_url(self, call: Call) -> None:
+        """Refuse a credential in the address; raises CredentialInUrl."""
+        if not call.query or "token" not in call.query:
+            return
+        for name, _ in parse_qsl(call.query, keep_blank_values=True):
+            if name in IN_URLS:
+                raise CredentialInUrl(name)
+
+    def check_proxied(self, call: Call) -> None:
+        """Refuse what came through a proxy to a server that is open by default.
+
+        Raises ProxiedWithoutAuth.
+        """
+        if not (self._guarded and self._authority.by_default):
+            return
+        for name in FORWARDED:
+            if name in call.headers and call.peer not in self._peers:
+                raise ProxiedWithoutAuth(name)
+
+    def cookie(self, call: Call, access: Access) -> str | None:
+        """Return the session that a browser shows, if that is what counts; None elsewhere."""
+        headers = call.headers
+        if not access.sessions or _COOKIE not in headers or _AUTHORIZATION in headers:
+            return None
+        return session_in(headers.getall(_COOKIE), call.prefix)
+
+    def identify(
+        self, call: Call, access: Access, cookie: str | None, *, now: Instant
+    ) -> Principal | None:
+        """Return who asks; None if nobody has said.
+
+        Raises InvalidRequest for two headers, and what :class:`Verifier` does.
+        """
+        verifier = self._authority.verifier
+        if cookie is not None:
+            return verifier.of_session(cookie, now=now)
+        sent = call.headers.getall(_AUTHORIZATION, ())
+        if self._certificates is not None:
+            self._certificates.check_header(call, trusted=call.peer in self._peers)
+            if not sent and access.needs is Permission.REGISTER:
+                return self._certificates.of(call)
+        if not sent:
+            return None
+        if len(sent) > 1:
+            fault = Fault(hdrs.AUTHORIZATION, f"expected one such header, got {len(sent)}")
+            raise InvalidRequest([fault])
+        return verifier.of_header(sent[0], now=now, renewing=access.renews)
+
+    def authorize(self, call: Call, access: Access, principal: Principal | None) -> None:
+        """Let somebody do what an address is for, to whom it names.
+
+        Raises Unauthenticated, InsufficientRole, NotYourAgent, GroupNotAllowed for an agent that is
+        in another group now, and AgentNotRegistered or GroupNotFound if what the address names does
+        not exist for whoever asks.
+        """
+        needs = access.needs
+        if needs is None:
+            return
+        if principal is None:
+            if self._authority.mode is Mode.REQUIRED or needs in ALWAYS_CREDENTIALED:
+                raise Unauthenticated
+            return
+        agent_id = call.address.get("agent_id")
+        if needs is Permission.REGISTER and principal.role is Role.AGENT:
+            return  # which agent it is stands in the body
+        principal.require(needs, agent_id=agent_id, all_groups=access.all_groups)
+        if principal.role is not Role.AGENT and principal.scope.is_everything:
+            return
+        registry = call.node.registry
+        if agent_id is not None:
+            group = registry.group_of(agent_id)
+            if group is None:
+                return  # the handler says so to everybody
+            if principal.role is Role.AGENT:
+                check_membership(principal, agent_id, group)
+            elif not principal.scope.covers(group):
+                raise AgentNotRegistered(agent_id)
+        elif (group := call.address.get("group")) is not None and not principal.scope.covers(group):
+            raise GroupNotFound(group)
+
+
+def name_of_cookie(prefix: str, *, secure: bool) -> str:
+    """Return what the cookie of an application is called that is mounted under a prefix.
+
+    Browsers send cookies of one host to every port and, with the prefix of secure ones, to every
+    path of it.
+    """
+    own = hashlib.sha256(prefix.encode()).hexdigest()[:8]
+    return f"{SECURE_PREFIX if secure else ''}cameleer-{own}"
+
+
+def session_in(cookies: Iterable[str], prefix: str) -> str | None:
+    """Return the secret of a session that stands in headers, or None."""
+    for header in cookies:
+        try:
+            found = SimpleCookie(header)
+        except CookieError:
+            continue
+        for secure in (True, False):
+            if (morsel := found.get(name_of_cookie(prefix, secure=secure))) is not None:
+                return str(morsel.value)
+    return None
+
+
+def check_origin_is_told(call: Call) -> None:
+    """Refuse a change that a browser asks for without a word of where from.
+
+    A cookie comes by itself, so it proves nothing of who has made the request. What is told is
+    checked as for everybody. Raises CrossSiteRequest.
+    """
+    if hdrs.ORIGIN not in call.headers and _SITE not in call.headers:
+        raise CrossSiteRequest("a session needs Origin or Sec-Fetch-Site, as browsers send them")

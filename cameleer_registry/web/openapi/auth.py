@@ -1,0 +1,196 @@
+"""What is said of credentials: who asks, tokens, sessions and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ...errors import AgentNotRegistered, AuthOff, NotFound, TooManyAttempts
+from ...security.model import (
+    AuthShown,
+    CredentialShown,
+    SessionRequest,
+    TokenMade,
+    TokenRequest,
+    TokenShown,
+)
+from . import examples
+from .terms import Answer, Operation
+
+_KEY: Final[dict[str, Any]] = {
+    "description": "A public key (RFC 7517, RFC 8037).",
+    "type": "object",
+    "properties": {
+        "kty": {"const": "OKP"},
+        "crv": {"const": "Ed25519"},
+        "x": {"type": "string", "minLength": 43, "maxLength": 43},
+        "kid": {
+            "description": "Its thumbprint (RFC 7638).",
+            "type": "string",
+            "minLength": 43,
+            "maxLength": 43,
+        },
+        "use": {"const": "sig"},
+        "alg": {"type": "string"},
+        "for": {"description": "What it signs.", "enum": ["token", "command"]},
+        "status": {"enum": ["next", "active", "retired", "revoked"]},
+        "since": {"type": "string", "format": "date-time"},
+    },
+    "required": ["kty", "crv", "x", "kid"],
+}
+
+KEYS: Final[dict[str, Any]] = {
+    "description": "The registry's keys, as their root has signed them: one line, which ends in "
+    "its signature.",
+    "type": "object",
+    "properties": {
+        "registry": {"type": "string", "format": "uuid"},
+        "version": {"type": "integer", "minimum": 1},
+        "issuedAt": {"type": "string", "format": "date-time"},
+        "root": _KEY,
+        "keys": {"type": "array", "items": _KEY},
+        "signs": {"const": "keys/1"},
+        "keyId": {"type": "string"},
+        "signature": {"type": "string", "minLength": 86, "maxLength": 86},
+    },
+    "required": ["registry", "version", "issuedAt", "root", "keys", "signs", "keyId", "signature"],
+}
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "GET /api/v1/auth": Operation(
+        operation_id="showAuth",
+        tag="Credentials",
+        summary="Is a credential needed, and who am I",
+        answers=(
+            Answer(
+                status=200,
+                description="Whether one is needed, and who asks, if that is known.",
+                shape=AuthShown,
+                example=examples.AUTH,
+            ),
+        ),
+    ),
+    "POST /api/v1/auth/session": Operation(
+        operation_id="signIn",
+        tag="Credentials",
+        summary="Sign a browser in",
+        description="The cookie stands for the token from now on, for 12 hours. With it, a browser "
+        "has to say where a change comes from, in `Origin` or `Sec-Fetch-Site`.",
+        body=SessionRequest,
+        body_example=SessionRequest(token=examples.TOKEN_MADE.token),
+        answers=(Answer(status=204, description="Signed in.", headers=("Set-Cookie",)),),
+        problems=(AuthOff, TooManyAttempts),
+    ),
+    "DELETE /api/v1/auth/session": Operation(
+        operation_id="signOut",
+        tag="Credentials",
+        summary="Sign a browser out",
+        answers=(Answer(status=204, description="Signed out.", headers=("Set-Cookie",)),),
+        problems=(AuthOff,),
+    ),
+    "POST /api/v1/auth/tokens": Operation(
+        operation_id="createToken",
+        tag="Credentials",
+        summary="Make a token",
+        body=TokenRequest,
+        body_example=examples.TOKEN_REQUEST,
+        answers=(
+            Answer(
+                status=201,
+                description="The token, which is shown this once.",
+                shape=TokenMade,
+                example=examples.TOKEN_MADE,
+            ),
+        ),
+        problems=(AuthOff,),
+    ),
+    "GET /api/v1/auth/tokens": Operation(
+        operation_id="listTokens",
+        tag="Credentials",
+        summary="List tokens",
+        description="Those of people, programs and for enrolment, without what is secret of them; "
+        "revoked and expired ones for 30 days more.",
+        answers=(
+            Answer(
+                status=200,
+                description="The tokens, in the order in which they were made.",
+                shape=list[TokenShown],
+                example=[examples.TOKEN],
+            ),
+        ),
+        problems=(AuthOff,),
+    ),
+    "DELETE /api/v1/auth/tokens/{tokenId}": Operation(
+        operation_id="revokeToken",
+        tag="Credentials",
+        summary="Revoke a token",
+        description="At once. Streams, feeds and sessions that stand on it end within a second.",
+        answers=(Answer(status=204, description="It is void."),),
+        problems=(AuthOff, NotFound),
+    ),
+    "POST /api/v1/agents/{agentId}/token": Operation(
+        operation_id="renewToken",
+        tag="Credentials",
+        summary="Renew an agent's token",
+        description="With the agent's own, also when it has expired, for as long as it can be "
+        "renewed. Its open stream stands on the new one.",
+        answers=(
+            Answer(
+                status=200,
+                description="Another token.",
+                shape=CredentialShown,
+                example=CredentialShown(credential=examples.CREDENTIAL),
+            ),
+        ),
+        problems=(AuthOff, AgentNotRegistered),
+    ),
+    "DELETE /api/v1/agents/{agentId}/token": Operation(
+        operation_id="revokeCredentials",
+        tag="Credentials",
+        summary="Revoke an agent's credentials",
+        description="All of them, at once; its stream ends within a second. It needs an enrolment "
+        "token to come back.",
+        answers=(Answer(status=204, description="They are void."),),
+        problems=(AuthOff, AgentNotRegistered),
+    ),
+    "GET /api/v1/keys": Operation(
+        operation_id="showKeys",
+        tag="Credentials",
+        summary="Show the keys",
+        description="A JWKS (RFC 7517), and a signed line: see *Signed lines*.",
+        answers=(Answer(status=200, description="The keys.", shape=KEYS, example=examples.KEYS),),
+        problems=(NotFound,),
+    ),
+    "POST /api/v1/keys/{use}/rotate": Operation(
+        operation_id="rotateKey",
+        tag="Credentials",
+        summary="Rotate a key",
+        description="The first time a key is announced that is to sign next, so that everybody "
+        "knows it before it does; the second time it signs.",
+        answers=(
+            Answer(
+                status=200,
+                description="The keys, as they are now.",
+                shape=KEYS,
+                example=examples.KEYS,
+            ),
+        ),
+        problems=(AuthOff,),
+    ),
+    "DELETE /api/v1/keys/{keyId}": Operation(
+        operation_id="revokeKey",
+        tag="Credentials",
+        summary="Revoke a key",
+        description="Nothing that it has signed is good any more. If it is the one that signs, "
+        "another one does at once.",
+        answers=(
+            Answer(
+                status=200,
+                description="The keys, as they are now.",
+                shape=KEYS,
+                example=examples.KEYS,
+            ),
+        ),
+        problems=(AuthOff, NotFound),
+    ),
+}

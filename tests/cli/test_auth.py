@@ -1,0 +1,136 @@
+"""``auth``: from an open server to a closed one, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from cameleer_registry.security import lines
+from cameleer_registry.security.keys import KeySet, Use
+from cameleer_registry.security.lines import Kind
+
+from ..processes import run, server
+
+
+def said(out: str) -> dict[str, str]:
+    """Return what ``auth init`` has printed."""
+    return {line[:17].strip(): line[17:] for line in out.splitlines()}
+
+
+async def test_from_an_open_server_to_a_closed_one(tmp_path: Path) -> None:
+    """Keys and tokens are made, and from then on the server asks for them."""
+    database = str(tmp_path / "state" / "registry.db")
+    os.umask(0o022)
+    status, out, err = await run("auth", "init", "--database", database)
+    assert (0, 1) == (status, len(err.splitlines())), err
+    made = said(out)
+    keys = tmp_path / "state" / "keys.json"
+    assert str(keys) == made["keys"]
+    assert 0o600 == stat.S_IMODE(keys.stat().st_mode)
+    assert 0o700 == stat.S_IMODE(keys.parent.stat().st_mode)
+    assert made["enrolment token"].endswith(f".{made['root key']}")
+    async with server("--port", "0", "--database", database) as closed:
+        url = closed.url
+        async with closed.client() as nobody:
+            assert (await nobody.get("/auth")).json()["required"] is True
+            assert 401 == (await nobody.get("/agents")).status_code
+        async with closed.client(
+            headers={"Authorization": f"Bearer {made['enrolment token']}"}
+        ) as enrol:
+            answer = await enrol.post("/agents/register", json={"agentId": "a", "group": "g"})
+            assert 201 == answer.status_code
+            assert answer.json()["credential"]["accessToken"].startswith("eyJ")
+        environment = {"CAMELEER_TOKEN": made["admin token"], "CAMELEER_URL": url}
+        status, out, err = await run("agents", **environment)
+        assert (0, True) == (status, out.startswith("a\t")), err
+        status, out, err = await run(
+            *("auth", "token", "create", "--role", "viewer", "--group", "order-*"), **environment
+        )
+        assert (0, True) == (status, out.startswith("camo_")), err
+        viewer = out.strip()
+        status, out, err = await run("agents", **{**environment, "CAMELEER_TOKEN": viewer})
+        assert (0, "") == (status, out), "the group g does not exist for it"
+        status, out, err = await run("auth", "token", "list", "--json", **environment)
+        listed = json.loads(out)
+        assert ["admin", "enrol", "viewer"] == [one["role"] for one in listed]
+        assert viewer not in out
+        status, _, err = await run("auth", "token", "revoke", listed[2]["tokenId"], **environment)
+        assert 0 == status, err
+        status, _, err = await run("agents", **{**environment, "CAMELEER_TOKEN": viewer})
+        assert 3 == status
+        assert "not good for this server" in err
+        status, before, err = await run("auth", "keys", "show", **environment)
+        assert (0, 2) == (status, len(before.splitlines())), err
+        for expected in ("next", "retired"):
+            status, out, err = await run("auth", "keys", "rotate", "command", **environment)
+            assert (0, True) == (status, expected in out), err
+        # The database is the running server's.
+        status, _, err = await run("auth", "token", "list", "--database", database)
+        assert 2 == status
+        assert "in use by process" in err
+        for secret in (made["admin token"], made["enrolment token"], viewer):
+            assert secret not in err
+    status, out, err = await run("auth", "token", "list", "--json", "--database", database)
+    assert (0, 3) == (status, len(json.loads(out))), err
+    status, out, err = await run(
+        "auth", "token", "create", "--role", "admin", "--database", database
+    )
+    assert 0 == status, err
+    headers = {"Authorization": f"Bearer {out.strip()}"}
+    async with (
+        server("--port", "0", "--database", database) as closed,
+        closed.client(headers=headers) as admin,
+    ):
+        assert ["a"] == [one["agentId"] for one in (await admin.get("/agents")).json()]
+        line = (await admin.get("/keys")).content
+    found = KeySet.read(line, root=made["root key"])
+    assert 3 == found.version
+    assert lines.verify(line, Kind.KEYS, lambda _: found.root)["version"] == 3
+    assert found.active(Use.COMMAND) is not None
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+async def test_without_a_credential_nobody_else_is_served(host: str, tmp_path: Path) -> None:
+    """One line says what to do, and nothing is listened on."""
+    status, out, err = await run("serve", "--port", "0", "--host", host)
+    assert (2, "") == (status, out)
+    last = err.splitlines()[-1]
+    assert "cameleer-registry auth init" in last
+    assert "--auth off" in last
+
+
+@pytest.mark.parametrize("content", [None, "", "short"])
+async def test_a_file_of_tokens_that_is_no_such_file(content: str | None, tmp_path: Path) -> None:
+    """Missing, empty or holding what is no token: the server does not start, and quotes nothing."""
+    file = tmp_path / "admin"
+    if content is not None:
+        file.write_text(content)
+    status, _, err = await run("serve", "--port", "0", CAMELEER_ADMIN_TOKEN_FILE=str(file))
+    assert 2 == status
+    assert str(file) in err.splitlines()[-1]
+
+
+async def test_tokens_from_files_in_memory(tmp_path: Path) -> None:
+    """As containers have it: what a file does not hold any more is revoked."""
+    admin, enrol = tmp_path / "admin", tmp_path / "enrol"
+    admin.write_text("a" * 40)
+    enrol.write_text("e" * 40)
+    env = {"CAMELEER_ADMIN_TOKEN_FILE": str(admin), "CAMELEER_ENROL_TOKEN_FILE": str(enrol)}
+    async with server("--port", "0", env=env) as closed:
+        async with closed.client(headers={"Authorization": f"Bearer {'e' * 40}"}) as agent:
+            answer = await agent.post("/agents/register", json={"agentId": "a", "group": "g"})
+            assert 201 == answer.status_code
+            assert answer.json()["serverPublicKey"] is None, "no key outlives the process"
+            assert answer.json()["credential"]
+        async with closed.client(headers={"Authorization": f"Bearer {'a' * 40}"}) as operator:
+            assert 200 == (await operator.get("/agents")).status_code
+            admin.write_text("b" * 40)
+            for _ in range(200):
+                answer = await operator.get("/agents")
+                if answer.status_code == 401:
+                    break
+            assert answer.json()["type"].endswith(":credential-revoked")

@@ -1,0 +1,140 @@
+"""An agent of a registry that asks for credentials and signs what it commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from cameleer_registry.client import Agent
+from cameleer_registry.node.streams import frames
+from cameleer_registry.security.jwt import Lifetimes
+from cameleer_registry.security.keyring import KeyRing
+
+from ..closed import RING, Closed, closed
+from ..support import eventually
+
+
+@asynccontextmanager
+async def running(served: Closed, **more: Any) -> AsyncIterator[tuple[Agent, list[dict[str, Any]]]]:
+    """Run an agent, and gather the payloads of what it was told to do."""
+    taken: list[dict[str, Any]] = []
+    agent = Agent(served.url, agent_id="n", group="g", **{"token": served.tokens["enrol"], **more})
+
+    @agent.on("config-update")
+    @agent.on("replay")
+    async def take(command: Any) -> None:
+        taken.append(dict(command.payload))
+
+    task = asyncio.create_task(agent.run())
+    try:
+        await eventually(lambda: agent.connected or task.done())
+        yield agent, taken
+    finally:
+        agent.stop()
+        await asyncio.wait_for(task, 20)
+
+
+async def command(served: Closed, kind: str = "replay", **payload: Any) -> dict[str, Any]:
+    """Command the agent, and wait until nothing is pending."""
+    body = {"type": kind, "payload": payload}
+    answer = await served.ask("operator", "POST", "/agents/n/commands", body)
+    path = f"/commands/{answer.json()['commandId']}?wait=20"
+    done: dict[str, Any] = (await served.ask("operator", "GET", path)).json()
+    return done
+
+
+async def message(served: Closed, done: dict[str, Any]) -> str | None:
+    path = f"/commands/{done['commandId']}/deliveries"
+    result = (await served.ask("operator", "GET", path)).json()[0]["result"]
+    return None if result is None else result["message"]
+
+
+async def test_it_enrols_and_carries_out_what_is_signed() -> None:
+    """Its token names the root, so that nobody else could have it do anything."""
+    async with closed(agents={}) as served, running(served) as (agent, taken):
+        assert agent._believing is not None
+        assert RING.root_id == agent._believing.trust.pin.root
+        done = await command(served, n=1)
+        assert {"SUCCESS": 1, "FAILURE": 0} == done["outcomes"]
+        assert [{"n": 1}] == taken
+        # By its own token from now on.
+        assert 204 == (await served.ask("operator", "DELETE", "/agents/n/token")).status
+        await eventually(lambda: not agent.connected)
+        await eventually(lambda: agent.connected)
+        assert {"SUCCESS": 1, "FAILURE": 0} == (await command(served, n=2))["outcomes"]
+
+
+async def test_keys_are_rotated_and_revoked_and_it_goes_on() -> None:
+    """It looks for a key that it does not know, once a minute at most."""
+    async with closed(agents={}) as served, running(served) as (agent, taken):
+        await command(served, n=1)
+        for _ in range(2):
+            assert 200 == (await served.ask("admin", "POST", "/keys/command/rotate")).status
+        assert {"SUCCESS": 1, "FAILURE": 0} == (await command(served, n=2))["outcomes"]
+        assert [{"n": 1}, {"n": 2}] == taken
+        assert agent._believing is not None
+        assert 3 == agent._believing.trust.pin.version
+
+
+async def test_it_refuses_what_its_registry_has_not_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A man in the middle strips the signature, flips a byte, or signs by himself."""
+    async with closed(agents={}) as served, running(served) as (_, taken):
+        await command(served, n=0)
+        other = KeyRing.generate(at=RING.keys.issued_at)
+        event = frames.event
+
+        def strip(sent: Any, _line: bytes | None = None) -> frames.Frame:
+            return event(sent)
+
+        def flip(sent: Any, line: bytes | None = None) -> frames.Frame:
+            assert line is not None
+            return event(sent, line.replace(b'"n":', b'"m":'))
+
+        for forged, why in ((strip, "not signed"), (flip, "the signature is wrong")):
+            monkeypatch.setattr(frames, "event", forged)
+            done = await command(served, n=1)
+            assert {"SUCCESS": 0, "FAILURE": 1} == done["outcomes"]
+            assert f"refused: {why}" == await message(served, done)
+        monkeypatch.setattr(frames, "event", event)
+        served.node.signer.use(evolve(other, line=other.line))
+        done = await command(served, n=1)
+        assert (await message(served, done) or "").startswith("refused: ")
+        assert [{"n": 0}] == taken
+
+
+async def test_it_renews_its_token() -> None:
+    """Before it ends, without a break of its stream."""
+    lifetimes = Lifetimes(token=3, renewable=600)
+    async with closed(agents={}, lifetimes=lifetimes) as served, running(served) as (agent, _):
+        opened = served.node.meters.streams_opened
+        assert agent._credentials is not None
+        first = agent._credentials.header()
+        await eventually(lambda: agent._credentials.header() != first)
+        await asyncio.sleep(1.5)  # beyond the end of the first
+        assert agent.connected
+        assert opened == served.node.meters.streams_opened
+        assert {"SUCCESS": 1, "FAILURE": 0} == (await command(served))["outcomes"]
+
+
+async def test_a_token_that_is_not_good_is_waited_for() -> None:
+    """An agent does not end the service that it is part of."""
+    async with closed(agents={}) as served:
+        agent = Agent(served.url, agent_id="n", group="g", token="camo_" + "x" * 36)
+        task = asyncio.create_task(agent.run())
+        await eventually(lambda: served.node.meters.refusals["invalid-token"] > 0)
+        assert not task.done()
+        agent.stop()
+        await asyncio.wait_for(task, 20)
+
+
+@pytest.mark.parametrize("token", ["two words", "umläut", "\n"])
+def test_what_is_no_token(token: str) -> None:
+    """The message quotes none of it."""
+    with pytest.raises(ValueError, match="token: expected") as raised:
+        Agent("http://localhost", agent_id="n", group="g", token=token)
+    assert token not in str(raised.value).replace("expected one word", "")

@@ -1,0 +1,163 @@
+"""What is outside of a token's groups does not exist for its holder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from ..closed import Closed, closed
+from ..support import connected, within
+
+
+@asynccontextmanager
+async def two_groups() -> AsyncIterator[tuple[Closed, dict[str, str]]]:
+    """Serve ``a`` of ``g`` and ``b`` of ``other``, with commands to each, their groups and all."""
+    async with closed() as served:
+        ids = {}
+        for name, path in {
+            "a": "/agents/a",
+            "b": "/agents/b",
+            "g": "/agents/groups/g",
+            "other": "/agents/groups/other",
+            "all": "/agents",
+        }.items():
+            answer = await served.ask("admin", "POST", f"{path}/commands", {"type": "replay"})
+            assert 202 == answer.status, name
+            ids[name] = answer.json()["commandId"]
+        for agent_id, status in {"a": "SUCCESS", "b": "FAILURE"}.items():
+            body = {"status": status, "message": f"of {agent_id}"}
+            path = f"/agents/{agent_id}/commands/{ids['all']}/ack"
+            assert 200 == (await served.ask(agent_id, "POST", path, body)).status
+        yield served, ids
+
+
+async def seen(served: Closed, path: str) -> Any:
+    answer = await served.ask("viewer of g", "GET", path)
+    assert 200 == answer.status, path
+    return answer.json()
+
+
+async def test_lists_and_counts() -> None:
+    """Agents, groups and commands."""
+    async with two_groups() as (served, ids):
+        assert ["a"] == [one["agentId"] for one in await seen(served, "/agents")]
+        assert [] == await seen(served, "/agents?group=other")
+        assert ["a"] == [one["agentId"] for one in await seen(served, "/agents?limit=5&group=g")]
+        assert ["g"] == [one["group"] for one in await seen(served, "/agents/groups")]
+        commands = await seen(served, "/commands")
+        assert [ids["all"], ids["g"], ids["a"]] == [one["commandId"] for one in commands]
+        assert 1 == commands[0]["targetCount"]
+        assert [] == await seen(served, "/commands?agentId=b")
+        assert [] == await seen(served, "/commands?group=other")
+        # To whom sees b it is acknowledged, too; but the counts are of what is seen.
+        assert {"SUCCESS": 1, "FAILURE": 0} == commands[0]["outcomes"]
+
+
+async def test_by_id() -> None:
+    """404, as if there were no such thing."""
+    async with two_groups() as (served, ids):
+        for kind in ("viewer of g", "operator of g"):
+            for path, code in {
+                "/agents/b": "agent-not-registered",
+                "/agents/b/commands": "agent-not-registered",
+                f"/commands/{ids['b']}": "command-not-found",
+                f"/commands/{ids['other']}": "command-not-found",
+                f"/commands/{ids['b']}?wait=1": "command-not-found",
+                f"/commands/{ids['b']}/deliveries": "command-not-found",
+            }.items():
+                assert code == (await served.ask(kind, "GET", path)).code, path
+            nobody = (await served.ask(kind, "GET", "/agents/nobody")).json()
+            other = (await served.ask(kind, "GET", "/agents/b")).json()
+            assert nobody == {**other, "detail": other["detail"].replace("'b'", "'nobody'")}
+
+
+async def test_what_is_shown_of_a_command_to_all() -> None:
+    """As far as it went to agents that are seen."""
+    async with two_groups() as (served, ids):
+        command = await seen(served, f"/commands/{ids['all']}")
+        assert {"PENDING": 0, "ACKNOWLEDGED": 1, "EXPIRED": 0} == command["counts"]
+        assert {"SUCCESS": 1, "FAILURE": 0} == command["outcomes"]
+        assert [] == command["skipped"]
+        deliveries = await seen(served, f"/commands/{ids['all']}/deliveries")
+        assert ["a"] == [one["agentId"] for one in deliveries]
+
+
+async def test_commands_and_deletions() -> None:
+    """To what does not exist nothing is sent, and all needs the scope of everything."""
+    async with two_groups() as (served, _):
+        body = {"type": "replay"}
+        for path, code in {
+            "/agents/b/commands": "agent-not-registered",
+            "/agents/groups/other/commands": "group-not-found",
+            "/agents/commands": "insufficient-role",
+        }.items():
+            assert code == (await served.ask("operator of g", "POST", path, body)).code
+        for path in ("/agents/a/commands", "/agents/groups/g/commands"):
+            assert 202 == (await served.ask("operator of g", "POST", path, body)).status
+        for path in ("/agents/b", "/agents/b/token", "/agents/nobody/token"):
+            answer = await served.ask("operator of g", "DELETE", path)
+            assert "agent-not-registered" == answer.code
+        assert "insufficient-role" == (await served.ask("viewer of g", "GET", "//metrics")).code
+
+
+async def test_enrolment() -> None:
+    """Neither into another group, nor out of one."""
+    async with two_groups() as (served, _):
+        served.tokens["narrow"] = served.tokens["enrol of g"]
+        assert "group-not-allowed" == (await served.enrol("n", "other", kind="narrow")).code
+        assert "group-not-allowed" == (await served.enrol("b", "g", kind="narrow")).code
+        assert "group-not-allowed" == (await served.enrol("a", "other", kind="a")).code
+        assert "not-your-agent" == (await served.enrol("n", "g", kind="a")).code
+        assert 200 == (await served.enrol("a", "g", kind="narrow")).status
+
+
+async def test_the_feed() -> None:
+    """Nothing of agents, commands or credentials of other groups is told."""
+    async with two_groups() as (served, ids):
+        first = served.node.feed._ring.first_id - 1
+        async with connected(served) as feed:
+            head = [
+                *("GET /api/v1/events HTTP/1.1", f"Host: {served.host}", f"Last-Event-ID: {first}"),
+                f"Authorization: Bearer {served.tokens['viewer of g']}",
+            ]
+            feed.writer.write("\r\n".join([*head, "", ""]).encode())
+            await feed.head()
+            await served.ask("admin", "POST", "/agents/a/commands", {"type": "deep-trace"})
+            told: list[dict[str, Any]] = []
+            while not told or told[-1]["data"].get("type") != "deep-trace":
+                event = await within(feed.event())
+                told.append(event)
+        text = json.dumps(told)
+        for secret in ('"b"', '"other"', ids["b"], ids["other"], "of b"):
+            assert secret not in text
+        issued = [one["data"] for one in told if one["event"] == "command-issued"]
+        assert {"a": 1, "g": 1, "all": 1} == {
+            name: one["targetCount"]
+            for name in ids
+            for one in issued
+            if one["commandId"] == ids[name]
+        }
+        [acknowledged] = [one["data"] for one in told if one["event"] == "delivery-acknowledged"]
+        assert ["a"] == acknowledged["agentIds"]
+        assert [] == acknowledged["failures"]
+
+
+async def test_a_scoped_viewer_walks_every_address() -> None:
+    """And sees nothing of another group, whatever is filled in."""
+    async with two_groups() as (served, ids):
+        document = (await served.ask(None, "GET", "/openapi.json")).json()
+        texts = []
+        for path, operations in document["paths"].items():
+            if "get" not in operations or path.endswith("/events"):
+                continue
+            for agent_id, command_id in (("a", ids["all"]), ("b", ids["b"]), ("b", ids["all"])):
+                filled = path.format(agentId=agent_id, commandId=command_id, group="other")
+                texts.append((await served.ask("viewer of g", "GET", f"/{filled}")).body)
+        for text in texts:
+            body = json.loads(text) if text[:1] in (b"{", b"[") else None
+            if isinstance(body, dict) and "detail" in body:
+                continue  # what was asked for is quoted
+            for secret in (b'"b"', b'"other"', b"of b"):
+                assert secret not in text or b'"openapi"' in text

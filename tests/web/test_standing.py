@@ -1,0 +1,209 @@
+"""Streams, feeds and sessions end with the credentials that they stand on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from attrs import evolve
+
+from cameleer_registry.core.instant import NANOSECONDS
+from cameleer_registry.security.jwt import Lifetimes
+from cameleer_registry.security.principals import Role
+
+from ..closed import Closed, closed
+from ..support import Connection, EndOfStream, connected, within
+
+
+@asynccontextmanager
+async def opened(served: Closed, path: str, *headers: str) -> AsyncIterator[Connection]:
+    """Open a stream or a feed, and read what it begins with."""
+    async with connected(served) as connection:
+        head = [f"GET /api/v1{path} HTTP/1.1", f"Host: {served.host}", *headers]
+        connection.writer.write("\r\n".join([*head, "", ""]).encode())
+        assert 200 == (await connection.head()).status
+        assert (await connection.line()).startswith(b"retry: ")
+        assert (await connection.line()).startswith(b":")
+        yield connection
+
+
+def shown(served: Closed, kind: str) -> str:
+    return f"Authorization: Bearer {served.tokens[kind]}"
+
+
+async def ended(connection: Connection) -> None:
+    """Wait until a stream has ended as it should, or fail within a few seconds."""
+    async with asyncio.timeout(10):
+        try:
+            while True:
+                await connection.line()
+        except EndOfStream:
+            return
+
+
+async def test_a_stream_ends_when_its_agent_is_revoked() -> None:
+    """And the agent cannot open another with what it has."""
+    async with closed() as served, opened(served, "/agents/a/events", shown(served, "a")) as stream:
+        assert 204 == (await served.ask("operator", "DELETE", "/agents/a/token")).status
+        await ended(stream)
+        answer = await served.ask("a", "GET", "/agents/a/events")
+        assert "credential-revoked" == answer.code
+
+
+async def test_a_stream_of_another_agent_goes_on() -> None:
+    """A revocation is one agent's."""
+    async with closed() as served, opened(served, "/agents/b/events", shown(served, "b")) as stream:
+        await served.ask("operator", "DELETE", "/agents/a/token")
+        await served.node.standing.look()
+        await served.ask("operator", "POST", "/agents/b/commands", {"type": "replay"})
+        assert "replay" == (await stream.event())["event"]
+
+
+async def test_a_feed_and_a_session_end_with_their_token() -> None:
+    """Whoever signed in with it is signed out, too."""
+    async with closed() as served:
+        answer = await served.ask(None, "POST", "/auth/session", {"token": served.tokens["viewer"]})
+        cookie = f"Cookie: {answer.headers['set-cookie'].partition(';')[0]}"
+        async with (
+            opened(served, "/events", shown(served, "viewer")) as feed,
+            opened(served, "/events", cookie) as of_session,
+        ):
+            listed = (await served.ask("admin", "GET", "/auth/tokens")).json()
+            [token_id] = [
+                one["tokenId"]
+                for one in listed
+                if one["role"] == "viewer" and one["groups"] == ["*"]
+            ]
+            assert 204 == (await served.ask("admin", "DELETE", f"/auth/tokens/{token_id}")).status
+            await ended(feed)
+            await ended(of_session)
+
+
+async def test_a_stream_ends_with_its_token_unless_that_is_renewed() -> None:
+    """A renewal extends the stream that is open."""
+    lifetimes = Lifetimes(token=2, renewable=60)
+    async with closed(lifetimes=lifetimes) as served:
+        async with (
+            opened(served, "/agents/a/events", shown(served, "a")) as renewed,
+            opened(served, "/agents/b/events", shown(served, "b")) as forgotten,
+        ):
+            answer = await served.ask("a", "POST", "/agents/a/token")
+            credential = answer.json()["credential"]
+            assert 1800 <= credential["expiresInMs"] <= 2200
+            stream = served.node.streams.of("a")
+            assert stream is not None
+            assert stream.principal is not None
+            first = served.node.streams.of("b")
+            assert first is not None
+            assert first.principal is not None
+            # As if the renewed one lived longer, which it does when it is renewed before its end.
+            later = served.node.clock.now().after(60 * NANOSECONDS)
+            served.node.standing.opened(stream, evolve(stream.principal, expires=later))
+            await ended(forgotten)
+            await served.ask("operator", "POST", "/agents/a/commands", {"type": "replay"})
+            assert "replay" == (await renewed.event())["event"]
+        assert "token-expired" == (await served.ask("b", "POST", "/agents/b/heartbeat")).code
+        assert 200 == (await served.ask("b", "POST", "/agents/b/token")).status
+
+
+async def test_a_stream_of_a_former_group_ends() -> None:
+    """Its holder shall not hear what is sent to the group into which the agent was enrolled."""
+    async with closed() as served, opened(served, "/agents/a/events", shown(served, "a")) as stream:
+        assert 200 == (await served.enrol("a", "other")).status
+        await ended(stream)
+
+
+async def test_signing_in_and_out() -> None:
+    """A cookie that no script reads; changes have to say where they come from."""
+    async with closed() as served:
+        token = served.tokens["operator"]
+        assert (
+            "invalid-token"
+            == (await served.ask(None, "POST", "/auth/session", {"token": "camo_x"})).code
+        )
+        answer = await served.ask(None, "POST", "/auth/session", {"token": token})
+        assert 204 == answer.status
+        set_cookie = answer.headers["set-cookie"]
+        assert token not in set_cookie
+        for part in ("HttpOnly", "SameSite=Strict", "Path=/"):
+            assert part in set_cookie
+        cookie = {"Cookie": set_cookie.partition(";")[0]}
+        told = (await served.ask(None, "GET", "/auth", headers=cookie)).json()
+        assert "operator" == told["principal"]["role"]
+        command = {"type": "replay"}
+        path = "/agents/a/commands"
+        answer = await served.ask(None, "POST", path, command, headers=cookie)
+        assert "cross-site-request" == answer.code
+        site = {"Sec-Fetch-Site": "same-origin"}
+        answer = await served.ask(None, "POST", path, command, headers={**cookie, **site})
+        assert 202 == answer.status
+        issued_by = answer.json()["issuedBy"]
+        assert issued_by
+        assert issued_by != told["principal"]["tokenId"], "it is the session's"
+        # The header counts before the cookie.
+        answer = await served.ask("viewer", "POST", path, command, headers={**cookie, **site})
+        assert "insufficient-role" == answer.code
+        answer = await served.ask(None, "DELETE", "/auth/session", headers={**cookie, **site})
+        assert 204 == answer.status
+        assert "Max-Age=0" in answer.headers["set-cookie"]
+        answer = await served.ask(None, "GET", "/agents", headers=cookie)
+        assert "credential-revoked" == answer.code
+        answer = await served.ask(None, "GET", "/auth", headers=cookie)
+        assert 401 == answer.status, "nobody falls back to being nobody"
+
+
+async def test_an_agent_does_not_sign_in() -> None:
+    """Its token would outlive its revocation there."""
+    async with closed() as served:
+        answer = await served.ask(None, "POST", "/auth/session", {"token": served.tokens["a"]})
+        assert "invalid-token" == answer.code
+
+
+async def test_who_has_issued_a_command() -> None:
+    """In the command, in the feed, and by the id of the token."""
+    async with closed() as served, opened(served, "/events", shown(served, "viewer")) as feed:
+        assert "position" == (await event(feed))["event"]
+        who = (await served.ask("operator", "GET", "/auth")).json()["principal"]["tokenId"]
+        command = await served.ask("operator", "POST", "/agents/commands", {"type": "replay"})
+        assert who == command.json()["issuedBy"]
+        told = await event(feed)
+        assert ("command-issued", who) == (told["event"], told["data"]["issuedBy"])
+
+
+async def test_keys_of_two_principals_are_two_keys() -> None:
+    """Otherwise one would be shown the other's command."""
+    async with closed() as served:
+        key = {"Idempotency-Key": "k"}
+        ids = [
+            (
+                await served.ask(
+                    kind, "POST", "/agents/a/commands", {"type": "replay"}, headers=key
+                )
+            ).json()["commandId"]
+            for kind in ("operator", "admin", "operator")
+        ]
+        assert ids[0] != ids[1]
+        assert ids[0] == ids[2]
+        reused = await served.ask(
+            "operator", "POST", "/agents/a/commands", {"type": "deep-trace"}, headers=key
+        )
+        assert "idempotency-key-reused" == reused.code
+        assert "'k'" in reused.json()["detail"]
+
+
+async def event(feed: Connection) -> dict[str, Any]:
+    found: dict[str, Any] = await within(feed.event())
+    return found
+
+
+async def test_uses_count_new_agents_only() -> None:
+    """A token for one agent registers that again and again, and no other."""
+    async with closed(agents={}) as served:
+        served.tokens["one"] = served.create(Role.ENROL, uses=1)
+        assert 201 == (await served.enrol("n", kind="one")).status
+        assert 200 == (await served.enrol("n", kind="one")).status
+        assert "token-expired" == (await served.enrol("m", kind="one")).code
+        assert "n" in served.node.registry
+        assert "m" not in served.node.registry
