@@ -29,6 +29,7 @@ MAY: Final = {
     "DELETE /api/v1/agents": OPERATORS,
     "GET /api/v1/commands": READERS,
     "GET /api/v1/server": READERS,
+    "GET /api/v1/nodes": READERS,
     "POST /api/v1/agents/register": {"enrol", "a"},
     "GET /api/v1/agents/groups": READERS,
     "GET /api/v1/agents/{agent_id}": READERS | {"a"},
