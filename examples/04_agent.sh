@@ -13,6 +13,10 @@
 # with commas between them. A shell has no JSON parser, and this needs none: in the stream a
 # command's id and type stand on lines of their own, and its JSON is handed on as it came. -q keeps
 # the .curlrc of whoever runs it out of it.
+#
+# Where the server asks for credentials, an enrolment token stands in CAMELEER_TOKEN, or in the file
+# that CAMELEER_TOKEN_FILE names. It does not check the signatures of commands: who needs that takes
+# docs/signed-lines.md, which has it in sh, or the client library.
 set -u
 
 [ $# -eq 3 ] || { echo "usage: sh $0 SERVER AGENT-ID GROUP" >&2; exit 2; }
@@ -37,11 +41,13 @@ main() {
     trap 'exit 0' HUP INT TERM
     events='' # where the stream is
     trap 'kill $stream 2>/dev/null' USR1 # from the heartbeats: the server had forgotten us
+    umask 077
     instance=$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n') # tells this process from another one
     work=${TMPDIR:-/tmp}/cameleer-agent.$instance
     mkdir -m 700 "$work" && mkfifo "$work/stream" || exit 1
 
     answer=$work/answer
+    enrol
     use "${servers%%,*}"
     known=' '                   # ids of commands that were carried out, the newest last
     retry=$((2000 + $(below 3000))) # ms to wait before connecting again, until a stream says
@@ -92,8 +98,47 @@ register() {
     heartbeats=$!
 }
 
+# Shows the token that it was given to begin with: again, when that of its own is not good any more.
+enrol() {
+    token=${CAMELEER_TOKEN:-}
+    if [ -z "$token" ] && [ -n "${CAMELEER_TOKEN_FILE:-}" ]; then
+        token=$(tr -d ' \r\n' <"$CAMELEER_TOKEN_FILE")
+    fi
+    show_token
+}
+
+# Shows $token from now on, or none. Not on the command line of curl, where others could read it.
+show_token() {
+    printf '%s' "${token:+Authorization: Bearer $token}" >"$answer.token"
+    mv "$answer.token" "$work/token" # in one moment, as there are two who read it
+}
+
+# Takes the token of its own out of the last answer, if there is one.
+take_token() {
+    token=$(sed -n 's/.*"accessToken": *"\([^"]*\)".*/\1/p' "$answer")
+    [ -n "$token" ] || return 0
+    show_token
+    echo $(($(date +%s) + $(member renewAfterMs) / 1000)) >"$work/renew"
+}
+
+# Has its own token renewed, if that is due.
+renew() {
+    [ -s "$work/renew" ] && read -r due <"$work/renew" && [ "$(date +%s)" -ge "$due" ] || return
+    case $(post "$agent/token" </dev/null) in
+    200) take_token ;;
+    401) enrol && declare_itself >/dev/null ;;
+    esac
+}
+
 # Prints the status of the answer.
 declare_itself() {
+    status=$(declare_once)
+    [ "$status" != 401 ] || { enrol && status=$(declare_once); }
+    case $status in 200 | 201) take_token ;; esac
+    echo "$status"
+}
+
+declare_once() {
     # Ids are letters, digits and . _ : @ - only, and need no escaping.
     printf '{"agentId":"%s","group":"%s","instanceId":"%s","capabilities":["%s","%s"]}' \
         "$agent" "$group" "$instance" config-update deep-trace | post register
@@ -108,8 +153,9 @@ send_heartbeats() {
         nap $((interval - $(below $((interval / 10)))))
         status=$(post "$agent/heartbeat" </dev/null)
         case $status in
-        404) declare_itself >/dev/null; kill -USR1 $$ ;; # the stream is to be opened again, too
+        401 | 403 | 404) declare_itself >/dev/null; kill -USR1 $$ ;; # and open the stream again
         000 | 503) move_on ;;
+        *) renew ;;
         esac
     done 2>/dev/null
 }
@@ -131,8 +177,8 @@ move_on() {
 # Holds the stream until it ends, and returns the exit status of curl.
 listen() {
     id='' lasted=$(date +%s)
-    curl -qsSfN --connect-timeout 10 -H "$protocol" -H 'Accept: text/event-stream' \
-        "$events" >"$work/stream" &
+    curl -qsSfN --connect-timeout 10 -H "$protocol" -H "@$work/token" \
+        -H 'Accept: text/event-stream' "$events" >"$work/stream" &
     stream=$!
     watch_stream &
     watchdog=$!
@@ -178,7 +224,7 @@ take() {
 catch_up() {
     # It may be long, and the link slow: what counts is that it goes on coming.
     status=$(curl -qs --connect-timeout 10 -y 15 -Y 500 -o "$work/list" -w '%{http_code}' \
-        -H "$protocol" "$agents/$agent/commands?status=PENDING")
+        -H "$protocol" -H "@$work/token" "$agents/$agent/commands?status=PENDING")
     if [ "$status" = 200 ]; then
         as_events <"$work/list" >"$work/missed"
         take 3<"$work/missed"
@@ -267,7 +313,8 @@ acknowledge() {
 # Posts standard input, and prints the status of the answer: 000 where there was none.
 post() {
     curl -qs -m 10 -o "$answer" -D "$answer.head" -w '%{http_code}' \
-        -H "$protocol" -H 'Content-Type: application/json' --data-binary @- "$agents/$1"
+        -H "$protocol" -H "@$work/token" -H 'Content-Type: application/json' \
+        --data-binary @- "$agents/$1"
     # A Date may be that of a proxy, with a clock of its own.
     moment=$(sed -n 's/^[Xx]-[Cc]ameleer-[Tt]ime: *\([0-9TZ:.-]*\).*/\1/p' "$answer.head")
     [ -n "$moment" ] || return

@@ -17,6 +17,8 @@ import java.net.http.HttpResponse.BodyHandler;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.net.http.HttpTimeoutException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
@@ -54,6 +56,10 @@ import java.util.stream.Stream;
  * <p>It carries on when the server restarts, or forgets it, or the connection breaks. What has
  * expired by the server's clock it does not carry out. The server may be several addresses of one
  * registry, with commas between them.
+ *
+ * <p>Where the server asks for credentials, an enrolment token stands in {@code CAMELEER_TOKEN}, or
+ * in the file that {@code CAMELEER_TOKEN_FILE} names. It does not check the signatures of commands:
+ * who needs that takes docs/signed-lines.md, which has it in Java.
  */
 public final class Agent implements AutoCloseable {
 
@@ -110,6 +116,10 @@ public final class Agent implements AutoCloseable {
     /** By how much the server's clock is ahead of nanoTime; null until it has said so. */
     private volatile Duration serverAhead;
     private volatile boolean registered;
+    /** The token of its own; null until it was given one, and when that is not good any more. */
+    private volatile String token;
+    /** By {@link System#nanoTime}; it matters only while there is a token of its own. */
+    private volatile long renewAt;
     /** Null until the first registration. */
     private volatile Config config;
     /** Null until the first stream has opened; it may have ended since. */
@@ -207,13 +217,18 @@ public final class Agent implements AutoCloseable {
 
     private void register() throws IOException, InterruptedException {
         var server = agents;
-        var answer = post("register", Map.of(
+        Map<String, Object> declared = Map.of(
                 "agentId", agentId,
                 "group", group,
                 "version", "1.0.0",
                 "routeIds", List.of("orders-in", "orders-out"),
                 "capabilities", List.of("config-update", "deep-trace", "replay"),
-                "instanceId", instanceId));
+                "instanceId", instanceId);
+        var answer = post("register", declared);
+        if (answer.statusCode() == 401 && token != null) {
+            token = null;  // then the one that it was given to begin with
+            answer = post("register", declared);
+        }
         switch (answer.statusCode()) {
             case 200, 201 -> {}
             case 400 -> throw new IllegalArgumentException("refused: " + answer.body());
@@ -226,6 +241,7 @@ public final class Agent implements AutoCloseable {
             }
         }
         var body = Json.parse(answer.body());
+        takeToken(body);
         var intervals = Json.get(body, "config", Map.class);
         config = new Config(
                 server,
@@ -251,14 +267,53 @@ public final class Agent implements AutoCloseable {
 
     private void sendHeartbeat() {
         try {
-            if (post(agentId + "/heartbeat", Map.of()).statusCode() == 404) {
-                registered = false;
-                reconnect();
+            switch (post(agentId + "/heartbeat", Map.of()).statusCode()) {
+                case 401, 403, 404 -> {
+                    registered = false;
+                    reconnect();
+                }
+                default -> renewToken();
             }
         } catch (IOException e) {
             LOG.log(Level.DEBUG, "a heartbeat was lost: " + e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    // Credentials
+
+    /** What is shown: the token of its own, or the one that it was given; null without any. */
+    private String shownToken() throws IOException {
+        if (token != null) {
+            return token;
+        }
+        var given = System.getenv("CAMELEER_TOKEN");
+        var file = System.getenv("CAMELEER_TOKEN_FILE");
+        if ((given == null || given.isBlank()) && file != null && !file.isEmpty()) {
+            given = Files.readString(Path.of(file));
+        }
+        return given == null || given.isBlank() ? null : given.strip();
+    }
+
+    private void takeToken(Object body) throws IOException {
+        if (body instanceof Map<?, ?> members && members.get("credential") instanceof Map<?, ?> own) {
+            token = Json.get(own, "accessToken", String.class);
+            var after = Json.get(own, "renewAfterMs", Long.class);
+            renewAt = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(after);
+        }
+    }
+
+    /** Has the token of its own renewed, if that is due. An open stream goes on with the new one. */
+    private void renewToken() throws IOException, InterruptedException {
+        if (token != null && System.nanoTime() - renewAt >= 0) {
+            var answer = post(agentId + "/token", Map.of());
+            if (answer.statusCode() == 200) {
+                takeToken(Json.parse(answer.body()));
+            } else if (answer.statusCode() == 401) {
+                registered = false;
+                reconnect();
+            }
         }
     }
 
@@ -274,7 +329,7 @@ public final class Agent implements AutoCloseable {
         var answer = send(request, BodyHandlers.ofInputStream());
         try (var body = new HeardStream(answer.body())) {
             stream = body;
-            if (answer.statusCode() == 404) {
+            if (answer.statusCode() == 404 || answer.statusCode() == 401) {
                 return false;
             }
             if (answer.statusCode() != 200) {
@@ -499,8 +554,10 @@ public final class Agent implements AutoCloseable {
         return send(request, BodyHandlers.ofString());
     }
 
-    private static HttpRequest.Builder request(URI address) {
-        return HttpRequest.newBuilder(address).header("X-Cameleer-Protocol-Version", "1");
+    private HttpRequest.Builder request(URI address) throws IOException {
+        var request = HttpRequest.newBuilder(address).header("X-Cameleer-Protocol-Version", "1");
+        var shown = shownToken();
+        return shown == null ? request : request.header("Authorization", "Bearer " + shown);
     }
 
     /**

@@ -16,9 +16,11 @@ from ..node.journal.sqlite.backup import Copy, CopyFailed, back_up, restore
 from ..settings import Settings, environment_variable_of
 from ..sources import load
 from ..wire import timestamp
-from . import exits, output, views
+from . import copied_keys, exits, output, views
 from .asking import json_option
+from .copied_keys import Keys
 from .help import examples
+from .plain import plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,39 +63,81 @@ def backup_command(
     """Copy a server's database, also while it runs.
 
     DEST is a file that does not exist yet, or a directory, in which the copy is named after the
-    moment. It appears there when it is whole and has been checked.
+    moment. It appears there when it is whole and has been checked. keys.json, if it is beside the
+    database, is copied to DEST.keys.json: keep that as secret as the keys.
     """
-    path = _database(database, config)
-    _show(_done(lambda: back_up(path, destination)), path, "backup", as_json=as_json)
+    path, keys_file = _places(database, config)
+
+    def work() -> tuple[Copy, Keys]:
+        if not destination.is_dir():
+            copied_keys.check_free(destination)
+        copy = back_up(path, destination)
+        return copy, copied_keys.back_up(path, keys_file, copy.path)
+
+    copy, keys = _done(work)
+    _show(copy, keys, path, "backup", as_json=as_json)
 
 
 @click.command(
-    "restore", epilog=examples("restore /mnt/backups/registry-20261123T081530.123456Z.db")
+    "restore",
+    epilog=examples(
+        "restore /mnt/backups/registry-20261123T081530.123456Z.db",
+        "restore --revoke-all /mnt/backups/registry-20261123T081530.123456Z.db",
+    ),
 )
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+@click.option(
+    "--revoke-all",
+    is_flag=True,
+    help="Have every token, session and agent's credential of the backup be void.",
+)
 @_database_options
 @json_option
-def restore_command(source: Path, database: str | None, config: Path | None, as_json: bool) -> None:
+def restore_command(
+    source: Path, database: str | None, config: Path | None, revoke_all: bool, as_json: bool
+) -> None:
     """Put a backup in the place of a server's database, while no server runs on it.
 
-    What was there is moved aside, and named.
+    What was there is moved aside, and named. Tokens that were revoked since the backup was made are
+    good again, unless --revoke-all makes all void: then "auth init" makes new ones.
     """
-    path = _database(database, config)
-    _show(_done(lambda: restore(path, source)), source, "restored", as_json=as_json)
+    path, keys_file = _places(database, config)
+
+    def work() -> tuple[Copy, Keys]:
+        prepare = copied_keys.revoke_all if revoke_all else (lambda _: None)
+        copy = restore(path, source, prepare=prepare)
+        return copy, copied_keys.restore(path, keys_file, source)
+
+    copy, keys = _done(work)
+    _show(copy, keys, source, "restored", as_json=as_json)
+    if revoke_all:
+        print(
+            "cameleer-registry: every token is revoked; agents and people need new ones, which "
+            f'"auth init --database {plain(str(path))}" begins',
+            file=sys.stderr,
+        )
+    elif copy.guarded:
+        print(
+            "cameleer-registry: what was revoked since the backup was made is good again: tokens, "
+            "sessions and agents' credentials; --revoke-all makes all of them void",
+            file=sys.stderr,
+        )
 
 
-def _database(given: str | None, config: Path | None) -> Path:
-    """Return the file that ``serve`` would use."""
+def _places(given: str | None, config: Path | None) -> tuple[Path, str | None]:
+    """Return the database that ``serve`` would use, and its file of keys if a setting names one."""
     try:
         settings: Settings = load({} if given is None else {"database": given}, config)
     except SettingsError as error:
         exits.fail(str(error), exits.USED_WRONGLY)
     if settings.database == MEMORY:
         exits.fail("a server with --database memory keeps nothing", exits.USED_WRONGLY)
-    return default_path() if settings.database is None else Path(settings.database).expanduser()
+    named = settings.database
+    path = default_path() if named is None else Path(named).expanduser()
+    return path.absolute(), settings.keys_file
 
 
-def _done(work: Callable[[], Copy]) -> Copy:
+def _done(work: Callable[[], tuple[Copy, Keys]]) -> tuple[Copy, Keys]:
     """Do that, and end with one line where it cannot be done; a signal leaves nothing half done."""
     terminated = False
 
@@ -115,7 +159,7 @@ def _done(work: Callable[[], Copy]) -> Copy:
         raise
 
 
-def _show(copy: Copy, source: Path, done: str, *, as_json: bool) -> None:
+def _show(copy: Copy, keys: Keys, source: Path, done: str, *, as_json: bool) -> None:
     """Print what there is now, and how much it holds."""
     if as_json:
         output.json(
@@ -127,6 +171,8 @@ def _show(copy: Copy, source: Path, done: str, *, as_json: bool) -> None:
                 "commands": copy.commands,
                 "upTo": copy.upto,
                 "movedAside": None if copy.aside is None else str(copy.aside),
+                "keys": None if keys.path is None else str(keys.path),
+                "keysMovedAside": None if keys.aside is None else str(keys.aside),
             }
         )
         return
@@ -139,4 +185,8 @@ def _show(copy: Copy, source: Path, done: str, *, as_json: bool) -> None:
     ]
     if copy.aside is not None:
         facts.append(("moved aside", output.Cell(str(copy.aside))))
+    if keys.told:
+        facts.append(("keys", output.Cell(keys.told)))
+    if keys.aside is not None:
+        facts.append(("keys aside", output.Cell(str(keys.aside))))
     output.facts(facts)

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "backup": "backup",
     "restore": "backup",
     "auth": "auth",
+    "console": "console",
 }
 """Each command with its module, imported when it is asked for: a server needs no tables."""
 

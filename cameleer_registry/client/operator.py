@@ -41,7 +41,7 @@ from ..errors import (
     RegistryError,
     ServerUnreachable,
 )
-from ..security.model import TokenMade, TokenRequest, TokenShown
+from ..security.model import AuthShown, SessionCode, TokenMade, TokenRequest, TokenShown
 from . import backoff
 from .connection import TIMEOUT, Connection, Query
 
@@ -122,6 +122,14 @@ class Operator:
         await self._connection.__aexit__(kind, error, traceback)
 
     # Credentials
+
+    async def auth(self) -> AuthShown:
+        """Return whether a credential is needed, and whose is shown."""
+        return await self._connection.ask(AuthShown, "GET", "auth")
+
+    async def session_code(self) -> SessionCode:
+        """Make a code that signs a browser in as whoever asks: once, within a minute."""
+        return await self._connection.ask(SessionCode, "POST", "auth", "session", "code")
 
     async def create_token(self, request: TokenRequest) -> TokenMade:
         """Make a token; in the answer it is shown this once."""

@@ -110,6 +110,8 @@ class Roster:
         }
         # All that are LIVE, as each group has its own.
         self._live: Targets | None = None
+        # The names of the groups that a command was issued to the last time.
+        self._names: frozenset[str] = frozenset()
         # Names of the groups in `groups` that have no agents, longest vacated first.
         self._vacated: OrderedDict[str, int] = OrderedDict()
         # How many groups have been left so far, by which that order is kept.
@@ -182,12 +184,19 @@ class Roster:
             # Nobody's lease has run out, so none need be looked at: thousands are a millisecond.
             return Audience(
                 self._standing_live(of),
-                frozenset(group.name for group in told),
+                self._names_of(told),
                 sum(group.streams[AgentStatus.LIVE] for group in told),
             )
         oldest_live = now.lease - self.lease.stale_after
         records = chain.from_iterable(group.members[AgentStatus.LIVE].values() for group in told)
         return self._audience(record for record in records if record.heard.lease > oldest_live)
+
+    def _names_of(self, groups: Iterable[GroupRecord]) -> frozenset[str]:
+        """Return the names of groups: one object for all commands that are issued to the same."""
+        names = frozenset(group.name for group in groups)
+        if names != self._names:
+            self._names = names
+        return self._names
 
     def _standing_live(self, group: GroupRecord | None) -> Targets:
         """Return who is LIVE, of one group or of all, as last told: the same as the last time."""

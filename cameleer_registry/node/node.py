@@ -73,6 +73,7 @@ from ..settings import Settings
 from ..version import __version__
 from . import monitors
 from .auth.authority import Authority
+from .auth.changing import drop_outdated_keys
 from .auth.signing import Signer
 from .auth.standing import Standing
 from .clock import TICK, TICKS_OF_A_LEASE, Clock
@@ -314,6 +315,7 @@ class Node:
             self._supervisor.start(name, partial(run, self))
         if self.authority.is_on:
             self._supervisor.start("credential watch", self.standing.watch)
+            self._supervisor.start("key keeper", partial(drop_outdated_keys, self))
         if self.settings.forget_dead_after is not None:
             forget_dead = partial(monitors.forget_dead, self)
             self._supervisor.start("forgetting of dead agents", forget_dead)

@@ -60,9 +60,19 @@ class TokenRequest:
 
 @frozen(kw_only=True)
 class SessionRequest:
-    """A token with which a browser signs in."""
+    """A token with which a browser signs in, or a one-time code that stands for one."""
 
-    token: str = field(validator=follows(rules.text), repr=False)
+    token: str | None = field(default=None, validator=optional(follows(rules.text)), repr=False)
+    code: str | None = field(default=None, validator=optional(follows(rules.text)), repr=False)
+    """Of ``POST /auth/session/code``."""
+
+
+@frozen(kw_only=True)
+class SessionCode:
+    """What signs a browser in, once."""
+
+    code: str = field(repr=False)
+    expires_in_ms: int
 
 
 @frozen(kw_only=True)

@@ -51,3 +51,5 @@ PING: Final = Access(rests=Rests.NOTHING)
 STATIC: Final = Access(versioned=False, rests=Rests.NOTHING, sessions=False)
 PROBE: Final = Access(versioned=False, any_host=True, rests=Rests.NOTHING, sessions=False)
 SIGN_IN: Final = Access(rests=Rests.DONE, sessions=False)
+CODE: Final = Access(sessions=False)
+"""For what makes a code: a session that begot another one would outlive itself."""

@@ -9,12 +9,14 @@ from aiohttp import hdrs, web
 
 from ..core.instant import Instant
 from ..core.views import time_of_day
-from ..errors import Fault, InvalidRequest
+from ..errors import Fault, InvalidRequest, Unauthenticated
 from ..node.auth.authority import SESSION_SECONDS
 from ..node.auth.mode import Mode
+from ..security.codes import LIFETIME
 from ..security.model import (
     AuthShown,
     PrincipalShown,
+    SessionCode,
     SessionRequest,
     TokenMade,
     TokenRequest,
@@ -112,10 +114,28 @@ async def sign_in(call: Call) -> Answer:
     asked = await read_as(call, SessionRequest)
     node.journal.check()
     now = node.clock.now()
-    secret, facts = node.authority.sign_in(asked.token, call.peer or "here", now=now)
+    source = call.peer or "here"
+    match asked:
+        case SessionRequest(token=str(token), code=None):
+            secret, facts = node.authority.sign_in(token, source, now=now)
+        case SessionRequest(token=None, code=str(code)):
+            secret, facts = node.authority.sign_in_by_code(code, source, now=now)
+        case _:
+            raise InvalidRequest([Fault("$", "expected one of token and code")])
     node.carry_out(facts)
     await node.kept()
     return Answer(status=204, headers={hdrs.SET_COOKIE: _cookie(call, secret, SESSION_SECONDS)})
+
+
+@CallHandler
+async def make_code(call: Call) -> Answer:
+    """``POST /auth/session/code``: 201 with what signs a browser in, once."""
+    node, principal = call.node, call.principal
+    node.authority.check_on()
+    if principal is None:  # who is served without a credential has none to hand on
+        raise Unauthenticated
+    code = node.authority.codes.make(principal.token_id, node.clock.now())
+    return json(SessionCode(code=code, expires_in_ms=LIFETIME * 1000), status=201)
 
 
 @CallHandler

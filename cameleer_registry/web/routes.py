@@ -23,7 +23,7 @@ from . import (
     server,
     streams,
 )
-from .access import DONE, PING, PROBE, READ, SIGN_IN, STATIC, STREAM, Access, Rests
+from .access import CODE, DONE, PING, PROBE, READ, SIGN_IN, STATIC, STREAM, Access, Rests
 from .addresses import API
 from .expectations import leave_it, leave_those_elsewhere
 from .responding import Handler, responding
@@ -93,6 +93,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     ("GET", f"{API}/auth", auth.show_auth, READ),
     ("POST", f"{API}/auth/session", auth.sign_in, SIGN_IN),
+    ("POST", f"{API}/auth/session/code", auth.make_code, CODE.needing(_MAY.READ)),
     ("DELETE", f"{API}/auth/session", auth.sign_out, SIGN_IN),
     ("POST", f"{API}/auth/tokens", auth.create_token, DONE.needing(_MAY.TOKENS)),
     ("GET", f"{API}/auth/tokens", auth.list_tokens, READ.needing(_MAY.TOKENS)),

@@ -103,6 +103,30 @@ async def test_without_a_credential_nobody_else_is_served(host: str, tmp_path: P
     assert "--auth off" in last
 
 
+async def test_a_container_of_which_the_volume_has_credentials(tmp_path: Path) -> None:
+    """Or their files are mounted, as docs/operations.md has it: it is served on every address."""
+    volume = {"STATE_DIRECTORY": str(tmp_path), "CAMELEER_DATABASE": str(tmp_path / "registry.db")}
+    status, out, err = await run("auth", "init", **volume)
+    assert 0 == status, err
+    made = said(out)
+    assert str(tmp_path / "keys.json") == made["keys"]
+    for name, kind in (("admin", "admin token"), ("enrol", "enrolment token")):
+        (tmp_path / name).write_text(made[kind] + "\n")
+    mounted = {
+        "CAMELEER_ADMIN_TOKEN_FILE": str(tmp_path / "admin"),
+        "CAMELEER_ENROL_TOKEN_FILE": str(tmp_path / "enrol"),
+        "CAMELEER_KEYS_FILE": str(tmp_path / "keys.json"),
+    }
+    for environment in (volume, mounted):
+        async with (
+            server("--port", "0", "--host", "0.0.0.0", env=environment) as closed,
+            closed.client() as client,
+        ):
+            headers = {"Authorization": f"Bearer {made['admin token']}"}
+            assert 401 == (await client.get("/agents")).status_code
+            assert 200 == (await client.get("/agents", headers=headers)).status_code
+
+
 @pytest.mark.parametrize("content", [None, "", "short"])
 async def test_a_file_of_tokens_that_is_no_such_file(content: str | None, tmp_path: Path) -> None:
     """Missing, empty or holding what is no token: the server does not start, and quotes nothing."""

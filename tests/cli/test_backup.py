@@ -334,3 +334,115 @@ def test_what_is_left_half_done_is_removed(tmp_path: Path, monkeypatch: pytest.M
             with pytest.raises(expected):
                 copying()
             assert {"r.db"} == {*names(tmp_path)} - {"target.db.lock"}
+
+
+async def init(path: Path) -> dict[str, str]:
+    """Make keys and tokens for a database, and return what was said."""
+    status, out, err = await run("auth", "init", "--database", str(path))
+    assert 0 == status, err
+    return {line[:17].strip(): line[17:] for line in out.splitlines()}
+
+
+async def status_of(path: Path, token: str) -> int | str:
+    """Return how a server on that database answers to whoever shows that: a status, or a code."""
+    async with keeping(path) as served, served.client() as client:
+        answer = await client.get("/agents", headers={"Authorization": f"Bearer {token}"})
+        assert 0 == await served.terminate()
+    return "credential-revoked" if "credential-revoked" in answer.text else answer.status_code
+
+
+async def test_keys_beside_the_database_are_in_the_backup(tmp_path: Path) -> None:
+    """On another machine the registry is the same, and no secret is printed."""
+    path, copy = tmp_path / "here" / "r.db", tmp_path / "copy.db"
+    made = await init(path)
+    status, out, err = await run("backup", "--json", "--database", str(path), str(copy))
+    assert (0, "") == (status, err)
+    keys = tmp_path / "copy.db.keys.json"
+    assert str(keys) == json.loads(out)["keys"]
+    assert 0o600 == stat.S_IMODE(keys.stat().st_mode)
+    assert (path.with_name("keys.json")).read_text() == keys.read_text()
+    there = tmp_path / "there" / "r.db"
+    status, out, err = await run("restore", "--database", str(there), str(copy))
+    assert 0 == status
+    assert [True] == ["good again" in line for line in err.splitlines()]
+    assert f"keys\t{there.with_name('keys.json')}\n" in out
+    assert 0o600 == stat.S_IMODE(there.with_name("keys.json").stat().st_mode)
+    assert made["admin token"] not in out + err
+    assert 200 == await status_of(there, made["admin token"])
+    # A second backup over it is none.
+    copy.unlink()
+    status, _, err = await run("backup", "--database", str(path), str(copy))
+    assert (1, True) == (status, f"{keys} exists" in err)
+    assert not copy.exists()
+
+
+async def test_keys_elsewhere_stay_there(tmp_path: Path) -> None:
+    """Both say so, and touch nothing."""
+    path, copy, keys = tmp_path / "r.db", tmp_path / "copy.db", tmp_path / "secrets" / "k.json"
+    status, _, err = await run("auth", "init", "--database", str(path), "--keys-file", str(keys))
+    assert 0 == status, err
+    named = {"CAMELEER_KEYS_FILE": str(keys)}
+    for command in (("backup", str(copy)), ("restore", str(copy))):
+        status, out, _ = await run(*command, "--database", str(path), **named)
+        assert 0 == status
+        assert re.search(
+            rf"^keys\tnot in the backup; they are .*{re.escape(str(keys))}$", out, re.M
+        )
+    assert not {"copy.db.keys.json", "keys.json"} & {*names(tmp_path)}
+
+
+async def test_what_was_revoked_since_is_good_again_and_how_to_prevent_it(tmp_path: Path) -> None:
+    """It is said; with --revoke-all nothing in the backup is good, and new tokens can be made."""
+    path, copy = tmp_path / "r.db", tmp_path / "copy.db"
+    old = (await init(path))["admin token"]
+    assert 0 == (await run("backup", "--database", str(path), str(copy)))[0]
+    _, out, _ = await run("auth", "token", "list", "--json", "--database", str(path))
+    token_id = next(one["tokenId"] for one in json.loads(out) if one["role"] == "admin")
+    assert 0 == (await run("auth", "token", "revoke", token_id, "--database", str(path)))[0]
+    assert "credential-revoked" == await status_of(path, old)
+
+    status, _, err = await run("restore", "--database", str(path), str(copy))
+    assert (0, True) == (status, "revoked since the backup was made is good again" in err)
+    assert 200 == await status_of(path, old)
+
+    upto = json.loads((await run("restore", "--json", "--database", str(path), str(copy)))[1])
+    status, out, err = await run(
+        "restore", "--json", "--revoke-all", "--database", str(path), str(copy)
+    )
+    assert (0, True) == (status, "every token is revoked" in err)
+    assert upto["upTo"] == json.loads(out)["upTo"], "it is of the backup's moment"
+    assert not [name for name in names(tmp_path) if "partial" in name]
+    assert "credential-revoked" == await status_of(path, old)
+    new = (await init(path))["admin token"]
+    assert 200 == await status_of(path, new)
+
+
+async def test_keys_that_are_there_and_those_of_another_registry(tmp_path: Path) -> None:
+    """A key that was revoked since stays revoked. Another registry's keys are moved aside."""
+    path, copy, other = tmp_path / "r.db", tmp_path / "copy.db", tmp_path / "other" / "r.db"
+    made = await init(path)
+    assert 0 == (await run("backup", "--database", str(path), str(copy)))[0]
+    assert 0 == (await run("auth", "keys", "rotate", "command", "--database", str(path)))[0]
+    before = path.with_name("keys.json").read_bytes()
+    status, out, _ = await run("restore", "--database", str(path), str(copy))
+    assert (0, True) == (status, "stay, since they are as new" in out)
+    assert before == path.with_name("keys.json").read_bytes()
+    assert 200 == await status_of(path, made["admin token"])
+
+    await init(other)
+    theirs = other.with_name("keys.json").read_bytes()
+    status, out, _ = await run("restore", "--json", "--database", str(other), str(copy))
+    assert 0 == status
+    [aside] = other.parent.glob("keys.json.before-*")
+    assert str(aside) == json.loads(out)["keysMovedAside"]
+    assert theirs == aside.read_bytes()
+    assert 200 == await status_of(other, made["admin token"])
+
+
+async def test_an_open_registry_has_nothing_to_warn_of(tmp_path: Path) -> None:
+    """And no keys."""
+    path, copy = tmp_path / "r.db", tmp_path / "copy.db"
+    make(path)
+    for command in ("backup", "restore"):
+        status, out, err = await run(command, "--database", str(path), str(copy))
+        assert (0, "", False) == (status, err, "keys" in out)

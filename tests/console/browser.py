@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from attrs import define, field
-from playwright.async_api import Browser, Error, Page, Route
-from yarl import URL
+from playwright.async_api import Browser, Page, Route
 
 from ..browser import watching
 
 WIDE: Final = (1280, 800)
 NARROW: Final = (400, 800)
-
-NOT_YET: Final[Mapping[str, Any]] = {
-    "auth": {"required": False, "methods": []},
-}
-"""What is answered below /api/v1 while the server has no such address."""
 
 TYPES: Final = ("application/json", "application/problem+json")
 
@@ -90,22 +84,7 @@ async def looking(
     forgiven: list[str] = []
     viewport = {"width": size[0], "height": size[1]}
     async with watching(browser, url, forgiven=forgiven, viewport=viewport, **more) as page:
-        await page.route(re.compile(rf"/api/v1/({'|'.join(NOT_YET)})(\?.*)?$"), _answer_or_not_yet)
         yield Console(page, url, forgiven)
-
-
-async def _answer_or_not_yet(route: Route) -> None:
-    name = URL(route.request.url).name
-    try:
-        response = await route.fetch()
-        problem = await response.json() if response.status == 404 else {}
-        if str(problem.get("type")).endswith(":not-found"):
-            await route.fulfill(json=NOT_YET[name])
-        else:
-            await route.fulfill(response=response)
-    except Error:  # the server is not there, or the page is not any more
-        with suppress(Error):
-            await route.abort()
 
 
 async def violations(page: Page, axe: str) -> list[str]:

@@ -21,7 +21,7 @@ import pytest
 from aiohttp import web
 from attrs import define, evolve, field, frozen
 
-from ..processes import environment, free_port, required, server
+from ..processes import environment, free_port, required, run, server
 from ..support import eventually, running, within
 from .test_examples import EXAMPLES
 
@@ -105,7 +105,7 @@ class Agent:
 
 
 @asynccontextmanager
-async def agent(language: Language, url: str, folder: Path) -> AsyncIterator[Agent]:
+async def agent(language: Language, url: str, folder: Path, **more: str) -> AsyncIterator[Agent]:
     """Run the agent in a session of its own, and leave nothing of it behind.
 
     Whoever runs it has settings of their own for curl, which are not meant for it.
@@ -115,7 +115,7 @@ async def agent(language: Language, url: str, folder: Path) -> AsyncIterator[Age
     (home / ".curlrc").write_text('include\nverbose\nproxy = "http://127.0.0.1:9"\n')
     process = await asyncio.create_subprocess_exec(
         *(language.program, str(language.source), url, AGENT, "g"),
-        env=environment(TMPDIR=str(folder), HOME=str(home), CURL_HOME=str(home)),
+        env=environment(TMPDIR=str(folder), HOME=str(home), CURL_HOME=str(home), **more),
         stdout=PIPE,
         stderr=STDOUT,
         start_new_session=True,
@@ -195,6 +195,60 @@ async def test_at_work(language: Language, tmp_path: Path) -> None:
             os.killpg(running_agent.process.pid, 0)
         assert [] == os.listdir(tmp_path)
         assert 3 == running_agent.carried_out().total()
+
+
+def command_lines(containing: str) -> list[str]:
+    """Return the command lines of processes in which that stands."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            found.append(path.read_text(errors="replace"))
+    return [line for line in found if containing in line]
+
+
+@pytest.mark.parametrize("in_file", [True, False], ids=["file", "variable"])
+async def test_where_credentials_are_asked_for(
+    language: Language, tmp_path: Path, in_file: bool
+) -> None:
+    """It enrols, works with a token of its own that it renews, and enrols again when that is void.
+
+    No token stands on a command line, or in what it says.
+    """
+    database, file, folder = tmp_path / "r.db", tmp_path / "token", tmp_path / "work"
+    folder.mkdir()
+    _, out, _ = await run("auth", "init", "--database", str(database))
+    made = {line[:17].strip(): line[17:] for line in out.splitlines()}
+    file.write_text(made["enrolment token"] + "\n")
+    given = (
+        {"CAMELEER_TOKEN_FILE": str(file)}
+        if in_file
+        else {"CAMELEER_TOKEN": made["enrolment token"]}
+    )
+    admin = {"Authorization": f"Bearer {made['admin token']}"}
+    settings = (*SETTINGS, "--database", str(database), "--agent-token-ttl", "3")
+    async with (
+        server("--port", "0", *settings) as served,
+        served.client(headers=admin) as client,
+        agent(language, served.url, folder, **given) as an_agent,
+    ):
+        await is_live_and_connected(client)
+        await obeys(an_agent, client, HOSTILE)
+        shown = command_lines(served.url)
+        assert shown
+        assert not [line for line in shown if "came_" in line or "eyJ" in line]
+
+        # Longer than a token is good for: the stream of before is still open.
+        began = (await client.get(f"/agents/{AGENT}")).json()["registeredAt"]
+        await asyncio.sleep(5)
+        await obeys(an_agent, client, {"after": "its first token"})
+        assert 1 == an_agent.lines.count("listening")
+        assert began == (await client.get(f"/agents/{AGENT}")).json()["registeredAt"]
+
+        assert 204 == (await client.delete(f"/agents/{AGENT}/token")).status_code
+        await an_agent.says("listening", times=2)
+        await is_live_and_connected(client)
+        await obeys(an_agent, client, {"after": "its token was revoked"})
+        assert not [line for line in an_agent.lines if "came_" in line or "eyJ" in line]
 
 
 async def outlives_its_server(language: Language, folder: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_memory_of_keys(record_property: Record) -> None:
     record_property("bytes per key", large)
     print(f"{large} bytes per key")
     assert large < small + 100
-    assert large < 2_000
+    assert large < 2_500  # 1,700, and what else the process allocates meanwhile
 
 
 @pytest.mark.parametrize("before", range(4))

@@ -48,6 +48,7 @@ MAY: Final = {
     "GET /api/v1/commands/{command_id}/deliveries": READERS,
     "GET /api/v1/auth": EVERYBODY,
     "POST /api/v1/auth/session": EVERYBODY,
+    "POST /api/v1/auth/session/code": READERS,
     "DELETE /api/v1/auth/session": EVERYBODY,
     "POST /api/v1/auth/tokens": {"admin"},
     "GET /api/v1/auth/tokens": {"admin"},

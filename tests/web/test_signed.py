@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import evolve
 
 from cameleer_registry.security import lines
 from cameleer_registry.security.ed25519 import from_spki
-from cameleer_registry.security.keys import KeySet, Use
+from cameleer_registry.security.keyring import KeyRing
+from cameleer_registry.security.keys import KeySet, Status, Use
 from cameleer_registry.security.lines import Kind
 
 from ..closed import RING, Closed, closed
-from ..support import Connection, connected
+from ..support import Connection, connected, eventually
 
 
 async def stream_of(served: Closed, agent_id: str, connection: Connection) -> None:
@@ -117,3 +122,36 @@ async def test_a_token_key_that_is_revoked_ends_what_it_has_signed() -> None:
         assert "credential-revoked" == (await served.ask("a", "POST", "/agents/a/heartbeat")).code
         assert 200 == (await served.enrol("a")).status
         assert 204 == (await served.ask("a", "POST", "/agents/a/heartbeat")).status
+
+
+def with_a_key_that_is_outdated() -> KeyRing:
+    """Return keys of which one has signed nothing for years."""
+    made = datetime(2020, 1, 1, tzinfo=UTC)
+    ring = KeyRing.generate(at=made).announced(Use.COMMAND, at=made)
+    return ring.activated(Use.COMMAND, at=made + timedelta(days=1))
+
+
+async def test_an_outdated_key_is_dropped_while_nobody_changes_any() -> None:
+    """From the set that everybody is shown, and from what signs."""
+    ring = with_a_key_that_is_outdated()
+    async with closed(ring=ring) as served:
+        await eventually(lambda: served.node.authority.ring is not ring)
+        line = (await served.ask(None, "GET", "/keys")).body
+        keys = KeySet.read(line, root=ring.root_id)
+        assert ring.keys.version + 1 == keys.version
+        assert {Status.ACTIVE} == {key.status for key in keys.keys}
+        published = served.node.authority.credentials.key_set
+        assert published is not None
+        assert keys.version == published.version
+
+
+async def test_an_outdated_key_stays_while_the_root_is_elsewhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log says so once, and commands are signed as before."""
+    ring = evolve(with_a_key_that_is_outdated(), root=None)
+    async with closed(ring=ring) as served:
+        await eventually(lambda: "outdated keys stay" in caplog.text)
+        keys = KeySet.read((await served.ask(None, "GET", "/keys")).body, root=ring.root_id)
+        assert ring.keys.version == keys.version
+        assert 0 == served.node.task_restarts["key keeper"]

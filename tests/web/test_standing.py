@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from attrs import evolve
 
 from cameleer_registry.core.instant import NANOSECONDS
@@ -152,6 +153,45 @@ async def test_signing_in_and_out() -> None:
         assert "credential-revoked" == answer.code
         answer = await served.ask(None, "GET", "/auth", headers=cookie)
         assert 401 == answer.status, "nobody falls back to being nobody"
+
+
+async def test_a_code_signs_in_as_its_token_does() -> None:
+    """Which a session cannot make, and which is worth nothing when the token is not."""
+    async with closed() as served:
+        answer = await served.ask("viewer", "POST", "/auth/session/code")
+        assert (201, 60_000) == (answer.status, answer.json()["expiresInMs"])
+        answer = await served.ask(None, "POST", "/auth/session", {"code": answer.json()["code"]})
+        assert 204 == answer.status
+        cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+        site = {"Sec-Fetch-Site": "same-origin"}
+        path = "/auth/session/code"
+        answer = await served.ask(None, "POST", path, headers={**cookie, **site})
+        assert "unauthenticated" == answer.code
+        code = (await served.ask("viewer", "POST", path)).json()["code"]
+        listed = (await served.ask("admin", "GET", "/auth/tokens")).json()
+        for one in listed:
+            if one["role"] == "viewer":
+                await served.ask("admin", "DELETE", f"/auth/tokens/{one['tokenId']}")
+        answer = await served.ask(None, "POST", "/auth/session", {"code": code})
+        assert "credential-revoked" == answer.code
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"token": "camo_x", "code": "x"}, {"code": None}, {"code": 1}]
+)
+async def test_a_sign_in_has_a_token_or_a_code(body: dict[str, object]) -> None:
+    async with closed() as served:
+        answer = await served.ask(None, "POST", "/auth/session", body)
+        assert "invalid-request" == answer.code
+
+
+async def test_codes_cannot_be_tried_for_ever() -> None:
+    """They count as tokens do."""
+    async with closed() as served:
+        codes = [
+            (await served.ask(None, "POST", "/auth/session", {"code": "x"})).code for _ in range(11)
+        ]
+        assert "too-many-attempts" == codes[-1]
 
 
 async def test_an_agent_does_not_sign_in() -> None:

@@ -15,9 +15,10 @@ import uuid_utils
 from attrs import frozen
 
 from ...core.instant import NANOSECONDS, Instant
-from ...errors import AuthOff, InvalidToken
+from ...errors import AuthOff, CredentialRevoked, InvalidToken, NotFound
 from ...security import tokens
 from ...security.attempts import Attempts
+from ...security.codes import Codes
 from ...security.jwt import Credential, Issuer, Lifetimes
 from ...security.keyring import KeyRing
 from ...security.keys import Use
@@ -70,6 +71,7 @@ class Authority:
         self.credentials = credentials or Credentials()
         self.verifier = Verifier(self.credentials)
         self.attempts = Attempts()
+        self.codes = Codes()
         # The keys of the registry; None until there are some.
         self.ring: KeyRing | None = None
         self._lifetimes = lifetimes or Lifetimes()
@@ -181,11 +183,31 @@ class Authority:
         except Exception:
             self.attempts.failed(source, now)
             raise
+        return self._open_session(principal.token_id, now=now)
+
+    def sign_in_by_code(self, code: str, source: str, *, now: Instant) -> tuple[str, Facts]:
+        """Open a session by a one-time code; return its secret.
+
+        Raises TooManyAttempts, and InvalidToken, TokenExpired or CredentialRevoked, of the code or
+        of the token that it stands for.
+        """
+        self.attempts.check(source, now)
+        try:
+            token_id = self.codes.spend(code, now)
+            try:
+                return self._open_session(token_id, now=now)
+            except NotFound:  # a token that was forgotten meanwhile
+                raise CredentialRevoked from None
+        except Exception:
+            self.attempts.failed(source, now)
+            raise
+
+    def _open_session(self, token_id: str, *, now: Instant) -> tuple[str, Facts]:
         secret = secrets.token_urlsafe(32)
         facts = self.credentials.open_session(
             self._new_id(),
             tokens.digest_of(secret),
-            principal.token_id,
+            token_id,
             lasts=SESSION_SECONDS * NANOSECONDS,
             now=now,
         )

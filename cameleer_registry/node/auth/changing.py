@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ...errors import SettingsError
+from ...errors import SettingsError, StorageUnavailable
+from ...logs import get_logger
 from ...security import keyfile
 from ...security.founding import time_of
 from ...security.jwt import LONGEST_RENEWABLE
@@ -17,7 +19,12 @@ from ...security.keys import Use
 if TYPE_CHECKING:
     from ..node import Node
 
+log = get_logger(__name__)
+
 DAY: Final = timedelta(days=1)
+
+LOOK_EVERY: Final = 3600.0
+"""Seconds between two looks for keys that are outdated; agents read the key set as often."""
 
 RETIRED_FOR: Final = {
     Use.TOKEN: timedelta(seconds=LONGEST_RENEWABLE) + DAY,
@@ -47,6 +54,29 @@ async def change_keys(node: Node, change: Callable[[KeyRing, datetime], KeyRing]
             raise ValueError(str(error)) from None
     await node.publish(changed)
     return changed
+
+
+async def drop_outdated_keys(node: Node) -> None:
+    """Drop keys whose time is over, also while nobody changes any. Never ends.
+
+    If that cannot be done, because the root's private key is elsewhere for instance, they stay
+    until the key set is changed by hand: nothing is signed with them.
+    """
+    told = ""
+    while True:
+        before = node.authority.ring
+        if before is not None:
+            try:
+                changed = await change_keys(node, lambda ring, _: ring)
+            except (ValueError, StorageUnavailable) as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("outdated keys stay in the key set", reason=told)
+            else:
+                if changed is not before:
+                    gone = len(before.keys.keys) - len(changed.keys.keys)
+                    log.info("outdated keys dropped", keys=gone, version=changed.keys.version)
+        await asyncio.sleep(LOOK_EVERY)
 
 
 def retired_for(node: Node) -> dict[Use, timedelta]:

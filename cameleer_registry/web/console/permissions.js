@@ -12,14 +12,24 @@ export class Permissions {
     this.principal = auth?.principal ?? null;
   }
 
+  /** Whether sessions are this server's: a host application may have its own. */
+  get hasSessions() {
+    return Boolean(this.auth?.methods.includes("token"));
+  }
+
   /** Whether somebody could sign in here who has not. */
   get canSignIn() {
-    return this.principal === null && Boolean(this.auth?.methods.includes("token"));
+    return this.principal === null && this.hasSessions;
   }
 
   /** Whether nothing can be read before somebody signs in. */
   get mustSignIn() {
     return this.canSignIn && Boolean(this.auth?.required);
+  }
+
+  /** Whether there is anything to see: not for tokens that enrol agents, or read metrics only. */
+  get reads() {
+    return this.principal === null || ROLES.includes(this.principal.role);
   }
 
   /** Whether commands may be sent to agents and groups, and agents be forgotten. */

@@ -7,6 +7,16 @@ import { Permissions } from "./permissions.js";
 /** Milliseconds for which the page waits at its start to be told who asks. */
 const PATIENCE = 3000;
 
+/** A token that is good, but lets nobody see anything. */
+class Useless extends Error {
+  title = "This token does not sign anybody in";
+
+  /** @param {string} role */
+  constructor(role) {
+    super(`It has the role ${role}. To look, it takes one of a viewer, an operator or an admin.`);
+  }
+}
+
 export class Session {
   #store;
   #ask;
@@ -35,11 +45,16 @@ export class Session {
     await this.#gate;
   }
 
-  /** Open a session; raises Problem and Unreachable. @param {string} token */
+  /** Open a session; raises Problem, Unreachable and Useless. @param {string} token */
   async signIn(token) {
     const before = this.#store.permissions;
     await api.signIn({ token });
-    await this.#learn();
+    const found = new Permissions(await api.auth());
+    if (!found.reads) {
+      await api.signOut();
+      throw new Useless(found.principal?.role ?? "");
+    }
+    this.#store.setPermissions(found);
     this.#release(before.sameSight(this.#store.permissions));
   }
 
@@ -70,6 +85,8 @@ export class Session {
   /** @param {import("./api.js").Problem} problem */
   #ended(problem) {
     if (this.#open) return; // it is being asked
+    const { auth, hasSessions } = this.#store.permissions;
+    if (auth && !hasSessions) return; // whoever has refused says so; a token would be of no use
     this.#close(problem.code === "unauthenticated" ? "" : problem.message);
   }
 

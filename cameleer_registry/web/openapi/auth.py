@@ -9,6 +9,7 @@ from ...errors import AgentNotRegistered, AuthOff, NotFound, TooManyAttempts
 from ...security.model import (
     AuthShown,
     CredentialShown,
+    SessionCode,
     SessionRequest,
     TokenMade,
     TokenRequest,
@@ -74,12 +75,29 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="signIn",
         tag="Credentials",
         summary="Sign a browser in",
-        description="The cookie stands for the token from now on, for 12 hours. With it, a browser "
-        "has to say where a change comes from, in `Origin` or `Sec-Fetch-Site`.",
+        description="With a token, or with a code that stands for one. The cookie stands for the "
+        "token from now on, for 12 hours. With it, a browser has to say where a change comes from, "
+        "in `Origin` or `Sec-Fetch-Site`.",
         body=SessionRequest,
         body_example=SessionRequest(token=examples.TOKEN_MADE.token),
         answers=(Answer(status=204, description="Signed in.", headers=("Set-Cookie",)),),
         problems=(AuthOff, TooManyAttempts),
+    ),
+    "POST /api/v1/auth/session/code": Operation(
+        operation_id="makeCode",
+        tag="Credentials",
+        summary="Make a code that signs a browser in",
+        description="Once, within a minute, on the server that has made it; as whoever asks. A "
+        "session makes none.",
+        answers=(
+            Answer(
+                status=201,
+                description="The code.",
+                shape=SessionCode,
+                example=examples.SESSION_CODE,
+            ),
+        ),
+        problems=(AuthOff,),
     ),
     "DELETE /api/v1/auth/session": Operation(
         operation_id="signOut",

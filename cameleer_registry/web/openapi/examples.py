@@ -76,6 +76,7 @@ from ...node.streams import frames
 from ...security.model import (
     AuthShown,
     PrincipalShown,
+    SessionCode,
     TokenMade,
     TokenRequest,
     TokenShown,
@@ -141,6 +142,9 @@ TOKEN: Final = TokenShown(
 TOKEN_MADE: Final = TokenMade(
     **asdict(TOKEN, recurse=False),
     token="camo_4kQ8sVbTn2WxLr9yGfHc3mZpJd7eUa1RoCpD",  # noqa: S106 - no secret
+)
+SESSION_CODE: Final = SessionCode(
+    code="7Qv0m3hZ1oXyT2rKc9sWb5nJd8uLf4aGpEiRxMqVt6k", expires_in_ms=60_000
 )
 AUTH: Final = AuthShown(
     required=True,

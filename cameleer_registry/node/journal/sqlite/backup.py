@@ -14,17 +14,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ....core.instant import NANOSECONDS
 from ....core.registry import Limits, Registry
 from ....errors import CannotOpenDatabase, reason_of
+from ....security.store import Credentials
 from ...clock import Clock
 from ...feed.ring import SPREAD
 from . import errors
@@ -40,6 +41,9 @@ INSTRUCTIONS: Final = 100_000
 FACTS_SINCE: Final = 10**9
 """More facts than a registry can have told of since a copy of it was made: events of the feed get
 higher ids than any that somebody may have seen."""
+
+_BESIDE: Final = ("-journal", "-wal", "-shm", ".lock")
+"""The ends of the names of what SQLite and we put beside a database."""
 
 _INTERRUPTED: Final = 9  # SQLITE_INTERRUPT
 
@@ -61,6 +65,8 @@ class Copy:
     """The last moment of which it knows anything; None where nothing has ever happened."""
     aside: Path | None = None
     """Where the file is now in whose place it was put; None where there was none."""
+    guarded: bool = False
+    """Whether there has ever been a credential in it."""
 
 
 def back_up(path: Path, destination: Path) -> Copy:
@@ -73,25 +79,26 @@ def back_up(path: Path, destination: Path) -> Copy:
     if _is_missing(path):
         raise CannotOpenDatabase(f"there is no database at {path}; name another with --database")
     if destination.is_dir():
-        destination /= f"{path.stem}-{_moment()}{path.suffix}"
+        destination /= f"{path.stem}-{moment()}{path.suffix}"
     destination = Path(os.path.abspath(destination))
     if destination.exists():
         raise CopyFailed(f"{destination} exists; it is left as it is")
     with _partial(destination) as partial:
         _copy(path, partial)
-        upto, agents, commands = _check(partial)
+        checked = _check(partial)
         size = _sync(partial)
         if destination.exists():
             raise CopyFailed(f"{destination} has come into being meanwhile; it is left as it is")
         os.replace(partial, destination)
     sync_directory(destination.parent)
-    return Copy(path=destination, size=size, agents=agents, commands=commands, upto=upto)
+    return evolve(checked, path=destination, size=size)
 
 
-def restore(path: Path, source: Path) -> Copy:
+def restore(path: Path, source: Path, *, prepare: Callable[[Path], None] = lambda _: None) -> Copy:
     """Put a copy of a database in its place, while no server runs; what was there is moved aside.
 
-    Raises CannotOpenDatabase where the copy is none of ours or a server runs, and CopyFailed.
+    ``prepare`` may change the copy before it is put there. Raises CannotOpenDatabase where the copy
+    is none of ours or a server runs, and CopyFailed.
     """
     path, source = Path(os.path.realpath(path)), Path(os.path.realpath(source))
     if _is_missing(source):
@@ -104,15 +111,17 @@ def restore(path: Path, source: Path) -> Copy:
         with _partial(path) as partial:
             _copy(source, partial)
             _begin_anew(partial)
-            upto, agents, commands = _check(partial)
+            checked = _check(partial)
+            prepare(partial)
+            _check(partial)
             size = _sync(partial)
-            _give_to_its_owner(path, partial, lock)
+            give_to_its_owner(path, partial, lock)
             aside = _move_aside(path)
             os.replace(partial, path)
         sync_directory(path.parent)
     finally:
         os.close(lock)
-    return Copy(path=path, size=size, agents=agents, commands=commands, upto=upto, aside=aside)
+    return evolve(checked, path=path, size=size, aside=aside)
 
 
 def _is_missing(path: Path) -> bool:
@@ -143,7 +152,7 @@ def _partial(destination: Path) -> Iterator[Path]:
     except OSError as error:
         raise CopyFailed(f"cannot write {destination}: {reason_of(error)}") from None
     finally:
-        for left in (partial, *(Path(f"{partial}{end}") for end in ("-journal", "-wal", "-shm"))):
+        for left in (partial, *(Path(f"{partial}{end}") for end in _BESIDE)):
             left.unlink(missing_ok=True)
 
 
@@ -193,8 +202,9 @@ def _begin_anew(partial: Path) -> None:
         connection.execute("COMMIT")
 
 
-def _check(partial: Path) -> tuple[datetime | None, int, int]:
+def _check(partial: Path) -> Copy:
     """Look through a copy, and load it; return until when it knows, and how much it holds."""
+    credentials = Credentials()
     try:
         with closing(_reading(partial)) as connection:
             found = [row[0] for row in connection.execute("PRAGMA quick_check")]
@@ -207,7 +217,7 @@ def _check(partial: Path) -> tuple[datetime | None, int, int]:
             limits = Limits(
                 stale_after=NANOSECONDS, dead_after=NANOSECONDS, command_ttl=NANOSECONDS
             )
-            loaded = load(file, Registry(limits), Clock())
+            loaded = load(file, Registry(limits), Clock(), credentials)
     except sqlite3.Error as error:
         if errors.code_of(error) == _INTERRUPTED:
             raise KeyboardInterrupt from None
@@ -215,7 +225,14 @@ def _check(partial: Path) -> tuple[datetime | None, int, int]:
     upto = None
     if loaded.last_alive is not None:
         upto = datetime.fromtimestamp(loaded.last_alive.wall / NANOSECONDS, UTC)
-    return upto, loaded.agents, loaded.commands
+    return Copy(
+        path=partial,
+        size=0,
+        agents=loaded.agents,
+        commands=loaded.commands,
+        upto=upto,
+        guarded=credentials.ever,
+    )
 
 
 def _sync(partial: Path) -> int:
@@ -228,7 +245,7 @@ def _sync(partial: Path) -> int:
         os.close(descriptor)
 
 
-def _give_to_its_owner(path: Path, *files: Path | int) -> None:
+def give_to_its_owner(path: Path, *files: Path | int) -> None:
     """Have whoever runs the server own files that root has made for it."""
     if os.geteuid() == 0:
         owner = (path if path.exists() else path.parent).stat()
@@ -245,7 +262,7 @@ def _move_aside(path: Path) -> Path | None:
     parts = [path.with_name(path.name + end) for end in ("-shm", "-wal", "")]
     if not any(part.exists() for part in parts):
         return None
-    aside = path.with_name(f"{path.name}.before-{_moment()}")
+    aside = path.with_name(f"{path.name}.before-{moment()}")
     for part in parts:
         to = aside.with_name(aside.name + part.name.removeprefix(path.name))
         if not part.exists():
@@ -261,6 +278,6 @@ def _move_aside(path: Path) -> Path | None:
     return aside
 
 
-def _moment() -> str:
+def moment() -> str:
     """Return this moment as a part of a name that sorts by it."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

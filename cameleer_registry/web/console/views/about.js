@@ -68,7 +68,7 @@ export class About {
   }
 
   #drawWho() {
-    const { principal, canSignIn } = this.#store.permissions;
+    const { principal, canSignIn, hasSessions } = this.#store.permissions;
     show(this.#who, principal !== null || canSignIn);
     if (principal) {
       const { role, tokenId, groups, expiresAt } = principal;
@@ -78,11 +78,12 @@ export class About {
         h("p", null, "Signed in as ", h("strong", null, role), plain(scope)),
         tokenId && h("p.note", null, "Token ", h("code", null, plain(tokenId))),
         expiresAt && h("p.note", null, `until ${moment(expiresAt)}`),
-        h(
-          "button.quiet",
-          { type: "button", "data-chosen": true, click: this.#acts.signOut },
-          "Sign out",
-        ),
+        hasSessions &&
+          h(
+            "button.quiet",
+            { type: "button", "data-chosen": true, click: this.#acts.signOut },
+            "Sign out",
+          ),
       );
     } else {
       fill(
