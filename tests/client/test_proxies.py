@@ -79,11 +79,15 @@ async def forwarding(served: Served) -> AsyncIterator[tuple[str, list[bytes]]]:
     heads: list[bytes] = []
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            if data.startswith((b"GET http", b"POST http")):  # one more on the same connection
-                heads.append(data)
-            writer.write(data)
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                if data.startswith((b"GET http", b"POST http")):  # one more on the same connection
+                    heads.append(data)
+                writer.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -94,7 +98,11 @@ async def forwarding(served: Served) -> AsyncIterator[tuple[str, list[bytes]]]:
         heads.append(head)
         far_reader, far_writer = await asyncio.open_connection(served.host, served.port)
         far_writer.write(head.replace(ELSEWHERE.encode(), b"", 1))
-        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+        try:
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+        finally:
+            far_writer.close()
+            writer.close()
 
     async with listening(serve) as address:
         yield address, heads
