@@ -43,11 +43,12 @@ class NatsServer:
     route: int
     routes: list[int]
     sync: str = "always"
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.host}:{self.port}"
 
     def start(self) -> None:
         """Start it with what it has stored."""
@@ -60,7 +61,7 @@ class NatsServer:
             )
         config = self.directory / "server.conf"
         config.write_text(
-            f'server_name: "{self.name}"\nlisten: "127.0.0.1:{self.port}"\n'
+            f'server_name: "{self.name}"\nlisten: "{self.host}:{self.port}"\n'
             f'jetstream {{ store_dir: "{self.directory}/store", sync_interval: {self.sync} }}\n'
             f"{cluster}\n"
         )
@@ -86,7 +87,7 @@ class NatsServer:
         async with asyncio.timeout(READY_SECONDS):
             while True:
                 try:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                    reader, writer = await asyncio.open_connection(self.host, self.port)
                 except OSError:
                     await asyncio.sleep(0.05)
                     continue
@@ -119,14 +120,16 @@ class NatsServers:
 
 @asynccontextmanager
 async def nats_servers(
-    directory: Path, count: int = 1, *, sync: str = "always"
+    directory: Path, count: int = 1, *, sync: str = "always", host: str = "127.0.0.1"
 ) -> AsyncIterator[NatsServers]:
     """Run so many servers."""
     ports = [free_port() for _ in range(2 * count)]
     routes = ports[count:]
     servers = NatsServers(
         [
-            NatsServer(f"n{number}", directory / f"n{number}", ports[number], route, routes, sync)
+            NatsServer(
+                f"n{number}", directory / f"n{number}", ports[number], route, routes, sync, host
+            )
             for number, route in enumerate(routes)
         ]
     )

@@ -14,7 +14,7 @@ import httpx
 from attrs import define, field
 
 from ..nats import NatsServers
-from ..processes import Server, server
+from ..processes import Server, free_port, server
 
 
 @define(eq=False)
@@ -25,21 +25,32 @@ class NodeProcess:
     nats: NatsServers
     database: str
     more: tuple[str, ...] = ()
+    # The same after each start: an agent knows where to come back to.
+    port: int = field(factory=free_port)
+    # What it is run by, such as "ip netns exec".
+    within_program: tuple[str, ...] = ()
+    # Where its log goes; None is to the terminal.
+    log: Path | None = None
     served: Server | None = None
     _context: Any = field(default=None, init=False)
 
     @property
     def args(self) -> tuple[str, ...]:
         return (
-            *("--port", "0", "--node-name", self.name, "--database", self.database),
+            *("--port", str(self.port), "--node-name", self.name, "--database", self.database),
             *("--cluster", ",".join(self.nats.urls)),
             *self.more,
         )
 
     async def start(self) -> None:
         """Start it, and wait until it takes requests."""
-        self._context = server(*self.args, stderr=None)
-        self.served = await self._context.__aenter__()
+        if self.log is None:
+            self._context = server(*self.args, within_program=self.within_program)
+            self.served = await self._context.__aenter__()
+            return
+        with self.log.open("ab") as log:
+            self._context = server(*self.args, stderr=log, within_program=self.within_program)
+            self.served = await self._context.__aenter__()
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal; return the exit status."""
@@ -54,6 +65,11 @@ class NodeProcess:
     async def kill(self) -> None:
         """Kill it."""
         await self.end(signal.SIGKILL)
+
+    @property
+    def url(self) -> str:
+        """Where it is, whether it runs or not."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def api(self) -> str:
@@ -86,10 +102,23 @@ class NodeProcess:
 
 @asynccontextmanager
 async def nodes(
-    nats: NatsServers, directory: Path, *names: str, more: tuple[str, ...] = ()
+    nats: NatsServers,
+    directory: Path,
+    *names: str,
+    more: tuple[str, ...] = (),
+    quiet: bool = False,
 ) -> AsyncIterator[list[NodeProcess]]:
-    """Run nodes with databases of their own."""
-    running = [NodeProcess(name, nats, str(directory / f"{name}.db"), more) for name in names]
+    """Run nodes with databases of their own; quiet ones write their logs beside these."""
+    running = [
+        NodeProcess(
+            name,
+            nats,
+            str(directory / f"{name}.db"),
+            more,
+            log=directory / f"{name}.log" if quiet else None,
+        )
+        for name in names
+    ]
     try:
         for node in running:
             await node.start()
