@@ -59,6 +59,10 @@ LINES: Final = 200
 """Of a terminal: nothing that is compared is longer."""
 
 
+PATIENCE: Final = 80
+"""Seconds for which a snippet may run that does not stay."""
+
+
 @define
 class Reader:
     """Has a folder, terminals, and what was shown so far."""
@@ -137,7 +141,7 @@ class Reader:
         )
         self.last = terminal
         if not block.stays:
-            status = await terminal.ended()
+            status = await terminal.ended(PATIENCE)
             assert block.status == status, f"status {status}:\n{terminal.text}"
             return
         self.staying.append((block, terminal))
