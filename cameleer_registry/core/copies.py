@@ -14,6 +14,7 @@ import attrs
 from attrs import field, frozen
 
 from . import encoding, kept, members
+from .beside import Beside
 from .encoding import Encoder, TargetLists, Value
 from .kept import Entity, Loader, RowMaker
 from .log_time import LogTime
@@ -70,22 +71,25 @@ def about(replica: Replica) -> dict[str, Value]:
     }
 
 
-def to_replica(copy: Copy, registry: Registry | None = None) -> Replica:
+def to_replica(
+    copy: Copy, registry: Registry | None = None, beside: Beside | None = None
+) -> Replica:
     """Return the replica that a copy was made of; raises UnknownCopy.
 
-    ``registry`` is what becomes equal to that of the copy; else it is a new one.
+    ``registry`` is what becomes equal to that of the copy; else it is a new one. ``beside`` is what
+    stands beside it, and was made of the same copy.
     """
     about = copy.about
     if about.get("format") != FORMAT:
         raise UnknownCopy(f"a copy of the format {about.get('format')}; this one knows {FORMAT}")
     try:
         with attrs.validators.disabled():
-            return _to_replica(copy, registry)
+            return _to_replica(copy, registry, beside)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UnknownCopy(f"the copy is not understood: {error!r}") from error
 
 
-def _to_replica(copy: Copy, registry: Registry | None) -> Replica:
+def _to_replica(copy: Copy, registry: Registry | None, beside: Beside | None) -> Replica:
     about = copy.about
     limits = Limits(**about["limits"])
     if registry is None:
@@ -111,6 +115,7 @@ def _to_replica(copy: Copy, registry: Registry | None) -> Replica:
         LogTime(encoding.to_instant(about["now"]), about["stamp"]),
         position=about["position"],
         checksum=about["checksum"],
+        beside=beside,
     )
 
 

@@ -23,7 +23,8 @@ def digest(registry: Registry) -> str:
 def digest_of_replica(replica: Replica) -> str:
     """Return the same of all that the nodes of a cluster share."""
     now = encoding.instant(replica.time.now)
-    shared = [replica.position, replica.checksum, now, members.value(replica.members)]
+    beside = None if replica.beside is None else replica.beside.value()
+    shared = [replica.position, replica.checksum, now, members.value(replica.members), beside]
     return _of([_agents(replica.registry), _commands(replica.registry), shared])
 
 

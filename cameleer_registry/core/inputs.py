@@ -140,6 +140,19 @@ class Join(Input):
     name: str
     version: str
     address: str | None = None
+    registry: str | None = None
+    """Whose keys it has; None if it has none."""
+    root: str | None = None
+    """The thumbprint of their root."""
+    holds: tuple[str, ...] = ()
+    """The names of the private keys that it has."""
+
+
+@frozen(kw_only=True)
+class Hold(Input):
+    """A node has other private keys by now."""
+
+    holds: tuple[str, ...]
 
 
 @frozen(kw_only=True)
@@ -186,6 +199,23 @@ def apply(registry: Registry, given: Input, now: Instant) -> tuple[Any, Events]:
     Raises what the registry's method does where it refuses.
     """
     return _APPLIERS[type(given)](registry, given, now)
+
+
+def issue(
+    registry: Registry, given: Issue, now: Instant, line: str | None = None
+) -> tuple[CommandRecord, Events]:
+    """Do the same with a command, which its targets are told by a signed line if there is one."""
+    return registry.issue(
+        given.command_id,
+        given.order,
+        given.target,
+        now=now,
+        size=given.size + len(line or ""),
+        payload_size=given.payload_size,
+        idempotency=given.idempotency,
+        by=given.by,
+        line=line,
+    )
 
 
 def bits_of(agent_ids: Iterable[str], targets: Targets) -> int:
@@ -241,19 +271,6 @@ def _close_stream(registry: Registry, given: CloseStream, now: Instant) -> tuple
     return None, registry.stream_closed(given.agent_id, given.stream_id, given.reason, now=now)
 
 
-def _issue(registry: Registry, given: Issue, now: Instant) -> tuple[CommandRecord, Events]:
-    return registry.issue(
-        given.command_id,
-        given.order,
-        given.target,
-        now=now,
-        size=given.size,
-        payload_size=given.payload_size,
-        idempotency=given.idempotency,
-        by=given.by,
-    )
-
-
 def _note_pushed(registry: Registry, given: NotePushed, now: Instant) -> tuple[None, Events]:
     targets = registry.targets_of(given.command_id)
     if not targets or not given.bits:
@@ -276,7 +293,7 @@ _APPLIERS: Final[Mapping[type[Input], Callable[[Registry, Any, Instant], tuple[A
     RemoveLapsed: _remove_lapsed,
     OpenStream: _open_stream,
     CloseStream: _close_stream,
-    Issue: _issue,
+    Issue: issue,
     NotePushed: _note_pushed,
     Acknowledge: _acknowledge,
 }
@@ -336,7 +353,16 @@ _ENCODERS: Final[Mapping[type[Input], Callable[[Any], list[Value]]]] = {
         of.size,
         of.by,
     ],
-    Join: lambda of: ["join", of.name, of.version, of.address],
+    Join: lambda of: [
+        "join",
+        of.name,
+        of.version,
+        of.address,
+        of.registry,
+        of.root,
+        of.holds,
+    ],
+    Hold: lambda of: ["hold", of.holds],
     Leave: lambda of: ["leave"],
     Tick: lambda of: ["tick", of.position, of.checksum, of.streams],
     Barrier: lambda of: ["barrier"],
@@ -371,7 +397,10 @@ _DECODERS: Final[Mapping[str, Callable[[Sequence[Value]], Input]]] = {
     "acknowledge": lambda of: Acknowledge(
         agent_id=of[0], command_id=of[1], ack=encoding.to_ack(of[2]), size=of[3], by=of[4]
     ),
-    "join": lambda of: Join(name=of[0], version=of[1], address=of[2]),
+    "join": lambda of: Join(
+        name=of[0], version=of[1], address=of[2], registry=of[3], root=of[4], holds=tuple(of[5])
+    ),
+    "hold": lambda of: Hold(holds=tuple(of[0])),
     "leave": lambda of: Leave(),
     "tick": lambda of: Tick(position=of[0], checksum=of[1], streams=of[2]),
     "barrier": lambda of: Barrier(),
@@ -403,8 +432,13 @@ def entry(of: Entry) -> list[Value]:
     return [FORMAT, of.boot, of.no, [encode(each) for each in of.inputs]]
 
 
-def to_entry(value: Sequence[Value]) -> Entry:
-    """Return the entry that a value stands for; raises UnknownInput."""
+def to_entry(
+    value: Sequence[Value], *, decode: Callable[[Sequence[Value]], Input] = decode
+) -> Entry:
+    """Return the entry that a value stands for; raises UnknownInput.
+
+    ``decode`` knows inputs, these and more.
+    """
     try:
         version, boot, no, inputs = value
     except (TypeError, ValueError):

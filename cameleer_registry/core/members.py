@@ -17,6 +17,7 @@ from attrs import define, field
 
 from ..errors import NodeNameInUse
 from . import encoding
+from .inputs import Join
 from .instant import NANOSECONDS, Instant
 from .model import NodeStatus
 
@@ -49,6 +50,9 @@ class Member:
     ended: Instant | None = None  # None while it takes part
     position: int = 0  # how far it had applied the log by its own account
     streams: int = 0  # how many it held by its own account
+    registry: str | None = None  # whose keys it has; None if it has none
+    root: str | None = None  # the thumbprint of their root
+    holds: tuple[str, ...] = ()  # the names of its private keys
 
 
 @define(eq=False)
@@ -67,22 +71,23 @@ class Members:
         yield from self.live.values()
         yield from self.ended
 
-    def join(
-        self, boot: str, no: int, name: str, version: str, address: str | None, now: Instant
-    ) -> Member:
+    def join(self, boot: str, no: int, wish: Join, now: Instant) -> Member:
         """Enter a node; raises NodeNameInUse where another one that takes part is called so."""
-        if any(member.name == name for member in self.live.values()):
-            raise NodeNameInUse(name)
+        if any(member.name == wish.name for member in self.live.values()):
+            raise NodeNameInUse(wish.name)
         self.count += 1
         member = self.live[boot] = Member(
             number=self.count,
-            name=name,
+            name=wish.name,
             boot=boot,
-            version=version,
-            address=address,
+            version=wish.version,
+            address=wish.address,
             joined=now,
             heard=now,
             no=no,
+            registry=wish.registry,
+            root=wish.root,
+            holds=wish.holds,
         )
         return member
 
@@ -149,6 +154,9 @@ def _member(of: Member) -> list[Any]:
         encoding.optional_instant(of.ended),
         of.position,
         of.streams,
+        of.registry,
+        of.root,
+        of.holds,
     ]
 
 
@@ -166,4 +174,7 @@ def _to_member(of: Sequence[Any]) -> Member:
         ended=encoding.to_optional_instant(of[9]),
         position=of[10],
         streams=of[11],
+        registry=of[12],
+        root=of[13],
+        holds=tuple(of[14]),
     )

@@ -9,7 +9,7 @@ derives the same facts.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from zlib import crc32
 
@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 
 from ..errors import CannotJoin, RegistryError
 from . import events, inputs
+from .beside import Beside
 from .events import CloseReason, Event
 from .inputs import Entry
 from .instant import Instant
@@ -77,8 +78,11 @@ class Replica:
         *,
         position: int = 0,
         checksum: int = 0,
+        beside: Beside | None = None,
     ) -> None:
         self.registry = registry
+        # What stands beside the registry, and is moved by the same log; None if nothing does.
+        self.beside = beside
         self.members = members
         self.time = time
         # That of the newest entry.
@@ -133,9 +137,9 @@ class Replica:
         # The one before may be gone without anybody else having been there to notice.
         self._give_up(applied)
         try:
-            member = self.members.join(
-                entry.boot, entry.no, first.name, first.version, first.address, applied.now
-            )
+            if self.beside is not None:
+                self.beside.admit(first, self.members)
+            member = self.members.join(entry.boot, entry.no, first, applied.now)
         except CannotJoin as refusal:
             applied.outcomes.append(Outcome(refusal=refusal))
             return None
@@ -158,6 +162,8 @@ class Replica:
                 applied.diverged |= self._differs(given)
             case inputs.Mark():
                 applied.cut = True
+            case inputs.Hold():
+                member.holds = given.holds
             case inputs.Barrier():
                 pass
             case _:
@@ -165,8 +171,12 @@ class Replica:
         return Outcome()
 
     def _give_registry(self, given: inputs.Input, member: Member, applied: Applied) -> Outcome:
+        line = None
+        if isinstance(given, inputs.Issue) and self.beside is not None:
+            expires = applied.now.after(self.registry.limits.command_ttl)
+            line = self.beside.line(given, applied.now, expires)
         try:
-            value, facts = inputs.apply(self.registry, given, applied.now)
+            value, facts = self._decide(given, line, applied.now)
         except RegistryError as refusal:
             return Outcome(refusal=refusal)
         except Exception as error:
@@ -185,7 +195,22 @@ class Replica:
                 for fact in facts:
                     if isinstance(fact, events.AgentRemoved):
                         homes.pop(fact.agent_id, None)
+            case _ if type(given) not in inputs.REGISTRY_INPUTS:
+                for fact in facts:
+                    if isinstance(fact, events.AgentRegistered):
+                        homes[fact.agent_id] = number
+        if isinstance(value, Exception):
+            return Outcome(refusal=value)
         return Outcome(value)
+
+    def _decide(
+        self, given: inputs.Input, line: str | None, now: Instant
+    ) -> tuple[Any, Sequence[Event]]:
+        if isinstance(given, inputs.Issue):
+            return inputs.issue(self.registry, given, now, line)
+        if self.beside is None or type(given) in inputs.REGISTRY_INPUTS:
+            return inputs.apply(self.registry, given, now)
+        return self.beside.give(given, self.registry, self.members, now)
 
     def _give_up(self, applied: Applied) -> None:
         for member in self.members.lost(applied.now):
@@ -215,7 +240,7 @@ class Replica:
     def _sum_up(self, facts: Iterable[Event]) -> None:
         checksum = self.checksum
         for fact in facts:
-            about = getattr(fact, "command_id", "")
+            about = getattr(fact, "command_id", "") or getattr(fact, "token_id", "")
             text = f"{type(fact).__name__} {fact.at.wall} {getattr(fact, 'agent_id', '')} {about}"
             checksum = crc32(text.encode(), checksum)
         self.checksum = checksum

@@ -22,7 +22,7 @@ from .. import wire
 from ..core import events, inputs, rules, views
 from ..core.events import CloseReason, Event
 from ..core.idempotency import Idempotency
-from ..core.instant import NANOSECONDS, Instant, nanoseconds
+from ..core.instant import NANOSECONDS, nanoseconds
 from ..core.ledger import DeliveryRecord
 from ..core.model import (
     Ack,
@@ -45,35 +45,21 @@ from ..core.registry import Events, Limits, Registry
 from ..core.scoping import Within
 from ..core.selection import CommandSelection, LapsedAgents
 from ..errors import (
-    AgentIdInUse,
-    AgentNotRegistered,
-    CannotJoin,
     CommandExpired,
     IdempotencyKeyReused,
-    NotFound,
     OutcomeUnknown,
     RegistryError,
 )
 from ..logs import get_logger
-from ..security.enrolment import Present, check_membership, check_registration
-from ..security.facts import (
-    KEPT,
-    PASSING,
-    AgentCredentialsRevoked,
-    AllCredentialsRevoked,
-    CredentialConflict,
-    CredentialIssued,
-    SessionClosed,
-    TokenRevoked,
-)
-from ..security.jwt import Credential
-from ..security.keyring import KeyRing
-from ..security.principals import Principal, Role
+from ..security.facts import KEPT, PASSING, AuthBegan, CredentialIssued, KeySetPublished
+from ..security.principals import Principal
 from ..settings import Settings
 from ..version import __version__
 from . import monitors
 from .auth.authority import Authority
-from .auth.changing import drop_outdated_keys
+from .auth.changing import drop_outdated_keys, tell_of_keys
+from .auth.office import REVOCATIONS, Office
+from .auth.replicated import Replicated
 from .auth.signing import Signer
 from .auth.standing import Standing
 from .clock import TICK, TICKS_OF_A_LEASE, Clock
@@ -98,13 +84,6 @@ from .waiters import Waiters
 
 log = get_logger(__name__)
 
-REVOCATIONS: Final = (
-    TokenRevoked,
-    AgentCredentialsRevoked,
-    AllCredentialsRevoked,
-    SessionClosed,
-)
-"""After these somebody's streams may have nothing to stand on."""
 EVERY_COMMAND: Final = CommandSelection()
 DEAD_AGENTS: Final = LapsedAgents()
 
@@ -136,15 +115,6 @@ class Announced:
     stream_id: int
     issued: int
     """How many commands had been issued by then."""
-
-
-@frozen
-class Enrolled:
-    """An agent that has registered."""
-
-    resumed: bool
-    credential: Credential | None
-    """Its token; None if there are no keys to make one with."""
 
 
 class Node:
@@ -179,6 +149,8 @@ class Node:
         self.signer = Signer()
         if self.authority.ring is not None:
             self.signer.use(self.authority.ring)
+        # Where credentials are given out, and taken away.
+        self.office = Office(self)
         self.streams = AgentStreams(
             keepalive_interval=settings.keepalive_interval,
             max_backlog=settings.max_stream_backlog,
@@ -217,12 +189,15 @@ class Node:
                 events.StreamClosed: self._end_stream,
                 events.AgentRegistered: self._end_stream_of_another_group,
                 **dict.fromkeys(REVOCATIONS, lambda _: self.standing.revoked()),
+                KeySetPublished: self.office.published,
+                AuthBegan: self.office.began,
             }
         )
         self._effects.do(
             {
                 events.CommandIssued: self._push.issued,
                 events.CommandFinished: self._waiters.finished,
+                CredentialIssued: self.office.extend,
             }
         )
         for tellers in (self.meters.tellers, self.narrator.tellers):
@@ -239,6 +214,7 @@ class Node:
         self.shared = Shared(
             self,
             shared_log,
+            Replicated(self.authority, self.signer, self.office.desk),
             name=self.settings.node_name or socket.gethostname(),
             database=None if database in (None, MEMORY) else Path(str(database)).expanduser(),
         )
@@ -281,18 +257,14 @@ class Node:
         CannotOpenDatabase.
         """
         if self.shared is not None:
+            self.authority.prepare(now=self.clock.now())
             await self.shared.join()
 
     def start(self) -> None:
         """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
         self.shutting_down = False
         self.opened = self.journal.open(self.registry, self.clock, self.authority.credentials)
-        began = self._begin_authority()
-        if self.shared is not None and self.authority.is_on:
-            raise CannotJoin(
-                "nodes do not share credentials yet, so each would let in others: start this one "
-                "with --auth off, behind something that asks who comes"
-            )
+        began = self._begin_authority() if self.shared is None else ()
         self.journal.start(self._effects.proceed, self._storage_failed)
         if self.opened is not None:
             self._resume(self.opened)
@@ -305,6 +277,8 @@ class Node:
         if self.shared is not None:
             self._supervisor.start("sending to the log", self.shared.send)
             self._supervisor.start("signs of life", self.shared.tick)
+            if self.authority.holding is not None:
+                self._supervisor.start("keys of this node", partial(tell_of_keys, self))
         else:  # else time is the log's, and goes by its entries
             self._supervisor.start("heartbeat monitor", partial(monitors.heartbeat_monitor, self))
             self._supervisor.start("command expiry", partial(monitors.command_expiry, self))
@@ -491,120 +465,11 @@ class Node:
             await journal.when(journal.readable)
         return resumed
 
-    async def enrol(self, registration: Registration, principal: Principal) -> Enrolled:
-        """Enter an agent for somebody, or resume it, and give it a token of its own.
-
-        Nothing comes between the look at what is there and the registration. Raises what
-        :func:`~cameleer_registry.security.enrolment.check_registration` does, TokenExpired if the
-        token that was shown has registered as many new agents as it may, and AtCapacity.
-        """
-        self.journal.check()
-        now, authority, agent_id = self.clock.now(), self.authority, registration.agent_id
-        shared = self.shared
-        before, counts = self.registry.present(agent_id, now=now), False
-        present = None if before is None else Present(before[0], before[1] is AgentStatus.LIVE)
-        try:
-            check_registration(principal, agent_id, registration.group, present)
-        except AgentIdInUse:
-            self._tell_conflict(agent_id, registration.group, principal, now, refused=True)
-            raise
-        if shared is not None:  # no credentials are given there; a host vouches for who it is
-            known = await self._register_shared(shared, registration, by=principal.issuer)
-            return Enrolled(known, None)
-        own = principal.role is Role.AGENT
-        # A certificate, and what a host vouches for, is no token whose uses could be counted.
-        if principal.role is Role.ENROL and not principal.of_host:
-            token_id, known = principal.token_id, present is not None
-            counts = authority.credentials.would_use(token_id, agent_id, known=known)
-        if present is not None and not own and self._is_another_process(registration):
-            self._tell_conflict(agent_id, registration.group, principal, now, refused=False)
-        facts = self.registry.register(registration, now=now, by=principal.issuer)
-        if counts:
-            facts += authority.credentials.use_token(
-                principal.token_id, agent_id, known=False, now=now
-            )
-        self.carry_out(facts)
-        given = authority.credential(agent_id, registration.group, now=now)
-        await self.kept()
-        if given is not None:
-            self._given(agent_id, registration.group, given[1], principal, renewed=own)
-        return Enrolled(present is not None, None if given is None else given[0])
-
     async def _register_shared(
         self, shared: Shared, registration: Registration, *, by: str | None = None
     ) -> bool:
         known: bool = await shared.submit(inputs.Register(registration=registration, by=by))
         return known
-
-    def renew(self, agent_id: str, principal: Principal) -> Credential:
-        """Give an agent another token; raises AgentNotRegistered, and NotFound without keys.
-
-        Its open stream stands on that from now on.
-        """
-        now = self.clock.now()
-        before = self.registry.present(agent_id, now=now)
-        if before is None:
-            raise AgentNotRegistered(agent_id)
-        check_membership(principal, agent_id, before[0])
-        given = self.authority.credential(agent_id, before[0], now=now)
-        if given is None:
-            raise NotFound("this registry has no keys to make tokens with")
-        self._given(agent_id, before[0], given[1], principal, renewed=True)
-        return given[0]
-
-    def _given(
-        self, agent_id: str, group: str, given: Principal, asked: Principal, *, renewed: bool
-    ) -> None:
-        if renewed and (stream := self.streams.of(agent_id)) is not None:
-            before = stream.principal
-            if before is not None and before.role is Role.AGENT:
-                self.standing.opened(stream, given)
-        issued = CredentialIssued(
-            at=self.clock.now(),
-            agent_id=agent_id,
-            group=group,
-            token_id=given.token_id,
-            by=asked.issuer,
-        )
-        self.carry_out((issued,))
-
-    def _is_another_process(self, registration: Registration) -> bool:
-        """Tell whether an agent registers while another process holds the stream of its id.
-
-        One that was started anew has lost its stream with its former process.
-        """
-        known = self.registry.agent(registration.agent_id, now=self.clock.now())
-        return known.connected and known.instance_id != registration.instance_id
-
-    def _tell_conflict(
-        self, agent_id: str, group: str, asked: Principal, now: Instant, *, refused: bool
-    ) -> None:
-        conflict = CredentialConflict(
-            at=now, agent_id=agent_id, group=group, refused=refused, by=asked.issuer
-        )
-        self.carry_out((conflict,))
-
-    async def revoke_agent(self, agent_id: str, *, by: str | None = None) -> None:
-        """Have every credential of an agent be void, and its stream end; it need not be known."""
-        self.journal.check()
-        now = self.clock.now()
-        before = self.registry.present(agent_id, now=now)
-        group = None if before is None else before[0]
-        self.carry_out(
-            self.authority.credentials.revoke_agent(agent_id, group=group, now=now, by=by)
-        )
-        await self.kept()
-
-    async def publish(self, ring: KeyRing) -> None:
-        """Sign with other keys from now on, and have everybody told."""
-        self.journal.check()
-        now = self.clock.now()
-        facts = self.authority.credentials.publish(ring.keys.version, ring.line, now=now)
-        self.authority.use(ring)
-        self.signer.use(ring)
-        self.standing.revoked()
-        self.carry_out(facts)
-        await self.kept()
 
     def heartbeat(self, agent_id: str) -> asyncio.Future[Any] | None:
         """Renew an agent's lease; raises AgentNotRegistered.
@@ -863,14 +728,13 @@ class Node:
             created_at=views.time_of_day(now),
             expires_at=views.time_of_day(now.after(self.registry.limits.command_ttl)),
         )
-        line = self.signer.command(event, target, now=now)
-        frame = frames.event(event, line)
         if self.shared is not None:
+            # It is signed, and its frame is made, where it comes from the log: at each node.
             wish = inputs.Issue(
                 command_id=command_id,
                 order=order,
                 target=target,
-                size=wire.footprint(frame.plain),
+                size=wire.footprint(frames.event(event).plain),
                 payload_size=len(wire.encode(order.payload)),
                 idempotency=idempotency,
                 by=None if by is None else by.issuer,
@@ -880,6 +744,8 @@ class Node:
             except IdempotencyKeyReused:
                 raise IdempotencyKeyReused(idempotency_key or "") from None
         self.journal.check()
+        line = self.signer.command(event, target, now=now)
+        frame = frames.event(event, line)
         self._push.prepare(command_id, frame)
         try:
             record, facts = self.registry.issue(
@@ -1049,12 +915,8 @@ class Node:
         self.streams.close(fact.stream_id, fact.reason)
 
     def _end_stream_of_another_group(self, fact: events.AgentRegistered) -> None:
-        """End the stream of whoever was the agent before it came to be in another group."""
-        if fact.left is None or (stream := self.streams.of(fact.agent_id)) is None:
-            return
-        principal = stream.principal
-        if principal is not None and not principal.scope.covers(fact.registration.group):
-            stream.lose(CloseReason.CREDENTIAL_OVER)
+        if fact.left is not None:
+            self.office.end_stream_of_another_group(fact.agent_id, fact.registration.group)
 
 
 def _own(key: str, by: Principal | None) -> str:

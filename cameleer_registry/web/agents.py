@@ -45,7 +45,7 @@ async def register(call: Call) -> Answer:
     if principal is None:
         resumed = await node.register_from_wire(registration)
     else:
-        enrolled = await node.enrol(registration, principal)
+        enrolled = await node.office.enrol(registration, principal)
         resumed = enrolled.resumed
         if enrolled.credential is not None:
             credential = shown(enrolled.credential)

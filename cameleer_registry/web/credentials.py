@@ -18,7 +18,7 @@ async def renew(call: Call) -> Answer:
     principal = call.principal
     if principal is None or principal.role is not Role.AGENT:  # nobody asks, in the mode "accept"
         raise Unauthenticated("an agent's token is renewed by whoever shows one")
-    made = call.node.renew(call.address["agent_id"], principal)
+    made = await call.node.office.renew(call.address["agent_id"], principal)
     return json(CredentialShown(credential=shown(made)))
 
 
@@ -30,7 +30,7 @@ async def revoke(call: Call) -> Answer:
     assert principal is not None
     if not principal.scope.is_everything and call.node.registry.group_of(agent_id) is None:
         raise AgentNotRegistered(agent_id)  # it may have been in a group that does not exist here
-    await call.node.revoke_agent(agent_id, by=principal.issuer)
+    await call.node.office.revoke_agent(agent_id, by=principal.issuer)
     return Answer(status=204)
 
 

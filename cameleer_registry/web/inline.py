@@ -29,7 +29,7 @@ from multidict import CIMultiDictProxy
 from ..core.rules import IDENTIFIER, RESERVED_AGENT_IDS
 from ..node.node import Node
 from ..security.principals import Principal
-from . import agents, commands, gate
+from . import agents, commands, gate, sharing
 from .access import Access
 from .aiohttp_internals import connections_of
 from .answers import Answer
@@ -38,7 +38,6 @@ from .calls import CallHandler, local_address_of, peer_of, prefix_of
 from .connections import PoliteConnection
 from .metrics import METRICS, AnswerMeter
 from .responding import access_of, handler_of
-from .sharing import handled
 
 METHOD: Final = hdrs.METH_POST
 
@@ -133,11 +132,14 @@ class InlineApp:
     async def answer(self, route: InlineRoute, call: InlineCall, path: str) -> Answer:
         """Answer a call, whatever comes of it."""
         try:
-            self._gate.admit(call, route.access)
             answer = route.handler.answer
             if call.node.shared is None:
+                self._gate.admit(call, route.access)
                 return await answer(call)
-            return await handled(call.node, call.headers, route.access, lambda: answer(call))
+            await sharing.admit(self._gate, call, route.access)
+            return await sharing.handled(
+                call.node, call.headers, route.access, lambda: answer(call)
+            )
         except Exception as error:
             return await gate.refused(error, call.node, route.access, method=METHOD, path=path)
 

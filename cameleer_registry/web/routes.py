@@ -23,7 +23,7 @@ from . import (
     server,
     streams,
 )
-from .access import CODE, DONE, PING, PROBE, READ, SIGN_IN, STATIC, STREAM, Access, Rests
+from .access import CODE, DONE, PING, PROBE, READ, SIGN_IN, STATIC, STREAM, Access
 from .addresses import API
 from .expectations import leave_it, leave_those_elsewhere
 from .responding import Handler, responding
@@ -41,7 +41,7 @@ _USE: Final = r"{use:token|command}"
 
 _MAY: Final = Permission
 
-RENEWAL: Final = Access(rests=Rests.READ, needs=Permission.ACT, renews=True)
+RENEWAL: Final = Access(needs=Permission.ACT, renews=True, passing=True)
 
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/healthz", health.healthz, PROBE),

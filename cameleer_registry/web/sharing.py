@@ -10,15 +10,49 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
+from aiohttp import hdrs
 from multidict import istr
 
-from ..errors import NotFound, NotInContact, OutcomeUnknown
+from ..errors import GroupNotAllowed, InvalidToken, NotFound, NotInContact, OutcomeUnknown
 from ..node.node import Node
-from .access import Access, Rests
+from ..security.tokens import may_be_ours
+from .access import Access
 from .answers import Answer
+from .calls import Call
+from .gate import Gate
 
 POSITION: Final = istr("X-Cameleer-Position")
 T = TypeVar("T")
+
+
+async def admit(gate: Gate, call: Call, access: Access) -> None:
+    """Admit a call; what it is refused for may be known elsewhere, and is looked for.
+
+    Raises what :meth:`~.gate.Gate.admit` does, and NotInContact where nobody can be asked.
+    """
+    shared = call.node.shared
+    if shared is None:
+        gate.admit(call, access)
+        return
+    try:
+        gate.admit(call, access)
+    except (InvalidToken, NotFound, GroupNotAllowed) as error:
+        if isinstance(error, InvalidToken) and not _may_be_known_elsewhere(call):
+            raise
+        try:
+            await shared.look()
+        except (NotInContact, OutcomeUnknown):
+            raise NotInContact(
+                "this node does not know that credential, or what it may do, and has not heard from"
+                " the others"
+            ) from None
+        gate.admit(call, access)
+
+
+def _may_be_known_elsewhere(call: Call) -> bool:
+    """Tell whether a credential that is not known here may have been made at another node."""
+    sent = call.headers.getall(hdrs.AUTHORIZATION, ())
+    return not sent or may_be_ours(sent[0].strip(" \t").partition(" ")[2].strip(" "))
 
 
 async def handled(
@@ -45,6 +79,6 @@ async def handled(
                 f"{error}, as far as this node knows, which has not heard from the others"
             ) from None
         answer = await handle()
-    if isinstance(answer, Answer) and access.rests is Rests.DONE:
+    if isinstance(answer, Answer) and access.changes:
         answer.headers = {**answer.headers, POSITION: shared.token}
     return answer

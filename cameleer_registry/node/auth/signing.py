@@ -56,6 +56,15 @@ class Signer:
         self._key = ring.signing(Use.COMMAND)
 
     @property
+    def order(self) -> int:
+        """The order of the last command that was signed."""
+        return self._order
+
+    def start_over(self, order: int) -> None:
+        """Have what is signed from now on follow that order, and nothing that was before."""
+        self._order = order
+
+    @property
     def public_key(self) -> str | None:
         """The key that signs, as base64 of its SubjectPublicKeyInfo; None if there is none."""
         return None if self._key is None else spki(self._key.public)

@@ -20,6 +20,7 @@ from ...core.inputs import Entry, Input
 from ...core.replica import Outcome
 from ...errors import BodyTooLarge, NotInContact, OutcomeUnknown
 from ...logs import get_logger
+from ...security.inputs import encode
 from ..log.port import Log, LogUnavailable, TooLargeForLog
 from ..telling.histogram import Histogram
 
@@ -103,7 +104,7 @@ class Appender:
         and with NotInContact where it is certain that nothing has been done. Raises BodyTooLarge
         where the log does not take it, and NotInContact where too much waits already.
         """
-        content = orjson.dumps(inputs.encode(given))
+        content = orjson.dumps(encode(given))
         if len(content) > self.log.max_entry - 1024:
             raise BodyTooLarge(self.log.max_entry - 1024)
         if waits and (self._bytes > QUEUE_BYTES or len(self._urgent) >= QUEUE_INPUTS):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from attrs import define, frozen
 
 from ...core.registry import Registry
 from ...errors import CannotOpenDatabase
+from ...security.store import Credentials
 from ..clock import Clock
 from ..journal.sqlite import cluster, errors
 from ..journal.sqlite.file import File, open_file
@@ -28,6 +30,10 @@ ROWS: Final = """
     INSERT INTO rows (kind, key, part, seq, body)
     SELECT value ->> 0, value ->> 1, value ->> 2, 0, value ->> 3 FROM json_each(?)
 """
+
+
+Row = tuple[str, str, str, Any]
+"""Table, key, part of the key and value."""
 
 
 @frozen
@@ -59,17 +65,20 @@ class OwnFile:
             raise errors.unreadable(self.path, error) from None
         return None if found is None else Belongs(*found)
 
-    def load_alone(self, registry: Registry, clock: Clock) -> Loaded:
-        """Make a registry, which is empty, of what a registry alone has left."""
-        return load(self._file, registry, clock)
+    def load_alone(self, registry: Registry, clock: Clock, credentials: Credentials) -> Loaded:
+        """Make a registry and credentials, which are empty, of what a registry alone has left."""
+        return load(self._file, registry, clock, credentials)
 
-    async def write(self, lineage: str, copy: dict[str, Any]) -> None:
-        """Put a copy in the place of what is there, all at once; raises sqlite3.Error."""
-        await asyncio.to_thread(self._write, lineage, copy)
+    async def write(self, lineage: str, copy: dict[str, Any], more: Sequence[Row] = ()) -> None:
+        """Put a copy in the place of what is there, all at once; raises sqlite3.Error.
 
-    def _write(self, lineage: str, copy: dict[str, Any]) -> None:
+        ``more`` are rows for a registry alone, which the copy has in another form.
+        """
+        await asyncio.to_thread(self._write, lineage, copy, more)
+
+    def _write(self, lineage: str, copy: dict[str, Any], more: Sequence[Row]) -> None:
         content = orjson.dumps(copy)
-        rows = [[*row[:3], orjson.dumps(row[3]).decode()] for row in copy["rows"]]
+        rows = [[*row[:3], orjson.dumps(row[3]).decode()] for row in (*copy["rows"], *more)]
         feed = copy["feed"]
         connection = self._file.connection
         try:

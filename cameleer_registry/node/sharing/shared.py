@@ -40,7 +40,12 @@ from ...errors import (
     OutcomeUnknown,
 )
 from ...logs import get_logger
+from ...security.inputs import to_entry
+from ...security.store import Credentials
 from ...version import __version__
+from ..auth import replicated
+from ..auth.replicated import Replicated
+from ..auth.signing import Signer
 from ..clock import Clock
 from ..log.port import Log, LogLost, LogUnavailable, Snapshot
 from ..telling.histogram import Histogram
@@ -106,8 +111,18 @@ class Figures:
 class Shared:
     """A node's part in a registry that many nodes share."""
 
-    def __init__(self, node: Node, shared_log: Log, *, name: str, database: Path | None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        shared_log: Log,
+        beside: Replicated,
+        *,
+        name: str,
+        database: Path | None,
+    ) -> None:
         self._node = node
+        # The credentials, which the log moves as it does the registry.
+        self.beside = beside
         self._log = shared_log
         self.name = name
         self._database = database
@@ -168,6 +183,7 @@ class Shared:
                 await asyncio.sleep(0.5)
             except LogLost as error:
                 raise CannotJoin(str(error)) from None
+        self._node.authority.begin_shared()
         await self._enter()
 
     async def _follow(self) -> None:
@@ -176,8 +192,9 @@ class Shared:
         copied = orjson.loads(content)
         copy = Copy(about=copied["about"], rows=[tuple(row) for row in copied["rows"]])
         try:
-            self.replica = to_replica(copy, self._node.registry)
-        except UnknownCopy as error:
+            self.beside.start_over(copied["beside"])
+            self.replica = to_replica(copy, self._node.registry, self.beside)
+        except (UnknownCopy, KeyError) as error:
             raise CannotJoin(f"the snapshot of the log cannot be read: {error}") from None
         self._tell_of_limits()
         node, clock = self._node, self._node.clock
@@ -188,7 +205,7 @@ class Shared:
         self._marked_at = self.replica.position
         self._marked = self._time()
         _, newest = await self._log.bounds()
-        self._log.follow(self.replica.position, self._take, self._lose)
+        self._log.follow(self.replica.position, self._take, self.lose)
         await self._wait_for(newest)
 
     def _tell_of_limits(self) -> None:
@@ -225,20 +242,24 @@ class Shared:
     async def _found(self) -> Snapshot:
         """Found the log with what the database holds; or begin with what another one has."""
         registry, clock = Registry(self._node.registry.limits, in_order=True), Clock()
+        credentials, order = Credentials(), Signer()
         now, first = clock.now(), clock.now().wall // 1000
         holds = False
         if self._file is not None:
-            loaded = self._file.load_alone(registry, clock)
-            holds = bool(loaded.agents or loaded.commands)
+            loaded = self._file.load_alone(registry, clock, credentials)
+            holds = bool(loaded.agents or loaded.commands or credentials.ever)
             now = loaded.now
             interval = nanoseconds(self._node.settings.heartbeat_interval)
             registry.resume(now=now, least=min(registry.limits.stale_after, 2 * interval))
             registry.all_closed(now=now)
+            if (line := registry.newest_line()) is not None:
+                order.goes_on_after(line)
             # Above all ids that anybody may have been told.
             first = max(first, loaded.first_event + 1024 * (loaded.position + 2))
         replica = Replica(registry, Members(), LogTime(now))
         feed = {"first": first, "newest": first - 1, "lost": first - 1, "events": []}
-        content = await asyncio.to_thread(self._content, copy_of(replica), feed)
+        beside = replicated.value(credentials, [], order.order)
+        content = await asyncio.to_thread(self._content, copy_of(replica), feed, beside)
         if await self._log.found(content):
             log.info("log founded", agents=len(registry), commands=registry.count_commands())
         elif holds:
@@ -250,8 +271,10 @@ class Shared:
     def _check_unused(self) -> None:
         """Raise CannotOpenDatabase where the database holds what the log has not."""
         assert self._file is not None
-        loaded = self._file.load_alone(Registry(self._node.registry.limits), Clock())
-        if loaded.agents or loaded.commands:
+        credentials = Credentials()
+        registry = Registry(self._node.registry.limits)
+        loaded = self._file.load_alone(registry, Clock(), credentials)
+        if loaded.agents or loaded.commands or credentials.ever:
             raise refuse(
                 self._file.path,
                 "was used by a registry alone, and this cluster has been founded already",
@@ -263,11 +286,12 @@ class Shared:
         while True:
             self._begin_boot()
             assert self._appender is not None
-            wish = inputs.Join(name=self.name, version=__version__, address=self.address)
+            wish = self._wish()
             positions = self._positions()
             sending = asyncio.create_task(self._appender.run(), name="joining")
             try:
                 self.number = await self._appender.submit(wish)
+                await self._publish_keys()
                 return
             except NodeNameInUse as error:
                 await asyncio.sleep(1.2)
@@ -278,6 +302,24 @@ class Shared:
             finally:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
+
+    async def _publish_keys(self) -> None:
+        """Publish the keys of this node's file, if they are newer and all nodes hold them."""
+        from ..auth.changing import publish_held
+
+        with contextlib.suppress(ValueError, OutcomeUnknown, NotInContact):  # again in a moment
+            await publish_held(self._node)
+
+    def _wish(self) -> inputs.Join:
+        holding = self._node.authority.holding
+        return inputs.Join(
+            name=self.name,
+            version=__version__,
+            address=self.address,
+            registry=None if holding is None else holding.ring.registry,
+            root=None if holding is None else holding.ring.root_id,
+            holds=() if holding is None else holding.holds,
+        )
 
     def _begin_boot(self) -> None:
         self._boot = uuid4().hex[:12]
@@ -308,7 +350,7 @@ class Shared:
         """Apply an entry that has come from the log, and do what is this node's to do."""
         replica, node = self.replica, self._node
         assert replica is not None
-        entry = inputs.to_entry(orjson.loads(content))
+        entry = to_entry(orjson.loads(content))
         applied = replica.apply(position, stamp, entry)
         clock = node.clock
         assert isinstance(clock, SharedClock)
@@ -364,15 +406,14 @@ class Shared:
         while self.lost is None and not self._left:
             assert self._appender is not None
             try:
-                wish = inputs.Join(name=self.name, version=__version__, address=self.address)
-                self.number = await self._appender.submit(wish)
+                self.number = await self._appender.submit(self._wish())
                 return
-            except NodeNameInUse as error:
-                self._lose(str(error))
+            except CannotJoin as error:
+                self.lose(str(error))
             except (OutcomeUnknown, NotInContact):
                 await asyncio.sleep(0.5)
 
-    def _lose(self, reason: str) -> None:
+    def lose(self, reason: str) -> None:
         """Take part no more: the log is lost, or is another one."""
         if self.lost is not None or self._left:
             return
@@ -384,6 +425,23 @@ class Shared:
         self.on_lost(reason)
 
     # Asking
+
+    @property
+    def boot(self) -> str:
+        """By which this start of the node is known to the others."""
+        return self._boot
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether this node is one of those that take part, as far as it knows."""
+        return self.number is not None and self.lost is None and not self._left
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """The names of the keys that the others believe to be here."""
+        assert self.replica is not None
+        member = self.replica.members.live.get(self._boot)
+        return () if member is None else member.holds
 
     @property
     def position(self) -> int:
@@ -616,8 +674,10 @@ class Shared:
 
     # Copies
 
-    def _content(self, copy: Copy, feed: dict[str, Any]) -> bytes:
-        return orjson.dumps({"about": copy.about, "rows": copy.rows, "feed": feed})
+    def _content(self, copy: Copy, feed: dict[str, Any], beside: dict[str, Any]) -> bytes:
+        return orjson.dumps(
+            {"about": copy.about, "rows": copy.rows, "feed": feed, "beside": beside}
+        )
 
     def _copy(self, *, own: bool) -> None:
         """Copy everything as it is now; write it to this node's database, and to the log."""
@@ -630,16 +690,17 @@ class Shared:
         writing = self._write_copy(replica, own=own, after=self._copying)
         self._copying = self._loop.create_task(writing)
 
-    async def _make_copy(self, replica: Replica) -> tuple[Copy, dict[str, Any]]:
+    async def _make_copy(self, replica: Replica) -> tuple[Copy, dict[str, Any], dict[str, Any]]:
         """Make a copy little by little; what comes from the log meanwhile waits for that."""
         try:
             about, feed = copies.about(replica), self._node.feed.copy()
+            beside = self.beside.value()
             rows: list[tuple[str, str, str, Any]] = []
             for row in copies.rows_of(replica.registry):
                 rows.append(row)
                 if len(rows) % COPIED_AT_ONCE == 0:
                     await asyncio.sleep(0)
-            return Copy(about=about, rows=rows), feed
+            return Copy(about=about, rows=rows), feed, beside
         finally:
             self._release()
 
@@ -651,7 +712,7 @@ class Shared:
                 self._take(*entry)  # which holds the rest where one more copy begins
         except Exception as error:
             log.exception("an entry of the log could not be applied")
-            self._lose(f"an entry of the log could not be applied: {error}")
+            self.lose(f"an entry of the log could not be applied: {error}")
 
     @property
     def _is_copying(self) -> bool:
@@ -660,26 +721,25 @@ class Shared:
     async def _write_copy(
         self, replica: Replica, *, own: bool, after: asyncio.Task[None] | None
     ) -> None:
-        copy, feed = await self._make_copy(replica)
+        copy, feed, beside = await self._make_copy(replica)
         if after is not None:
             await asyncio.gather(after, return_exceptions=True)
         if self._file is not None:
             try:
-                await self._file.write(
-                    self._log.lineage, {"about": copy.about, "rows": copy.rows, "feed": feed}
-                )
+                content = {"about": copy.about, "rows": copy.rows, "feed": feed, "beside": beside}
+                await self._file.write(self._log.lineage, content, replicated.rows(beside))
             except sqlite3.Error as error:
                 from ..journal.sqlite import errors
 
                 if not errors.is_passing(error):
-                    self._lose(f"{self._database}: {errors.reason(error)}")
+                    self.lose(f"{self._database}: {errors.reason(error)}")
                     return
                 log.error("the copy was not written", reason=errors.reason(error))
         if not own:
             return
         try:
-            content = await asyncio.to_thread(self._content, copy, feed)
-            await self._log.save(Snapshot(copy.position, content))
+            packed = await asyncio.to_thread(self._content, copy, feed, beside)
+            await self._log.save(Snapshot(copy.position, packed))
             self.snapshot_position = copy.position
             await self._log.trim(await self._log.kept())
         except LogUnavailable as error:

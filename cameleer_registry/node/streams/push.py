@@ -73,7 +73,8 @@ class Push:
     def catch_up(self, stream: AgentStream, deliveries: Sequence[AgentDelivery]) -> None:
         """Write to a stream what was issued since others know of it, and before it was here."""
         for delivery in deliveries:
-            if stream.push(frames.event(event_of(delivery))):
+            line = None if delivery.signed is None else delivery.signed.encode()
+            if stream.push(frames.event(event_of(delivery), line)):
                 self._note(delivery.command_id, (stream.agent_id,), self._clock.now())
 
     async def written(self, command_id: str) -> None:
@@ -114,7 +115,8 @@ def frame_of(fact: CommandIssued) -> Frame:
             payload=fact.order.payload,
             created_at=time_of_day(fact.at),
             expires_at=time_of_day(fact.expires),
-        )
+        ),
+        None if fact.line is None else fact.line.encode(),
     )
 
 

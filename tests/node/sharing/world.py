@@ -12,6 +12,7 @@ from attrs import define, field
 
 from cameleer_registry import NODE, Node, Settings
 from cameleer_registry.core.digest import digest_of_replica
+from cameleer_registry.node.auth.authority import Authority
 from cameleer_registry.node.log.local import LocalEngine, LocalLog
 from cameleer_registry.node.sharing.shared import Shared
 from cameleer_registry.web.app import make_app
@@ -61,11 +62,14 @@ class World:
     engine: LocalEngine = field(factory=LocalEngine)
     members: list[Member] = field(factory=list)
 
-    async def join(self, name: str, **settings: Any) -> Member:
+    async def join(
+        self, name: str, *, authority: Authority | None = None, **settings: Any
+    ) -> Member:
         """Start one more node."""
         log = LocalLog(self.engine)
         settings = {"database": "memory", **settings}
-        app = make_app(Settings(node_name=name, **settings), alone=True, log=log)
+        made = Settings(node_name=name, **settings)
+        app = make_app(made, alone=True, log=log, authority=authority)
         stack = AsyncExitStack()
         host, port = await stack.enter_async_context(running(app, runs=InlineRunner))
         member = Member(app[NODE], host, port, log=log, stack=stack)
