@@ -69,6 +69,11 @@ class LocalLog:
         """Whether the node is not cut off."""
         return not self.cut
 
+    @property
+    def behind(self) -> int:
+        """How many entries are still to come."""
+        return max(0, self._engine.last - self._next + 1)
+
     async def open(self) -> None:
         """Take part."""
         self._engine.logs.append(self)

@@ -55,6 +55,10 @@ class Log(Protocol):
     def connected(self) -> bool:
         """Whether there is a connection to the log at present, for what that is worth."""
 
+    @property
+    def behind(self) -> int:
+        """How many entries there are behind the newest that was given, as far as is known here."""
+
     async def open(self) -> None:
         """Connect, and make the log where there is none; raises CannotJoin.
 

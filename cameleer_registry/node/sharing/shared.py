@@ -105,6 +105,8 @@ class Figures:
     retries: int
     divergences: int
     entries_behind_copy: int
+    copy_age: float
+    behind: int
     live: int
 
 
@@ -822,6 +824,8 @@ class Shared:
             retries=self._appender.retries,
             divergences=self.divergences,
             entries_behind_copy=self.position - self._marked_at,
+            copy_age=self._time() - self._marked,
+            behind=self._log.behind + len(self._held or ()),
             live=0 if self.replica is None else len(self.replica.members.live),
         )
 

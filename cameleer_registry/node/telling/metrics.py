@@ -255,6 +255,11 @@ class NodeCollector(Collector):
             figures.position,
         )
         yield gauge(
+            "cameleer_cluster_lag_entries",
+            "Entries of the log that this node has yet to apply, as far as it knows.",
+            figures.behind,
+        )
+        yield gauge(
             "cameleer_cluster_silence_seconds",
             "Seconds since an entry of this node's own came back from the log.",
             figures.silent,
@@ -263,6 +268,11 @@ class NodeCollector(Collector):
             "cameleer_cluster_entries_since_copy",
             "Entries of the log since everything was copied.",
             figures.entries_behind_copy,
+        )
+        yield gauge(
+            "cameleer_cluster_copy_age_seconds",
+            "Seconds since everything was copied, or since this node started.",
+            figures.copy_age,
         )
         yield histogram(
             "cameleer_cluster_append_seconds",

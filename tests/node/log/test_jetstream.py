@@ -256,6 +256,6 @@ async def test_an_old_server_is_refused(one: NatsServers, monkeypatch: pytest.Mo
 
 def test_places_are_read_from_both_forms_of_a_reply() -> None:
     """With a domain and without (NATS ADR-15)."""
-    assert (7, 99) == tail.place_of("$JS.ACK.log.c.1.7.3.99.0")
-    assert (7, 99) == tail.place_of("$JS.ACK.hub.ACC.log.c.1.7.3.99.0")
-    assert (7, 99) == tail.place_of("$JS.ACK.hub.ACC.log.c.1.7.3.99.0.x")
+    assert (7, 99, 4) == tail.place_of("$JS.ACK.log.c.1.7.3.99.4")
+    assert (7, 99, 4) == tail.place_of("$JS.ACK.hub.ACC.log.c.1.7.3.99.4")
+    assert (7, 99, 4) == tail.place_of("$JS.ACK.hub.ACC.log.c.1.7.3.99.4.x")

@@ -52,6 +52,11 @@ class JetStreamLog:
         return self._connection.connected
 
     @property
+    def behind(self) -> int:
+        """How many entries the server had yet to send when it sent the newest."""
+        return 0 if self._tail is None else self._tail.behind
+
+    @property
     def tail_restarts(self) -> int:
         """How often following had to begin anew."""
         return 0 if self._tail is None else max(0, self._tail.restarts)

@@ -53,6 +53,8 @@ class Tail:
         # That of the newest entry that was taken, and its content.
         self.position = after
         self._newest: bytes | None = None
+        # How many the server had yet to send when it sent that one.
+        self.behind = 0
         # Set when the consumer has to be made anew.
         self._broken = asyncio.Event()
         self._heard = 0.0
@@ -147,14 +149,14 @@ class Tail:
             return
         if self._broken.is_set():
             return
-        position, stamp = place_of(message.reply)
+        position, stamp, behind = place_of(message.reply)
         if position <= self.position:
             return  # of a consumer before this one
         if position != self.position + 1:
             log.warning("entries of the log did not come", after=self.position, came=position)
             self._broken.set()
             return
-        self.position, self._newest = position, message.data
+        self.position, self._newest, self.behind = position, message.data, behind
         try:
             self._take(position, stamp, message.data)
         except Exception as error:
@@ -175,15 +177,17 @@ class Tail:
             self._broken.set()
 
 
-def place_of(reply: str) -> tuple[int, int]:
-    """Return position and stamp of an entry from where it would be acknowledged.
+def place_of(reply: str) -> tuple[int, int, int]:
+    """Return position and stamp of an entry, and how many are behind it yet to be sent.
+
+    They stand in the address at which it would be acknowledged:
 
     ``$JS.ACK.<stream>.<consumer>.<deliveries>.<position>.<number>.<stamp>.<pending>``, and with the
     domain and the account before the stream where there are more parts (NATS ADR-15).
     """
     parts = reply.split(".")
     offset = 0 if len(parts) == 9 else 2
-    return int(parts[5 + offset]), int(parts[7 + offset])
+    return int(parts[5 + offset]), int(parts[7 + offset]), int(parts[8 + offset])
 
 
 async def message(connection: Connection, stream: str, **which: Any) -> bytes | None:
