@@ -19,7 +19,10 @@ from .follower import Follower
 from .load import Load
 from .nodes import nodes
 
-LEASES = ("--heartbeat-interval", "5s" if IS_LONG else "2s", "--stale-after", "15s")
+LEASES = (
+    *("--heartbeat-interval", "10s" if IS_LONG else "2s"),
+    *("--stale-after", "30s" if IS_LONG else "15s"),
+)
 """Shorter than a restart of both takes, so that somebody would be STALE who had been forgotten."""
 
 
