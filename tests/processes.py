@@ -106,7 +106,7 @@ async def server(
 ) -> AsyncIterator[Server]:
     """Start a server on a free port, and kill it at the end where it has not ended.
 
-    ``within_program`` becomes the server after it has prepared something, such as ``ip netns exec``.
+    ``within_program`` becomes the server when it has prepared something: ``ip netns exec NAME``.
     """
 
     def limit() -> None:

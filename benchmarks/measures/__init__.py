@@ -8,6 +8,7 @@ from typing import Final
 from ..figures import Row
 from ..scale import Scale
 from . import (
+    cluster,
     comeback,
     durability,
     fanout,
@@ -33,5 +34,6 @@ MEASURES: Final[Mapping[str, Callable[[Scale], Iterator[Row]]]] = {
     "size": size.measure,
     "comeback": comeback.measure,
     "start": start.measure,
+    "cluster": cluster.measure,
 }
 """By the names that ``--only`` takes, in the order of the table."""

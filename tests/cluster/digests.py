@@ -16,8 +16,10 @@ QUIET = 0.5
 """Seconds without an event after which a feed has told all that there was."""
 
 
-async def told(node: NodeProcess, after: str) -> list[tuple[str, str, str]]:
-    """Return id, type and data of all events that a node tells behind one."""
+async def told(
+    node: NodeProcess, after: str, until: str | None = None
+) -> list[tuple[str, str, str]]:
+    """Return id, type and data of the events that a node tells behind one, up to another or all."""
     events: list[tuple[str, str, str]] = []
     async with httpx.AsyncClient(timeout=30) as client:
         url, headers = f"{node.api}/events", {"Last-Event-ID": after}
@@ -32,10 +34,19 @@ async def told(node: NodeProcess, after: str) -> list[tuple[str, str, str]]:
                     return events
                 if not line and "id" in event:
                     events.append((event["id"], event.get("event", ""), event.get("data", "")))
+                    if event["id"] == until:
+                        return events
                     event = {}
                 field, _, value = line.partition(": ")
                 if field:
                     event[field] = value
+
+
+async def all_kept(node: NodeProcess, until: str) -> list[tuple[str, str, str]]:
+    """Return all events that a node has kept, up to one."""
+    [(_, name, data), *_] = await told(node, "0")  # an id that no node has told
+    assert "reset" == name
+    return await told(node, str(orjson.loads(data)["oldestId"] - 1), until)
 
 
 async def newest_event(node: NodeProcess) -> str:
@@ -51,13 +62,13 @@ async def newest_event(node: NodeProcess) -> str:
 
 
 async def digest(node: NodeProcess, after: str) -> str:
-    """Return a digest of agents, commands, their deliveries, and what the feed tells behind an id."""
+    """Return a digest of agents, commands, deliveries, and what the feed tells behind an id."""
     hashed = hashlib.sha256()
     commands: list[dict[str, Any]] = (await node.ask("GET", "/commands")).json()
     hashed.update((await node.ask("GET", "/agents")).content)
     hashed.update(orjson.dumps(commands))
     async with httpx.AsyncClient(base_url=node.api, timeout=30) as client:
-        for command in commands[:100]:  # the newest
+        for command in commands[:20]:  # the newest
             answer = await client.get(f"/commands/{command['commandId']}/deliveries")
             hashed.update(answer.content)
     hashed.update(orjson.dumps(await told(node, after)))

@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 from attrs import define, field
@@ -38,6 +39,10 @@ class Crew:
         """How many hold a stream."""
         return sum(agent.connected for agent in self.agents)
 
+    async def carry_out(self, agent_id: str, command: CommandEvent) -> None:
+        """Be what an agent does."""
+        self.done[agent_id, command.command_id] += 1
+
     def twice(self) -> list[tuple[str, str]]:
         """Return what was carried out more than once."""
         return [what for what, times in self.done.items() if times > 1]
@@ -49,14 +54,7 @@ async def crew(nodes: Sequence[NodeProcess], count: int) -> AsyncIterator[Crew]:
     urls = [node.url for node in nodes]
     running = Crew([Agent(urls, agent_id=f"load-{number}", group=GROUP) for number in range(count)])
     for agent in running.agents:
-
-        def carry_out(agent_id: str) -> None:
-            async def obey(command: CommandEvent) -> None:
-                running.done[agent_id, command.command_id] += 1
-
-            agent.on("replay")(obey)
-
-        carry_out(agent.agent_id)
+        agent.on("replay")(partial(running.carry_out, agent.agent_id))
     tasks = [asyncio.create_task(agent.run()) for agent in running.agents]
     try:
         async with asyncio.timeout(60):
