@@ -234,10 +234,3 @@ async def _until(lines: AsyncIterator[str], prefix: str) -> AsyncIterator[str]:
         if line.startswith(prefix):
             yield line
             return
-
-
-async def test_credentials_are_not_taken_for_shared(nats: NatsServers, tmp_path: Path) -> None:
-    """A node that asked for one would let in others than the rest: it says so, and stops."""
-    status, _, said = await run(*flags(nats, tmp_path / "a.db"), "--auth", "required")
-    assert 2 == status
-    assert "--auth off" in said.splitlines()[-1]
