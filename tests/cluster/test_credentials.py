@@ -39,7 +39,7 @@ class Founded:
 
 async def init(directory: Path) -> Founded:
     """Make keys and tokens, as an operator does before the first node is started."""
-    directory.mkdir()
+    await asyncio.to_thread(directory.mkdir)
     database = directory / "registry.db"
     status, out, said = await run("auth", "init", "--database", str(database))
     assert 0 == status, said
