@@ -20,6 +20,7 @@ from .database import MEMORY, default_path
 from .errors import CannotListen, reason_of
 from .instance import instance
 from .logs import get_logger
+from .node.node import Node
 from .settings import Settings
 from .system import raise_file_limit
 from .tls import Tls, spare_buffers
@@ -82,8 +83,10 @@ async def serve(settings: Settings) -> None:
     tls = Tls.of(settings)
     if tls is not None:
         spare_buffers()
-    app = make_app(settings, alone=True)
-    app[NODE].on_storage_failure = _end
+    # One of many nodes may wait long for the others: its probes answer meanwhile.
+    app = make_app(settings, alone=True, joins_later=bool(settings.cluster))
+    app[NODE].on_storage_failure = lambda reason: _end(f"the storage has failed: {reason}")
+    app[NODE].on_lost = lambda reason: _end(f"this node takes part no more: {reason}")
     runner = _runner_of(loop)(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
@@ -94,8 +97,7 @@ async def serve(settings: Settings) -> None:
     addresses = [_address(sock, settings, passed=passed) for sock in sockets]
     if (shared := app[NODE].shared) is not None:
         shared.address = settings.public_url or addresses[0]
-    if not await _set_up(runner, stopped):
-        return
+    await runner.setup()
     try:
         for sock, address in zip(sockets, addresses, strict=True):
             try:
@@ -105,6 +107,8 @@ async def serve(settings: Settings) -> None:
                 _prepare(sock, give_up_after=KERNEL_STALLS * settings.stream_stall_timeout)
             except OSError as error:
                 raise CannotListen(f"cannot listen on {address}: {reason_of(error)}") from None
+        if not await _has_begun(app[NODE], stopped):
+            return
         _spare_collections()
         print(f"cameleer-registry listening on {addresses[0]}", flush=True)
         log.info("listening", address=addresses[0], **_about(settings, addresses, passed=passed))
@@ -125,23 +129,21 @@ async def serve(settings: Settings) -> None:
     log.info("stopped")
 
 
-async def _set_up(runner: web.AppRunner, stopped: asyncio.Event) -> bool:
-    """Set the application up; tell whether it is, and has not been stopped before.
-
-    A node waits for its cluster there, and that may take long.
-    """
-    setting_up = asyncio.ensure_future(runner.setup())
+async def _has_begun(node: Node, stopped: asyncio.Event) -> bool:
+    """Wait until a node has joined the others; tell whether it has, and is not stopped before."""
+    if node.beginning is None:
+        return True
     stopping = asyncio.ensure_future(stopped.wait())
+    awaited: list[asyncio.Future[Any]] = [node.beginning, stopping]
     try:
-        await asyncio.wait([setting_up, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if not setting_up.done():
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        if not node.beginning.done():
             return False
-        setting_up.result()
+        node.beginning.result()
         return True
     finally:
-        for task in (setting_up, stopping):
-            task.cancel()
-        await asyncio.gather(setting_up, stopping, return_exceptions=True)
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
 
 
 def _heed_signals(
@@ -185,7 +187,7 @@ def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
 def _end(reason: str) -> None:
     """End the process at once: whatever it answered could be false."""
     # In one piece, as the log is written at the same time by another thread.
-    line = f"cameleer-registry: the storage has failed: {reason}\n"
+    line = f"cameleer-registry: {reason}\n"
     with contextlib.suppress(OSError):
         os.write(2, line.encode("utf-8", "backslashreplace"))
     os._exit(1)

@@ -9,46 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-import uuid_utils
 from attrs import frozen
 
 from .. import wire
-from ..core import events, inputs, rules, views
+from ..core import events, inputs, views
 from ..core.events import CloseReason, Event
-from ..core.idempotency import Idempotency
 from ..core.instant import NANOSECONDS, nanoseconds
 from ..core.ledger import DeliveryRecord
 from ..core.model import (
     Ack,
     Agent,
-    AgentDelivery,
     AgentStatus,
     ClusterNode,
     Command,
-    CommandEvent,
     Delivery,
     DeliveryState,
-    GroupSummary,
-    ListedCommand,
     NodeStatus,
     Order,
     Registration,
     Target,
 )
-from ..core.registry import Events, Limits, Registry
+from ..core.registry import Events, Registry
 from ..core.scoping import Within
-from ..core.selection import CommandSelection, LapsedAgents
+from ..core.selection import LapsedAgents
 from ..errors import (
     CommandExpired,
-    IdempotencyKeyReused,
-    OutcomeUnknown,
-    RegistryError,
 )
 from ..logs import get_logger
 from ..security.facts import KEPT, PASSING, AuthBegan, CredentialIssued, KeySetPublished
@@ -66,14 +57,15 @@ from .clock import TICK, TICKS_OF_A_LEASE, Clock
 from .effects import Effects, Listener
 from .feed.feed import Feed
 from .feed.followers import EVERYTHING, Follower, Interest
-from .fingerprints import fingerprint
+from .issuing import Issuing
 from .journal.memory import MemoryJournal
 from .journal.port import Journal, Keeper, Opened
+from .limits import limits_of
 from .log.port import Log
+from .reading import Reading
 from .resumption import Resumption
 from .sharing.clock import SharedClock
 from .sharing.shared import Shared
-from .streams import frames
 from .streams.agents import AgentStream, AgentStreams
 from .streams.outgoing import BATCH
 from .streams.push import Push
@@ -84,7 +76,6 @@ from .waiters import Waiters
 
 log = get_logger(__name__)
 
-EVERY_COMMAND: Final = CommandSelection()
 DEAD_AGENTS: Final = LapsedAgents()
 
 LOOKED_AT: Final = 1000
@@ -117,7 +108,7 @@ class Announced:
     """How many commands had been issued by then."""
 
 
-class Node:
+class Node(Reading):
     """A registry that runs. It is not thread-safe: call it on the event loop it was started on.
 
     Methods that change something are awaited: they return when what has happened is durable.
@@ -167,10 +158,16 @@ class Node:
         self.narrator = Narrator()
         # True from the beginning of the shutdown on.
         self.shutting_down = False
+        # True when it has started: one of many nodes may wait long for the others before that.
+        self.has_started = False
+        # What is waited for meanwhile; None if whoever runs the node waits for that itself.
+        self.beginning: asyncio.Future[None] | None = None
         self._supervisor = Supervisor()
         self._waiters = Waiters()
         # Is told why, if the storage fails for good. Set by whoever runs the process.
         self.on_storage_failure: Callable[[str], None] = lambda _: None
+        # Is told why, if this node takes part in a shared registry no more. Likewise.
+        self.on_lost: Callable[[str], None] = lambda _: None
         # What was found when the journal was opened; None where nothing is kept, and before that.
         self.opened: Opened | None = None
         # How it has gone on after an earlier process; None if there was none.
@@ -181,6 +178,7 @@ class Node:
         self.shared: Shared | None = None
         if log is not None:
             self._share(log)
+        self._issuing = Issuing(self, self._push)
         self.standing = Standing(
             self.authority, self.clock, lambda: chain(self.streams, self.feed.streams)
         )
@@ -220,7 +218,7 @@ class Node:
         )
         self._push.tell_others = self.shared.pushed
         self.feed.share(lambda: self.position)
-        self.shared.on_lost = self._storage_failed
+        self.shared.on_lost = self._lost
 
     @property
     def position(self) -> int:
@@ -260,6 +258,11 @@ class Node:
             self.authority.prepare(now=self.clock.now())
             await self.shared.join()
 
+    async def begin(self) -> None:
+        """Join the others, if there are some, and start; raises what these do."""
+        await self.join()
+        self.start()
+
     def start(self) -> None:
         """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
         self.shutting_down = False
@@ -296,6 +299,7 @@ class Node:
         self._supervisor.start("command fan-out", self._push.drain)
         self._supervisor.start("event feed", self.feed.tell)
         self._supervisor.start("log sums", self.narrator.sum_up)
+        self.has_started = True
 
     def _begin_authority(self) -> Events:
         """Decide whether credentials are needed; raises SettingsError, and lets the file go."""
@@ -332,6 +336,11 @@ class Node:
         """End all streams: nothing that is written to them could be kept any more."""
         self.on_storage_failure(reason)
         self.end_streams(CloseReason.SHUTDOWN)
+
+    def _lost(self, reason: str) -> None:
+        """End all streams: what the others go on with is not known here any more."""
+        self.on_lost(reason)
+        self.end_streams(CloseReason.NODE_LOST)
 
     def end_streams(self, reason: CloseReason) -> None:
         """End all streams of this node, whatever anybody knows of them."""
@@ -539,41 +548,6 @@ class Node:
             )
         return removed
 
-    def agent(self, agent_id: str) -> Agent:
-        """Show one agent; raises AgentNotRegistered."""
-        return self.registry.agent(agent_id, now=self.clock.now())
-
-    def agents(
-        self,
-        *,
-        statuses: Collection[AgentStatus] = (),
-        groups: Collection[str] = (),
-        after: str = "",
-        limit: int = 1_000_000_000,
-        within: Within | None = None,
-    ) -> list[Agent]:
-        """Show up to ``limit`` agents that follow the id ``after``, in order of their ids.
-
-        Empty ``statuses`` or ``groups`` stand for all. ``within``, here as elsewhere, tells which
-        groups exist for whoever asks; None stands for all.
-        """
-        return self.registry.agents(
-            now=self.clock.now(),
-            statuses=statuses,
-            groups=groups,
-            after=after,
-            limit=limit,
-            within=within,
-        )
-
-    def groups(self) -> list[GroupSummary]:
-        """Show every group that has agents, in order of their names."""
-        return list(self.iter_groups())
-
-    def iter_groups(self, *, within: Within | None = None) -> Iterator[GroupSummary]:
-        """Show the same, as it is when this is called, one by one."""
-        return self.registry.groups(now=self.clock.now(), within=within)
-
     # Streams
 
     async def announce_stream(self, agent_id: str) -> Announced | None:
@@ -685,18 +659,6 @@ class Node:
 
     # Commands
 
-    def check_target(self, target: Target, *, within: Within | None = None) -> None:
-        """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
-        self.registry.check_target(target, within=within)
-
-    def check_delivery(self, agent_id: str, command_id: str) -> None:
-        """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
-        self.registry.check_delivery(agent_id, command_id)
-
-    def knows_idempotency_key(self, key: str, *, by: Principal | None = None) -> bool:
-        """Tell whether somebody has issued a command under a key, so far as is remembered."""
-        return self.registry.knows_idempotency_key(_own(key, by))
-
     async def issue(
         self,
         order: Order,
@@ -715,77 +677,7 @@ class Node:
         something else was asked for under that key, TypeError where the payload is nothing that
         JSON can express, and ValueError where the key is none.
         """
-        idempotency = None
-        if idempotency_key is not None:
-            key = rules.idempotency_key(idempotency_key)
-            idempotency = Idempotency(_own(key, by), fingerprint(order, target))
-        now, command_id = self.clock.now(), str(uuid_utils.uuid7())
-        # Encoded once and before anything has changed, for all streams.
-        event = CommandEvent(
-            command_id=command_id,
-            type=order.type,
-            payload=order.payload,
-            created_at=views.time_of_day(now),
-            expires_at=views.time_of_day(now.after(self.registry.limits.command_ttl)),
-        )
-        if self.shared is not None:
-            # It is signed, and its frame is made, where it comes from the log: at each node.
-            wish = inputs.Issue(
-                command_id=command_id,
-                order=order,
-                target=target,
-                size=wire.footprint(frames.event(event).plain),
-                payload_size=len(wire.encode(order.payload)),
-                idempotency=idempotency,
-                by=None if by is None else by.issuer,
-            )
-            try:
-                return await self._issue_shared(self.shared, wish)
-            except IdempotencyKeyReused:
-                raise IdempotencyKeyReused(idempotency_key or "") from None
-        self.journal.check()
-        line = self.signer.command(event, target, now=now)
-        frame = frames.event(event, line)
-        self._push.prepare(command_id, frame)
-        try:
-            record, facts = self.registry.issue(
-                command_id,
-                order,
-                target,
-                now=now,
-                size=wire.footprint(frame.plain) + len(line or b""),
-                payload_size=len(wire.encode(order.payload)),
-                idempotency=idempotency,
-                by=None if by is None else by.issuer,
-                line=None if line is None else line.decode(),
-            )
-        except RegistryError as error:
-            self._push.cancel(command_id)
-            if isinstance(error, IdempotencyKeyReused) and idempotency_key is not None:
-                raise IdempotencyKeyReused(idempotency_key) from None
-            raise
-        if record.command_id != command_id:
-            self._push.cancel(command_id)
-            log.info("command asked for again", command_id=record.command_id)
-            self.meters.commands_repeated[record.order.type] += 1
-        self.carry_out(facts)
-        await self.kept()
-        await self._push.written(record.command_id)
-        return views.command(record, self.clock.now())
-
-    async def _issue_shared(self, shared: Shared, wish: inputs.Issue) -> Command:
-        try:
-            record = await shared.submit(wish)
-        except OutcomeUnknown as error:
-            raise OutcomeUnknown(
-                f"{error}; whether command {wish.command_id} was issued is not known: ask for it, "
-                "or again under the same Idempotency-Key"
-            ) from None
-        if record.command_id != wish.command_id:
-            log.info("command asked for again", command_id=record.command_id)
-            self.meters.commands_repeated[record.order.type] += 1
-        await self._push.written(record.command_id)
-        return views.command(record, self.clock.now())
+        return await self._issuing.issue(order, target, idempotency_key=idempotency_key, by=by)
 
     async def acknowledge(
         self, agent_id: str, command_id: str, ack: Ack, *, by: str | None = None
@@ -820,28 +712,6 @@ class Node:
             raise CommandExpired(command_id, agent_id=agent_id)
         return views.delivery(delivery, now)
 
-    def command(self, command_id: str, *, within: Within | None = None) -> Command:
-        """Show one command; raises CommandNotFound."""
-        return self.registry.command(command_id, now=self.clock.now(), within=within)
-
-    def commands(
-        self,
-        selection: CommandSelection = EVERY_COMMAND,
-        *,
-        before: str | None = None,
-        limit: int = 1_000_000_000,
-    ) -> list[ListedCommand]:
-        """Show up to ``limit`` commands of a selection, newest first.
-
-        With ``before`` only those that were issued before that command, which may be forgotten by
-        now. Payloads of more than 4 KiB are left out.
-        """
-        number = None if before is None else self.registry.command_number(before)
-        found, _ = self.registry.commands(
-            selection, now=self.clock.now(), before=number, limit=limit
-        )
-        return found
-
     async def wait(
         self, command_id: str, timeout: float, *, within: Within | None = None
     ) -> Command:
@@ -856,40 +726,6 @@ class Node:
             to_deadline = (record.expires.steady - now.steady) / NANOSECONDS + 0.001
             await self._waiters.wait(command_id, min(timeout, to_deadline))
         return self.registry.command_of(record, self.clock.now(), within=within)
-
-    def deliveries(
-        self, command_id: str, *, states: Collection[DeliveryState] = ()
-    ) -> list[Delivery]:
-        """Show a command's deliveries, in order of the agents' ids; raises CommandNotFound."""
-        return list(self.iter_deliveries(command_id, states=states))
-
-    def iter_deliveries(
-        self,
-        command_id: str,
-        *,
-        states: Collection[DeliveryState] = (),
-        within: Within | None = None,
-    ) -> Iterator[Delivery]:
-        """Show the same, one by one; raises CommandNotFound, at once."""
-        now = self.clock.now()
-        return self.registry.deliveries(command_id, now=now, states=states, within=within)
-
-    def agent_deliveries(
-        self, agent_id: str, *, states: Collection[DeliveryState] = ()
-    ) -> list[AgentDelivery]:
-        """Show what was sent to an agent, newest first; raises AgentNotRegistered."""
-        return list(self.iter_agent_deliveries(agent_id, states=states))
-
-    def iter_agent_deliveries(
-        self,
-        agent_id: str,
-        *,
-        states: Collection[DeliveryState] = (),
-        within: Within | None = None,
-    ) -> Iterator[AgentDelivery]:
-        """Show the same, one by one; raises AgentNotRegistered, at once."""
-        now = self.clock.now()
-        return self.registry.agent_deliveries(agent_id, now=now, states=states, within=within)
 
     def nodes(self) -> list[ClusterNode]:
         """Show the nodes that share this registry, this one included; it alone if none do."""
@@ -919,26 +755,7 @@ class Node:
             self.office.end_stream_of_another_group(fact.agent_id, fact.registration.group)
 
 
-def _own(key: str, by: Principal | None) -> str:
-    """Return somebody's key as one that nobody else has; it is no key that anybody could send."""
-    return key if by is None else f"{by.token_id}\n{key}"
-
-
 def _expected(registry: Registry) -> Iterator[str]:
     """Return the agents of which the last that is known is that they were LIVE or STALE."""
     records = registry.records(0, len(registry))
     return (record.agent_id for record in records if record.status is not AgentStatus.DEAD)
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Return the numbers that a registry of these settings lives by."""
-    return Limits(
-        stale_after=nanoseconds(settings.stale_after),
-        dead_after=nanoseconds(settings.dead_after),
-        command_ttl=nanoseconds(settings.command_ttl),
-        max_agents=settings.max_agents,
-        max_pending_per_agent=settings.max_pending_per_agent,
-        command_history=settings.command_history,
-        command_history_bytes=settings.command_history_bytes,
-        idempotency_keys=settings.idempotency_keys,
-    )

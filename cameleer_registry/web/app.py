@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -56,9 +57,12 @@ def make_app(
     log: Log | None = None,
     authority: Authority | None = None,
     authenticate: Authenticate | None = None,
+    joins_later: bool = False,
 ) -> web.Application:
     """Make the same; ``alone`` says that nothing else is served by the same server.
 
+    With ``joins_later`` the application is up before its node has joined the others, and its probes
+    say so; whoever runs it waits for :attr:`Node.beginning`.
     Raises CannotJoin where many nodes are to share the registry, and the extra for that is missing.
     """
     app = web.Application()
@@ -83,7 +87,7 @@ def make_app(
     app.on_response_prepare.append(answers.on_prepare)
     if not alone:
         app.on_startup.append(_look_for_siblings)
-    app.cleanup_ctx.append(_run_node)
+    app.cleanup_ctx.append(_run_node_later if joins_later else _run_node)
     app.on_shutdown.append(_shut_down)
     return app
 
@@ -107,10 +111,17 @@ def authority_of(settings: Settings, *, alone: bool) -> Authority:
     )
 
 
+async def _run_node_later(app: web.Application) -> AsyncIterator[None]:
+    app[NODE].beginning = beginning = asyncio.ensure_future(app[NODE].begin())
+    yield
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    await app[NODE].stop()
+
+
 async def _run_node(app: web.Application) -> AsyncIterator[None]:
     try:
-        await app[NODE].join()
-        app[NODE].start()
+        await app[NODE].begin()
     except BaseException:
         await app[NODE].stop()
         raise

@@ -57,6 +57,7 @@ async def create_token(call: Call) -> Answer:
     node, principal = call.node, call.principal
     node.authority.check_on()
     asked = await read_as(call, TokenRequest)
+    node.journal.check()
     try:
         made = await node.office.create_token(
             asked.role,
@@ -88,6 +89,7 @@ async def revoke_token(call: Call) -> Answer:
     """``DELETE /auth/tokens/{tokenId}``: 204; what stands on it ends."""
     node, principal = call.node, call.principal
     node.authority.check_on()
+    node.journal.check()
     by = None if principal is None else principal.issuer
     await node.office.revoke_token(call.address["token_id"], by=by)
     return Answer(status=204)
@@ -102,6 +104,7 @@ async def sign_in(call: Call) -> Answer:
     node = call.node
     node.authority.check_on()
     asked = await read_as(call, SessionRequest)
+    node.journal.check()
     source = call.peer or "here"
     match asked:
         case SessionRequest(token=str(token), code=None):

@@ -28,12 +28,17 @@ T = TypeVar("T")
 async def admit(gate: Gate, call: Call, access: Access) -> None:
     """Admit a call; what it is refused for may be known elsewhere, and is looked for.
 
-    Raises what :meth:`~.gate.Gate.admit` does, and NotInContact where nobody can be asked.
+    Raises what :meth:`~.gate.Gate.admit` does, NotInContact where nobody can be asked, and what
+    :meth:`~cameleer_registry.node.sharing.shared.Shared.check_level` does.
     """
     shared = call.node.shared
     if shared is None:
         gate.admit(call, access)
         return
+    if access.needs is None and access.any_host:
+        gate.admit(call, access)  # a probe
+        return
+    shared.check_level(started=call.node.has_started)
     try:
         gate.admit(call, access)
     except (InvalidToken, NotFound, GroupNotAllowed) as error:

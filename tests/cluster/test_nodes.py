@@ -17,8 +17,8 @@ from cameleer_registry.errors import CannotJoin
 from cameleer_registry.settings import NatsServers as Urls
 from cameleer_registry.settings import Settings
 
-from ..nats import NatsServers, nats_servers
-from ..processes import run, server
+from ..nats import NatsServer, NatsServers, nats_servers
+from ..processes import PROGRAM, environment, free_port, run, server
 from ..support import within
 from .nodes import NodeProcess, nodes, same_everywhere
 
@@ -161,20 +161,60 @@ async def test_a_node_does_not_go_on_without_its_log(
         assert 1 == await within(a.served.process.wait(), 30)
 
 
-async def test_a_node_waits_for_nats_and_can_be_stopped_meanwhile(tmp_path: Path) -> None:
-    """Nothing is there yet, and perhaps it never will be."""
-    process = NodeProcess("a", NatsServers([]), "memory")
-    from ..processes import PROGRAM, environment
-
-    args = ("--port", "0", "--database", "memory", "--cluster", "nats://127.0.0.1:1")
-    running = await asyncio.create_subprocess_exec(
-        *PROGRAM, *args, env=environment(), stdout=asyncio.subprocess.PIPE
+async def test_a_node_is_ready_when_it_knows_what_the_others_do(tmp_path: Path) -> None:
+    """Until then its probes say so, all else is refused, and it can be stopped."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM,
+        *("--port", str(port), "--database", "memory", "--cluster", "nats://127.0.0.1:1"),
+        env=environment(),
+        stdout=asyncio.subprocess.PIPE,
     )
-    assert process.served is None
-    await asyncio.sleep(2)
-    assert running.returncode is None
-    running.terminate()
-    assert 0 == await within(running.wait(), 15)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    up = await client.get("/healthz")
+                    break
+                except httpx.TransportError:
+                    await asyncio.sleep(0.1)
+        assert 200 == up.status_code
+        ready = await client.get("/readyz")
+        assert 503 == ready.status_code
+        assert ["this node does not take part at present"] == ready.json()["reasons"]
+        for method, path in (
+            ("GET", "/api/v1/agents"),
+            ("POST", "/api/v1/agents/register"),
+            ("POST", "/api/v1/agents/x/heartbeat"),
+            ("GET", "/api/v1/agents/x/events"),
+            ("GET", "/api/v1/nodes"),
+            ("GET", "/metrics"),
+        ):
+            refused = await client.request(method, path)
+            assert 503 == refused.status_code, path
+            assert refused.json()["type"].endswith(":not-in-contact")
+    process.terminate()
+    out, _ = await within(process.communicate(), 15)
+    assert (0, b"") == (process.returncode, out)
+
+
+async def test_it_is_ready_as_soon_as_nats_is_there(tmp_path: Path) -> None:
+    """Whichever was started first."""
+    port = free_port()
+    flags_of = ("--port", "0", "--database", "memory", "--cluster", f"nats://127.0.0.1:{port}")
+    starting = server(*flags_of)
+    ready = asyncio.create_task(starting.__aenter__())
+    await asyncio.sleep(1)
+    assert not ready.done()
+    late = NatsServer("late", tmp_path / "nats", port, free_port(), [])
+    late.start()
+    try:
+        served = await within(ready, 60)
+        async with served.client() as client:
+            assert 200 == (await client.get(f"{served.url}/readyz")).status_code
+        await starting.__aexit__(None, None, None)
+    finally:
+        late.kill()
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,10 +274,3 @@ async def _until(lines: AsyncIterator[str], prefix: str) -> AsyncIterator[str]:
         if line.startswith(prefix):
             yield line
             return
-
-
-async def test_credentials_are_not_taken_for_shared(nats: NatsServers, tmp_path: Path) -> None:
-    """A node that asked for one would let in others than the rest: it says so, and stops."""
-    status, _, said = await run(*flags(nats, tmp_path / "a.db"), "--auth", "required")
-    assert 2 == status
-    assert "--auth off" in said.splitlines()[-1]

@@ -50,8 +50,13 @@ class Standing:
         self._next_read = 0
 
     def opened(self, stream: OutgoingStream, principal: Principal | None) -> None:
-        """Have a stream stand on a credential, or on another one from now on."""
+        """Have a stream stand on a credential, or on another one from now on.
+
+        That may have been taken away since it was looked at, and all others looked at since.
+        """
         stream.principal = principal
+        if principal is not None and self._is_over(principal):
+            self._revoked = True
         if principal is not None and principal.expires is not None:
             end = principal.expires.steady
             self._first = end if self._first is None else min(self._first, end)

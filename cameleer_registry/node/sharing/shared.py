@@ -44,9 +44,11 @@ from ...security.inputs import to_entry
 from ...security.store import Credentials
 from ...version import __version__
 from ..auth import replicated
+from ..auth.changing import publish_held
 from ..auth.replicated import Replicated
 from ..auth.signing import Signer
 from ..clock import Clock
+from ..limits import limits_of
 from ..log.port import Log, LogLost, LogUnavailable, Snapshot
 from ..telling.histogram import Histogram
 from .appender import Appender
@@ -212,8 +214,6 @@ class Shared:
 
     def _tell_of_limits(self) -> None:
         """Say where this node's settings are not those that the nodes share."""
-        from ..node import limits_of
-
         assert self.replica is not None
         own, shared = limits_of(self._node.settings), self.replica.registry.limits
         if own != shared:
@@ -307,8 +307,6 @@ class Shared:
 
     async def _publish_keys(self) -> None:
         """Publish the keys of this node's file, if they are newer and all nodes hold them."""
-        from ..auth.changing import publish_held
-
         with contextlib.suppress(ValueError, OutcomeUnknown, NotInContact):  # again in a moment
             await publish_held(self._node)
 
@@ -454,6 +452,11 @@ class Shared:
     def token(self) -> Position:
         """What an answer carries, so that another node can wait until it knows as much."""
         return f"{self._log.lineage[:12]}-{self.position}"
+
+    def check_level(self, *, started: bool) -> None:
+        """Raise NotInContact while this node joins, and knows less than the others."""
+        if not started:
+            raise NotInContact("this node joins the others, and has yet to learn what they know")
 
     def check(self) -> None:
         """Raise NotInContact where nothing may be changed."""
