@@ -74,11 +74,17 @@ def _kilobytes(pid: int, name: str) -> int:
 
 @contextmanager
 def product(
-    *flags: str, port: int = 0, env: Mapping[str, str] = MappingProxyType({})
+    *flags: str,
+    port: int = 0,
+    env: Mapping[str, str] = MappingProxyType({}),
+    directory: Path | None = None,
 ) -> Iterator[Server]:
-    """Run the registry with default settings, but for these flags; it keeps nothing by default."""
+    """Run the registry with default settings, but for these flags; it keeps nothing by default.
+
+    ``directory`` is a checkout whose registry is run; else it is the one that is installed.
+    """
     command = [sys.executable, "-m", "cameleer_registry", "--port", str(port), *flags]
-    with _announcing(command, env) as server:
+    with _announcing(command, env, directory) as server:
         yield server
 
 
@@ -171,10 +177,12 @@ def has_node() -> bool:
 
 @contextmanager
 def _announcing(
-    command: list[str], env: Mapping[str, str] = MappingProxyType({})
+    command: list[str],
+    env: Mapping[str, str] = MappingProxyType({}),
+    directory: Path | None = None,
 ) -> Iterator[Server]:
     """Run a server that prints where it listens on the first line of its standard output."""
-    with _process(command, env) as process:
+    with _process(command, env, directory) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert READY in line, f"{command} has said {line!r} instead of where it listens"
@@ -184,7 +192,11 @@ def _announcing(
 
 @contextmanager
 def _process(
-    command: list[str], env: Mapping[str, str] = MappingProxyType({}), *, spare: bool = False
+    command: list[str],
+    env: Mapping[str, str] = MappingProxyType({}),
+    directory: Path | None = None,
+    *,
+    spare: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
     # What it logs is made, but not kept. It has a group of its own, so that what it has started
     # ends with it: a `node` may be a wrapper that does not see to that.
@@ -194,6 +206,7 @@ def _process(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
+            cwd=directory,
             env={**ENVIRONMENT, **env},
             start_new_session=True,
         )

@@ -8,6 +8,7 @@ from typing import Final
 from ..figures import Row
 from ..scale import Scale
 from . import (
+    before,
     cluster,
     comeback,
     durability,
@@ -35,5 +36,6 @@ MEASURES: Final[Mapping[str, Callable[[Scale], Iterator[Row]]]] = {
     "comeback": comeback.measure,
     "start": start.measure,
     "cluster": cluster.measure,
+    "before": before.measure,
 }
 """By the names that ``--only`` takes, in the order of the table."""
