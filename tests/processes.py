@@ -103,6 +103,7 @@ async def server(
     open_files: int | None = None,
     env: Mapping[str, str] | None = None,
     within_program: Sequence[str] = (),
+    patience: float = 20,
 ) -> AsyncIterator[Server]:
     """Start a server on a free port, and kill it at the end where it has not ended.
 
@@ -124,7 +125,7 @@ async def server(
     )
     assert process.stdout is not None
     try:
-        line = (await within(process.stdout.readline())).decode()
+        line = (await within(process.stdout.readline(), patience)).decode()
         assert line.startswith(READY), "the ready line is the first on standard output"
         yield Server(process, line.removeprefix(READY).strip())
     finally:

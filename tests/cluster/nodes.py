@@ -15,6 +15,10 @@ from attrs import define, field
 
 from ..nats import NatsServers
 from ..processes import Server, free_port, server
+from ..support import within
+
+PATIENCE = 60.0
+"""Seconds in which a node starts, or ends: one that was killed is given up by others after five."""
 
 
 @define(eq=False)
@@ -45,19 +49,23 @@ class NodeProcess:
     async def start(self) -> None:
         """Start it, and wait until it takes requests."""
         if self.log is None:
-            self._context = server(*self.args, within_program=self.within_program)
+            self._context = server(
+                *self.args, within_program=self.within_program, patience=PATIENCE
+            )
             self.served = await self._context.__aenter__()
             return
         with self.log.open("ab") as log:
-            self._context = server(*self.args, stderr=log, within_program=self.within_program)
+            self._context = server(
+                *self.args, stderr=log, within_program=self.within_program, patience=PATIENCE
+            )
             self.served = await self._context.__aenter__()
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal; return the exit status."""
         assert self.served is not None
         with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
-            await self.served.terminate(number)
-        status = await self.served.process.wait()
+            self.served.process.send_signal(number)
+        status: int = await within(self.served.process.wait(), PATIENCE)
         await self._context.__aexit__(None, None, None)
         self.served = None
         return status

@@ -51,7 +51,7 @@ async def _roles(servers: NatsServers) -> Roles:
         return Roles(
             about.leader,
             [each.cluster.leader for each in consumers if each.cluster and each.cluster.leader],
-            [each.name for each in about.replicas or () if each.offline or not each.current],
+            [str(each.name) for each in about.replicas or () if each.offline or not each.current],
         )
     finally:
         await client.close()

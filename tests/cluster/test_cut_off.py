@@ -172,7 +172,7 @@ def shown(answer: httpx.Response) -> str:
     """Return what counts of an answer."""
     text = str(answer.status_code)
     if answer.status_code >= 400:
-        text += " " + answer.json()["type"].rpartition(":")[2]
+        text += " " + str(answer.json()["type"]).rpartition(":")[2]
         assert answer.status_code != 503 or int(answer.headers["Retry-After"]) > 0
         return text
     return text + " as of then" * ("X-Cameleer-As-Of" in answer.headers)
@@ -187,11 +187,19 @@ def phase_of(silence: float) -> str | None:
 
 
 def watch(inside: Inside, seconds: float) -> None:
-    """Sample until it is time."""
+    """Sample until it is time; and longer where a slow machine has not shown all that is due."""
     began = time.monotonic()
-    while time.monotonic() - began < seconds:
+    while (past := time.monotonic() - began) < seconds or (
+        past < seconds + 60
+        and any(AT_ONCE[phase].keys() != inside.at_once[phase].keys() for phase in due(seconds))
+    ):
         inside.sample("here")
         time.sleep(0.3)
+
+
+def due(seconds: float) -> list[str]:
+    """Return the phases that must be seen; the first is short, and a slow machine may miss it."""
+    return [name for name, begins, _ in PHASES if 0 < begins and begins + 1 < seconds]
 
 
 @pytest.mark.timeout(300)
@@ -264,11 +272,15 @@ async def cut_off(
     assert "200" == shown(await asyncio.to_thread(inside.ask, "GET", "/api/v1/agents"))
     await asyncio.to_thread(inside.wait)
     tell(inside, seconds, f"{shown(answered)} after {waited:.1f} s", record_property)
-    for phase in [name for name, begins, _ in PHASES if begins + 3 < seconds]:
-        assert {kind: {answer} for kind, answer in AT_ONCE[phase].items()} == inside.at_once[phase]
+    for phase in due(seconds):
+        assert AT_ONCE[phase].keys() == inside.at_once[phase].keys(), phase
+    for phase, kinds in inside.at_once.items():
+        for kind, answers in kinds.items():
+            assert {AT_ONCE[phase][kind]} == answers, (phase, kind)
     for phase, begins, _ in PHASES:
         for kind, right in IN_THE_END[phase].items():
-            if begins + 13 < seconds or (begins >= REFUSING and begins + 3 < seconds):
+            asked = kind in inside.in_the_end[phase]
+            if asked and (begins + 13 < seconds or begins >= REFUSING):
                 assert inside.in_the_end[phase][kind][0] in right, (phase, kind)
     await asyncio.to_thread(inside.ask, "DELETE", "/api/v1/agents/here")  # ends its stream
     await asyncio.wait_for(holding, 30)
