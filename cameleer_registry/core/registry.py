@@ -100,6 +100,10 @@ class Registry(Queries):
         """Forget everything, and live by other limits: those of a registry that is shared."""
         Registry.__init__(self, limits, in_order=in_order)
 
+    def become(self, other: Registry) -> None:
+        """Be what another registry is, which is not used any more after that."""
+        self.__dict__.update(other.__dict__)
+
     def apply(self, facts: Iterable[Event]) -> None:
         """Take in facts that another registry returned, to become equal to it.
 

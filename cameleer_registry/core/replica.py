@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
-from zlib import crc32
 
 from attrs import define, field, frozen
 
@@ -25,6 +24,7 @@ from .log_time import LogTime
 from .members import Member, Members, holder_of
 from .model import NodeStatus
 from .registry import Registry
+from .summing import sum_up
 
 EVERYTHING: Final = 1_000_000_000
 """More than a registry can have."""
@@ -63,8 +63,8 @@ class Applied:
     joined: list[Member] = field(factory=list)
     left: list[Member] = field(factory=list)
     lost: list[Member] = field(factory=list)
-    # True where another node has derived something else from the same entries.
-    diverged: bool = False
+    # Nodes that have said what they have derived, and whether it is the same as here.
+    compared: list[tuple[Member, bool]] = field(factory=list)
 
 
 class Replica:
@@ -159,7 +159,8 @@ class Replica:
                 self._end(member, NodeStatus.LEFT, CloseReason.SHUTDOWN, applied)
             case inputs.Tick():
                 member.position, member.streams = given.position, given.streams
-                applied.diverged |= self._differs(given)
+                if (agrees := self._agrees(given)) is not None:
+                    applied.compared.append((member, agrees))
             case inputs.Mark():
                 applied.cut = True
             case inputs.Hold():
@@ -229,19 +230,14 @@ class Replica:
             lambda stream_id: holder_of(stream_id) == number, reason, now=now
         )
 
-    def _differs(self, tick: inputs.Tick) -> bool:
-        """Tell whether another node has come to another sum, where that can be known."""
+    def _agrees(self, tick: inputs.Tick) -> bool | None:
+        """Tell whether another node has come to the same sum; None where that is not known."""
         oldest = self._checksums[0][0]
         place = tick.position - oldest
         if not 0 <= place < len(self._checksums):
-            return False
-        return self._checksums[place][1] != tick.checksum
+            return None
+        return self._checksums[place][1] == tick.checksum
 
     def _sum_up(self, facts: Iterable[Event]) -> None:
-        checksum = self.checksum
-        for fact in facts:
-            about = getattr(fact, "command_id", "") or getattr(fact, "token_id", "")
-            text = f"{type(fact).__name__} {fact.at.wall} {getattr(fact, 'agent_id', '')} {about}"
-            checksum = crc32(text.encode(), checksum)
-        self.checksum = checksum
-        self._checksums.append((self.position, checksum))
+        self.checksum = sum_up(facts, self.checksum)
+        self._checksums.append((self.position, self.checksum))

@@ -25,6 +25,7 @@ from ..core.ledger import DeliveryRecord
 from ..core.model import (
     Ack,
     Agent,
+    AgentDelivery,
     AgentStatus,
     ClusterNode,
     Command,
@@ -238,13 +239,16 @@ class Node(Reading):
         if not self._effects.own:
             self.meters.pass_over(fact)
 
-    def carry_out_shared(self, facts: Sequence[Event], *, own: bool) -> None:
-        """Have carried out what has come of an entry of the log."""
-        self._effects.own = own
+    def carry_out_shared(self, facts: Sequence[Event], *, own: bool, again: bool) -> None:
+        """Have carried out what has come of an entry of the log.
+
+        ``again`` says that this was done before, by a registry that this node has given up.
+        """
+        self._effects.own, self._push.rests = own, again
         try:
             self._effects.carry_out(facts)
         finally:
-            self._effects.own = True
+            self._effects.own, self._push.rests = True, False
 
     # From start to end
 
@@ -611,6 +615,10 @@ class Node(Reading):
             missed = self.registry.issued_since(agent_id, announced.issued, now=self.clock.now())
             self._push.catch_up(stream, missed)
         return stream
+
+    def catch_up_stream(self, stream: AgentStream, missed: Sequence[AgentDelivery]) -> None:
+        """Write to a stream what was not written to it, in order of issue."""
+        self._push.catch_up(stream, missed)
 
     def _tell_closed(self, agent_id: str, stream_id: int, reason: CloseReason) -> None:
         if self.shared is not None:

@@ -326,8 +326,8 @@ def test_who_derives_something_else_is_noticed() -> None:
     [one] = log.replicas
     right = inputs.Tick(position=applied.position, checksum=one.checksum, streams=1)
     wrong = inputs.Tick(position=applied.position, checksum=one.checksum ^ 1, streams=1)
-    assert not log.put("a", right).diverged
-    assert log.put("a", wrong).diverged
+    assert [True] == [agrees for _, agrees in log.put("a", right).compared]
+    assert [False] == [agrees for _, agrees in log.put("a", wrong).compared]
 
 
 def test_a_fault_of_ours_does_not_stop_the_log(monkeypatch: pytest.MonkeyPatch) -> None:

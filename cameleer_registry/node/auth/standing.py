@@ -46,6 +46,8 @@ class Standing:
         self._first: int | None = None
         # Set when something was revoked.
         self._revoked = False
+        # True while a node begins anew, and knows less than it has.
+        self.rests = False
         # When the files of tokens are looked at next, in steady time.
         self._next_read = 0
 
@@ -69,6 +71,8 @@ class Standing:
         """End streams whose credentials are over. Never ends itself."""
         while True:
             await asyncio.sleep(PACE)
+            if self.rests:
+                continue
             self._read_files()
             if self._revoked or (
                 self._first is not None and self._clock.now().steady >= self._first

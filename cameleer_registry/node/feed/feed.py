@@ -155,7 +155,15 @@ class Feed:
         return copying.value(self._ring)
 
     def take_over(self, copied: Mapping[str, Any], registry: Queries) -> None:
-        """Go on with the events of another node."""
+        """Go on with the events of another node, and with no others.
+
+        Whoever follows is told the rest of what there was, and comes back.
+        """
+        for follower in self.streams:
+            follower.leave()
+        self._ring = Ring(0, limit=HISTORY, limit_bytes=HISTORY_BYTES)
+        self._shares = Shares(self._append)
+        self._cut_at = None
         copying.restore(self._ring, copied)
         self._shares.learn(registry.open_commands())
 

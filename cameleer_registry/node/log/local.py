@@ -106,6 +106,10 @@ class LocalLog:
         self._next, self._take, self._on_lost = after + 1, take, on_lost
         self.wake()
 
+    async def unfollow(self) -> None:
+        """Give nothing any more."""
+        self._take = None
+
     def wake(self) -> None:
         """Look for entries, when this turn of the loop is over."""
         if self._take is not None and not self._scheduled:

@@ -83,6 +83,9 @@ class Log(Protocol):
         ``on_lost`` is told why, if the log is gone or is another one: then nothing comes any more.
         """
 
+    async def unfollow(self) -> None:
+        """Give nothing any more to whoever follows, until somebody follows again."""
+
     async def found(self, content: bytes) -> bool:
         """Save the snapshot of position 0, unless there is one; tell whether it was saved.
 

@@ -51,10 +51,12 @@ from ..clock import Clock
 from ..limits import limits_of
 from ..log.port import Log, LogLost, LogUnavailable, Snapshot
 from ..telling.histogram import Histogram
+from .agreement import Agreement
 from .appender import Appender
 from .clock import SharedClock
 from .contact import ENDING, REFUSING, WAITING, Contact
 from .own_file import OwnFile, refuse
+from .rebuilding import rebuild
 
 if TYPE_CHECKING:
     from ..node import Node
@@ -106,6 +108,7 @@ class Figures:
     inputs_an_entry: Histogram
     retries: int
     divergences: int
+    rebuilds: int
     entries_behind_copy: int
     copy_age: float
     behind: int
@@ -124,10 +127,10 @@ class Shared:
         name: str,
         database: Path | None,
     ) -> None:
-        self._node = node
+        self.node = node
         # The credentials, which the log moves as it does the registry.
         self.beside = beside
-        self._log = shared_log
+        self.log = shared_log
         self.name = name
         self._database = database
         self._file: OwnFile | None = None
@@ -135,6 +138,12 @@ class Shared:
         self.address: str | None = None
         # Set by join().
         self.replica: Replica | None = None
+        # False while this node begins anew: what it shows is what was before.
+        self.is_level = True
+        # Up to where the log was applied before that: what comes of it has been told.
+        self._told = 0
+        self._agreement = Agreement()
+        self._rebuilding: asyncio.Task[None] | None = None
         self.number: int | None = None
         self._appender: Appender | None = None
         self._boot = ""
@@ -164,7 +173,7 @@ class Shared:
         # Entries that wait until a copy is made; None while none is.
         self._held: deque[tuple[int, int, bytes]] | None = None
         self.snapshot_position = 0
-        self.divergences = 0
+        self.divergences = self.rebuilds = 0
         self._ending = False
 
     def _time(self) -> float:
@@ -175,7 +184,7 @@ class Shared:
     async def join(self) -> None:
         """Follow the log up to its end, and take part; raises CannotJoin and CannotOpenDatabase."""
         self._loop = asyncio.get_running_loop()
-        await self._log.open()
+        await self.log.open()
         if self._database is not None:
             self._file = OwnFile.open(self._database)
         while True:
@@ -187,7 +196,7 @@ class Shared:
                 await asyncio.sleep(0.5)
             except LogLost as error:
                 raise CannotJoin(str(error)) from None
-        self._node.authority.begin_shared()
+        self.node.authority.begin_shared()
         await self._enter()
 
     async def _follow(self) -> None:
@@ -196,34 +205,53 @@ class Shared:
         copied = orjson.loads(content)
         copy = Copy(about=copied["about"], rows=[tuple(row) for row in copied["rows"]])
         try:
-            self.beside.start_over(copied["beside"])
-            self.replica = to_replica(copy, self._node.registry, self.beside)
+            replica = to_replica(copy)
+            self.begin_with(replica, copied)
         except (UnknownCopy, KeyError) as error:
             raise CannotJoin(f"the snapshot of the log cannot be read: {error}") from None
         self._tell_of_limits()
-        node, clock = self._node, self._node.clock
+        _, newest = await self.log.bounds()
+        await self.catch_up(newest)
+
+    def begin_with(self, replica: Replica, copied: dict[str, Any], *, told: int = 0) -> None:
+        """Be what a copy says; what the log has up to the position ``told`` is not told again.
+
+        Raises KeyError if it is no whole copy, and SettingsError if the keys for it are not here.
+        """
+        node, clock = self.node, self.node.clock
         assert isinstance(clock, SharedClock)
-        clock.follow(self.replica.time)
+        self.beside.start_over(copied["beside"])
+        node.registry.become(replica.registry)
+        replica.registry, replica.beside = node.registry, self.beside
+        self.replica, self._told = replica, told
+        clock.follow(replica.time)
         node.feed.take_over(copied["feed"], node.registry)
         node.meters.learn(node.registry.open_commands())
-        self._marked_at = self.replica.position
-        self._marked = self._time()
-        _, newest = await self._log.bounds()
-        self._log.follow(self.replica.position, self._take, self.lose)
-        await self._wait_for(newest)
+        self._marked_at, self._marked = replica.position, self._time()
+
+    async def catch_up(self, head: int) -> None:
+        """Follow the log, and return when it has been applied up to a position."""
+        assert self.replica is not None
+        self.log.follow(self.replica.position, self._take, self.lose)
+        await self._wait_for(head)
+
+    async def copies_written(self) -> None:
+        """Wait until no copy is being made."""
+        while self._copying is not None and not self._copying.done():
+            await asyncio.gather(self._copying, return_exceptions=True)
 
     def _tell_of_limits(self) -> None:
         """Say where this node's settings are not those that the nodes share."""
         assert self.replica is not None
-        own, shared = limits_of(self._node.settings), self.replica.registry.limits
+        own, shared = limits_of(self.node.settings), self.replica.registry.limits
         if own != shared:
             log.warning("this node's settings are others than the log's, which count")
 
     async def _beginning(self) -> bytes:
         """Return a copy to begin with: of this node's database, or of the log."""
-        newest = await self._log.load()
+        newest = await self.log.load()
         belongs = None if self._file is None else self._file.belongs()
-        if belongs is not None and belongs.lineage != self._log.lineage:
+        if belongs is not None and belongs.lineage != self.log.lineage:
             assert self._database is not None
             raise refuse(self._database, "belongs to another log than that of this cluster")
         if newest is None:
@@ -233,7 +261,7 @@ class Shared:
         if belongs is None:
             return newest.content
         position = int(orjson.loads(belongs.content)["about"]["position"])
-        oldest, last = await self._log.bounds()
+        oldest, last = await self.log.bounds()
         if position > last:
             raise CannotJoin(
                 f"{self._database} has seen the entry {position} of the log, which ends at {last}: "
@@ -243,7 +271,7 @@ class Shared:
 
     async def _found(self) -> Snapshot:
         """Found the log with what the database holds; or begin with what another one has."""
-        registry, clock = Registry(self._node.registry.limits, in_order=True), Clock()
+        registry, clock = Registry(self.node.registry.limits, in_order=True), Clock()
         credentials, order = Credentials(), Signer()
         now, first = clock.now(), clock.now().wall // 1000
         holds = False
@@ -251,7 +279,7 @@ class Shared:
             loaded = self._file.load_alone(registry, clock, credentials)
             holds = bool(loaded.agents or loaded.commands or credentials.ever)
             now = loaded.now
-            interval = nanoseconds(self._node.settings.heartbeat_interval)
+            interval = nanoseconds(self.node.settings.heartbeat_interval)
             registry.resume(now=now, least=min(registry.limits.stale_after, 2 * interval))
             registry.all_closed(now=now)
             if (line := registry.newest_line()) is not None:
@@ -262,11 +290,11 @@ class Shared:
         feed = {"first": first, "newest": first - 1, "lost": first - 1, "events": []}
         beside = replicated.value(credentials, [], order.order)
         content = await asyncio.to_thread(self._content, copy_of(replica), feed, beside)
-        if await self._log.found(content):
+        if await self.log.found(content):
             log.info("log founded", agents=len(registry), commands=registry.count_commands())
         elif holds:
             self._check_unused()
-        newest = await self._log.load()
+        newest = await self.log.load()
         assert newest is not None
         return newest
 
@@ -274,7 +302,7 @@ class Shared:
         """Raise CannotOpenDatabase where the database holds what the log has not."""
         assert self._file is not None
         credentials = Credentials()
-        registry = Registry(self._node.registry.limits)
+        registry = Registry(self.node.registry.limits)
         loaded = self._file.load_alone(registry, Clock(), credentials)
         if loaded.agents or loaded.commands or credentials.ever:
             raise refuse(
@@ -308,10 +336,10 @@ class Shared:
     async def _publish_keys(self) -> None:
         """Publish the keys of this node's file, if they are newer and all nodes hold them."""
         with contextlib.suppress(ValueError, OutcomeUnknown, NotInContact):  # again in a moment
-            await publish_held(self._node)
+            await publish_held(self.node)
 
     def _wish(self) -> inputs.Join:
-        holding = self._node.authority.holding
+        holding = self.node.authority.holding
         return inputs.Join(
             name=self.name,
             version=__version__,
@@ -323,7 +351,7 @@ class Shared:
 
     def _begin_boot(self) -> None:
         self._boot = uuid4().hex[:12]
-        self._appender = Appender(self._log, self._boot)
+        self._appender = Appender(self.log, self._boot)
 
     def _positions(self) -> dict[str, int]:
         assert self.replica is not None
@@ -348,7 +376,7 @@ class Shared:
 
     def _apply(self, position: int, stamp: int, content: bytes) -> None:
         """Apply an entry that has come from the log, and do what is this node's to do."""
-        replica, node = self.replica, self._node
+        replica, node = self.replica, self.node
         assert replica is not None
         entry = to_entry(orjson.loads(content))
         applied = replica.apply(position, stamp, entry)
@@ -356,23 +384,50 @@ class Shared:
         assert isinstance(clock, SharedClock)
         clock.applied()
         node.feed.cut(applied.now)
-        own = entry.boot == self._boot
-        node.carry_out_shared(applied.facts, own=own)
+        own, again = entry.boot == self._boot, position <= self._told
+        node.carry_out_shared(applied.facts, own=own and not again, again=again)
         node.feed.gather(applied.now)
         if applied.cut:
             node.feed.cut(None)
-        self._tell_of_nodes(applied)
+        if not again:
+            self._tell_of_nodes(applied)
         if own:
             self._came_back(applied)
         if applied.cut:
             self._marked_at, self._marked = position, self._time()
-            self._copy(own=own)
+            if not again:
+                self._copy(own=own)
         if any(member.boot == self._boot for member in applied.lost):
             self._was_lost()
-        if applied.diverged:
-            self.divergences += 1
-            log.error("another node has derived something else from the log", position=position)
+        self._compare(applied)
         self._reach(position)
+
+    def _compare(self, applied: Applied) -> None:
+        for member, agrees in applied.compared:
+            if member.boot == self._boot:
+                continue
+            self.divergences += not agrees
+            if self._agreement.note(member.boot, agrees):
+                log.error(
+                    "another node has derived something else from the log",
+                    node=member.name,
+                    position=applied.position,
+                )
+
+    def _heed_agreement(self) -> None:
+        """Begin anew if this node is the one that is wrong, or may be."""
+        assert self.replica is not None
+        assert self._loop is not None
+        if self._rebuilding is not None and not self._rebuilding.done():
+            return
+        live, now = list(self.replica.members.live), self._time()
+        if not self._agreement.is_to_begin_anew(self._boot, live, now):
+            return
+        self.rebuilds += 1
+        if self._agreement.began_anew(now):
+            self._rebuilding = self._loop.create_task(rebuild(self), name="beginning anew")
+        else:
+            self.lose("it has derived something else than the others, again and again")
 
     def _came_back(self, applied: Applied) -> None:
         if applied.by is not None:
@@ -397,7 +452,7 @@ class Shared:
         assert self._appender is not None
         assert self._loop is not None
         self._appender.give_up(NotInContact("this node was given up by the others"))
-        self._node.end_streams(CloseReason.NODE_LOST)
+        self.node.end_streams(CloseReason.NODE_LOST)
         self.number = None
         self._begin_boot()
         self._rejoining = self._loop.create_task(self._rejoin(), name="joining again")
@@ -451,12 +506,14 @@ class Shared:
     @property
     def token(self) -> Position:
         """What an answer carries, so that another node can wait until it knows as much."""
-        return f"{self._log.lineage[:12]}-{self.position}"
+        return f"{self.log.lineage[:12]}-{self.position}"
 
     def check_level(self, *, started: bool) -> None:
-        """Raise NotInContact while this node joins, and knows less than the others."""
+        """Raise NotInContact or NodeBehind while this node knows less than the others."""
         if not started:
             raise NotInContact("this node joins the others, and has yet to learn what they know")
+        if not self.is_level:
+            raise NodeBehind("this node begins anew, and has yet to learn what the others know")
 
     def check(self) -> None:
         """Raise NotInContact where nothing may be changed."""
@@ -485,7 +542,7 @@ class Shared:
         Raises AgentNotRegistered and NotInContact.
         """
         self.check()
-        node = self._node
+        node = self.node
         record = node.registry.find_agent(agent_id)
         if record is None:
             raise AgentNotRegistered(agent_id)
@@ -501,7 +558,7 @@ class Shared:
         if self.lost is not None or self._left or self.number is None:
             raise NotInContact("this node does not take part at present")
         self.contact.check_stream()
-        return (self.number << STREAMS_OF_A_NODE) + self._node.streams.next_id()
+        return (self.number << STREAMS_OF_A_NODE) + self.node.streams.next_id()
 
     def pushed(self, command_id: str, agent_ids: Sequence[str]) -> None:
         """Note to whose streams a command was written; in a moment it is told to the others."""
@@ -514,7 +571,7 @@ class Shared:
         self._pushed_timer, self._told_pushed = None, self._time()
         pushed, self._pushed = self._pushed, {}
         for command_id, agent_ids in pushed.items():
-            targets = self._node.registry.targets_of(command_id)
+            targets = self.node.registry.targets_of(command_id)
             if targets is not None:
                 known = [agent_id for agent_id in agent_ids if agent_id in targets.places]
                 bits = inputs.bits_of(known, targets)
@@ -528,7 +585,7 @@ class Shared:
         What is malformed, or of another log, is ignored. Raises NodeBehind.
         """
         lineage, _, number = token.rpartition("-")
-        if lineage != self._log.lineage[:12] or not (number.isascii() and number.isdigit()):
+        if lineage != self.log.lineage[:12] or not (number.isascii() and number.isdigit()):
             return
         position = int(number[:18])
         if position > self.position:
@@ -536,7 +593,7 @@ class Shared:
 
     async def told(self, event_id: str) -> None:
         """Wait until this node knows as much as who was told that event of the feed."""
-        position = self._node.feed.position_of(event_id)
+        position = self.node.feed.position_of(event_id)
         if position is not None and self.position < position <= self.position + 10**6:
             with contextlib.suppress(NodeBehind):
                 await self._wait_for(position, POSITION_PATIENCE)
@@ -639,10 +696,11 @@ class Shared:
                     inputs.Tick(
                         position=replica.position,
                         checksum=replica.checksum,
-                        streams=len(self._node.streams),
+                        streams=len(self.node.streams),
                     )
                 )
             self._heed_contact()
+            self._heed_agreement()
             self._mark()
 
     def _flush_heard(self) -> None:
@@ -662,7 +720,7 @@ class Shared:
             log.warning("cut off from the others, streams are ended")
             assert self._loop is not None
             self._spreading = self._loop.create_task(
-                self._node.spread_ends(CloseReason.NODE_LOST, SPREAD_SECONDS)
+                self.node.spread_ends(CloseReason.NODE_LOST, SPREAD_SECONDS)
             )
 
     def _mark(self) -> None:
@@ -698,7 +756,7 @@ class Shared:
     async def _make_copy(self, replica: Replica) -> tuple[Copy, dict[str, Any], dict[str, Any]]:
         """Make a copy little by little; what comes from the log meanwhile waits for that."""
         try:
-            about, feed = copies.about(replica), self._node.feed.copy()
+            about, feed = copies.about(replica), self.node.feed.copy()
             beside = self.beside.value()
             rows: list[tuple[str, str, str, Any]] = []
             for row in copies.rows_of(replica.registry):
@@ -732,7 +790,7 @@ class Shared:
         if self._file is not None:
             try:
                 content = {"about": copy.about, "rows": copy.rows, "feed": feed, "beside": beside}
-                await self._file.write(self._log.lineage, content, replicated.rows(beside))
+                await self._file.write(self.log.lineage, content, replicated.rows(beside))
             except sqlite3.Error as error:
                 from ..journal.sqlite import errors
 
@@ -744,9 +802,9 @@ class Shared:
             return
         try:
             packed = await asyncio.to_thread(self._content, copy, feed, beside)
-            await self._log.save(Snapshot(copy.position, packed))
+            await self.log.save(Snapshot(copy.position, packed))
             self.snapshot_position = copy.position
-            await self._log.trim(await self._log.kept())
+            await self.log.trim(await self.log.kept())
         except LogUnavailable as error:
             log.warning("the snapshot was not saved", reason=str(error))
 
@@ -767,9 +825,12 @@ class Shared:
     async def close(self) -> None:
         """Write what is to be written, and follow no longer."""
         self._left = True
+        if self._rebuilding is not None:
+            self._rebuilding.cancel()
+            await asyncio.gather(self._rebuilding, return_exceptions=True)
         if self._copying is not None:
             await asyncio.gather(self._copying, return_exceptions=True)
-        await self._log.close()
+        await self.log.close()
         if self._appender is not None:
             self._appender.give_up(NotInContact("this node has ended"))
         if self._file is not None:
@@ -785,6 +846,8 @@ class Shared:
             return [self.lost]
         if self.number is None:
             return ["this node does not take part at present"]
+        if self._rebuilding is not None and not self._rebuilding.done():
+            return ["this node has derived something else than the others and begins anew"]
         if self.contact.silent > REFUSING:
             return [f"not in contact with the others for {self.contact.silent:.0f} s"]
         return []
@@ -808,7 +871,7 @@ class Shared:
                 status=member.status,
                 own=(own := member.boot == self._boot),
                 position=self.position if own else member.position,
-                streams=len(self._node.streams) if own else member.streams,
+                streams=len(self.node.streams) if own else member.streams,
                 joined_at=time_of_day(member.joined),
                 last_seen_at=time_of_day(member.heard),
                 ended_at=time_of_day(member.ended),
@@ -826,6 +889,7 @@ class Shared:
             inputs_an_entry=self._appender.inputs,
             retries=self._appender.retries,
             divergences=self.divergences,
+            rebuilds=self.rebuilds,
             entries_behind_copy=self.position - self._marked_at,
             copy_age=self._time() - self._marked,
             behind=self._log.behind + len(self._held or ()),

@@ -43,6 +43,8 @@ class Push:
         # Where many nodes share the registry: is told which streams were written to, and the rest
         # is up to the log. None where this node is alone.
         self.tell_others: Callable[[str, Sequence[str]], None] | None = None
+        # True while what is carried out was written before.
+        self.rests = False
 
     def prepare(self, command_id: str, frame: Frame) -> None:
         """Keep the frame of a command that is about to be issued."""
@@ -54,6 +56,8 @@ class Push:
 
     def issued(self, fact: CommandIssued) -> None:
         """Write a command to the streams of its targets, or put it behind others."""
+        if self.rests:
+            return
         targets = fact.agent_ids
         if self.tell_others is not None:
             # Issued at any node: here it is written to those that hold a stream here.

@@ -294,6 +294,11 @@ class NodeCollector(Collector):
             "Signs of life of other nodes that have derived something else from the log.",
             figures.divergences,
         )
+        yield counter(
+            "cameleer_cluster_rebuilds_total",
+            "Times that this node has begun anew, since it had derived something else than others.",
+            figures.rebuilds,
+        )
 
     def _of_tasks(self) -> Iterator[Metric]:
         yield histogram(

@@ -90,10 +90,15 @@ class JetStreamLog:
         """Give all entries after a position to ``take``."""
         self._tail = Tail(self._connection, self._names, self._lineage, after, take, on_lost)
 
-    async def close(self) -> None:
-        """Follow no longer, and leave."""
+    async def unfollow(self) -> None:
+        """Give nothing any more."""
         if self._tail is not None:
             await self._tail.close()
+            self._tail = None
+
+    async def close(self) -> None:
+        """Follow no longer, and leave."""
+        await self.unfollow()
         await self._connection.close()
 
     # Snapshots
