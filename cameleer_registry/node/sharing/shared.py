@@ -892,7 +892,7 @@ class Shared:
             rebuilds=self.rebuilds,
             entries_behind_copy=self.position - self._marked_at,
             copy_age=self._time() - self._marked,
-            behind=self._log.behind + len(self._held or ()),
+            behind=self.log.behind + len(self._held or ()),
             live=0 if self.replica is None else len(self.replica.members.live),
         )
 
