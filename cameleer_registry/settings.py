@@ -347,9 +347,9 @@ class Settings:
     host: str = _setting(
         "127.0.0.1",
         name_of_host,
-        "Name or address to listen on. By default nobody outside this machine can reach the "
-        "server; 0.0.0.0 is every IPv4 address of it, :: every address, IPv4 and IPv6. unix:PATH "
-        "is a socket in the file system.",
+        "Name or address to listen on. The default can only be reached from this machine; "
+        "0.0.0.0 is all of its IPv4 addresses, and :: all of its IPv4 and IPv6 addresses. "
+        "unix:PATH is a socket in the file system.",
     )
     port: int = _setting(
         8081,
@@ -359,9 +359,9 @@ class Settings:
     database: str | None = _setting(
         None,
         database,
-        "File that keeps what has been answered, or memory to keep nothing. By default the server "
-        "has registry.db in $STATE_DIRECTORY, as systemd sets it, else in a directory of its own "
-        "below the user's for state; embedded, nothing is kept.",
+        "File in which the registry is stored, or memory to store nothing. The default is "
+        "registry.db in $STATE_DIRECTORY, which systemd sets, or else in a directory of its own "
+        "below the user's state directory; an embedded server stores nothing by default.",
     )
     cluster: NatsServers = _setting(  # noqa: RUF009 - it is a tuple
         NatsServers(),
@@ -401,26 +401,26 @@ class Settings:
     heartbeat_interval: float = _setting(
         30.0,
         duration,
-        "How often agents are told to send a heartbeat. Eureka's clients do the same.",
+        "How often agents are asked to send a heartbeat. The default is that of Eureka's clients.",
     )
     stale_after: float = _setting(
         90.0,
         duration,
-        "An agent is STALE when so long has passed since its last heartbeat: by "
-        "default three are missing.",
+        "Time since its last heartbeat after which an agent is STALE. The default means three "
+        "missed heartbeats.",
     )
     dead_after: float = _setting(
         300.0,
         duration,
-        "An agent is DEAD when it has been STALE for so long: by default time "
-        "for a restart or a deployment.",
+        "Time for which an agent is STALE before it is DEAD. The default leaves time for a "
+        "restart or a deployment.",
     )
     forget_dead_after: float | None = _setting(
         None,
         duration_or_off,
-        "An agent is forgotten when it has been DEAD for so long, as if an operator had deleted "
-        "it. Off by default, because an agent that is missing is what an operator wants to see; "
-        "1d suits fleets whose agents have a new id at each start.",
+        "Time for which an agent is DEAD before it is deleted, as an operator would delete it. "
+        "Off by default, because operators want to see missing agents; 1d suits fleets whose "
+        "agents have a new id at each start.",
     )
     command_ttl: float = _setting(
         60.0,
@@ -436,82 +436,84 @@ class Settings:
     max_body: int = _setting(
         1_048_576,
         _between(1, 2**30),
-        "Largest request body in bytes; a larger one is refused "
-        "with 413. By default 1 MiB, like nginx.",
+        "Largest request body in bytes; a larger one is refused with 413. The default is 1 MiB, "
+        "like nginx's.",
     )
     max_agents: int = _setting(
         0,
         _between(0, _MANY),
-        "A new agent is refused with 503 when so many are registered; 0 is no "
-        "limit. Agents that are known are never refused.",
+        "Largest number of agents; a new one beyond it is refused with 503. 0 means no limit. "
+        "Known agents are never refused.",
     )
     max_pending_per_agent: int = _setting(
         100,
         _between(1, _MANY),
-        "An agent with so many pending commands is sent no more until it has "
+        "Largest number of pending commands of one agent. It is sent no more until it has "
         "acknowledged some, or they have expired.",
     )
     command_history: int = _setting(
         100_000,
         _between(0, _MANY),
-        "Deliveries of finished commands to remember, in all; the oldest "
-        "are forgotten first. A command without targets counts as one. Let it be more than the "
-        "fleet: a broadcast that does not fit is forgotten when it finishes.",
+        "Total number of deliveries of finished commands to remember; the oldest are forgotten "
+        "first. A command without targets counts as one. It should be larger than the fleet, "
+        "because a broadcast with more targets is forgotten as soon as it finishes.",
     )
     command_history_bytes: int = _setting(
         268_435_456,
         _between(0, _MANY),
-        "Bytes of payloads and results to remember with them, in all, about as they take memory: "
-        "256 MiB, so that large results do not fill it long before the deliveries are counted.",
+        "Total bytes of payloads and results to remember with them, roughly as much as they "
+        "take in memory. The default is 256 MiB, so that large results are forgotten before "
+        "they fill the memory.",
     )
     idempotency_keys: int = _setting(
         10_000,
         _between(1, _MANY),
-        "Keys of requests to remember, each for an hour at most, so that a command that is asked "
-        "for again is not issued again; the oldest are forgotten first. By default almost three "
-        "a second, in 14 MB.",
+        "Number of request keys to remember, each for at most an hour, so that a repeated "
+        "request issues its command only once; the oldest are forgotten first. The default "
+        "allows almost three a second, in 14 MB.",
     )
     max_stream_backlog: int = _setting(
         1_048_576,
         _between(1024, 2**30),
-        "Bytes that may wait in this process for one stream's reader. "
-        "An event that comes when more are waiting ends the stream.",
+        "Bytes that may wait in this process for the reader of one stream. If more are waiting "
+        "when an event comes, the stream is closed.",
     )
     max_feeds: int = _setting(
         100,
         _between(1, _MANY),
-        "Followers of the operators' event feed; one more is refused with 503. Each costs a write "
-        "ten times a second while something happens.",
+        "Largest number of followers of the operators' event feed; one more is refused with "
+        "503. Each costs a write ten times a second while events happen.",
     )
     stream_stall_timeout: float = _setting(
         30.0,
         duration,
-        "A stream whose reader takes nothing for so long is aborted; any other answer, and a "
-        "connection whose peer is gone without a word, after twice as long.",
+        "Time after which a stream is closed if its reader takes nothing. Any other answer, and "
+        "a connection whose peer has silently gone, is closed after twice that time.",
     )
     body_timeout: float = _setting(
         30.0,
         duration,
-        "A request whose body has not arrived after so long is refused with 408.",
+        "Time within which a request's body must arrive; otherwise it is refused with 408.",
     )
     metrics_groups: int = _setting(
         100,
         _between(0, 1000),
-        "Groups that /metrics names, those known longest; agents of all others are counted "
-        "together. Each is three time series, kept by Prometheus for weeks.",
+        "Number of groups that /metrics names, beginning with those known longest; the agents "
+        "of all others are counted together. Each group is three time series, which Prometheus "
+        "keeps for weeks.",
     )
     public_url: str | None = _setting(
         None,
         url,
-        "Address at which agents and browsers reach this server from outside, such "
-        "as https://registry.example. It makes sseEndpoint absolute, and a browser's Origin may "
-        "be it.",
+        "Address at which agents and browsers reach this server from outside, such as "
+        "https://registry.example. It makes sseEndpoint absolute, and is accepted as a "
+        "browser's Origin.",
     )
     name: str | None = _setting(
         None,
         label,
-        "What this server is called, such as Production: 1 to 64 characters that the console shows "
-        "and has in its title, so that two servers are not taken for each other.",
+        "Name of this server, such as Production: 1 to 64 characters, shown in the console and "
+        "its title so that nobody mistakes one server for another.",
     )
     name_color: str | None = _setting(
         None,
@@ -522,85 +524,90 @@ class Settings:
     allowed_hosts: HostNames = _setting(  # noqa: RUF009 - it is a tuple
         HostNames(),
         host_names,
-        "Names under which this server may be asked, besides localhost, host and public_url, with "
-        "commas between them; *.example.org is every name below example.org. A request that "
-        "names another host is refused with 421: a web page could reach a server on somebody's "
-        "own machine under the page's name. Embedded, this is checked only where it is set.",
+        "Names by which this server may be addressed, besides localhost, host and public_url, "
+        "separated by commas; *.example.org is every name below example.org. A request for "
+        "another host is refused with 421, because a web page could otherwise reach a server on "
+        "a user's own machine under the page's name. An embedded server checks this only if it "
+        "is set.",
     )
     auth: AuthMode = _setting(  # noqa: RUF009 - it is a text
         AuthMode.AUTO,
         auth_mode,
-        "Whether requests need a credential: required, accept (one that is sent is checked, and "
-        "who sends none is served and counted), off, or auto: required as soon as there has been "
-        "a credential, or a keys.json; before that the server listens on this machine only, and "
-        "serves everybody there. Embedded, auto is off.",
+        "Whether requests need a credential: required; accept (credentials are checked, and "
+        "requests without one are served and counted); off; or auto, which is required as soon "
+        "as there has been a credential or a keys.json, and until then listens on this machine "
+        "only and serves everybody there. In an embedded server auto means off.",
     )
     keys_file: str | None = _setting(
         None,
         path_of_file,
-        "File of the keys that sign commands and agents' tokens, as "
-        '"cameleer-registry auth init" makes it.',
+        "File of the keys that sign commands and agents' tokens, as made by \"cameleer-registry "
+        'auth init".',
     )
     admin_token_file: str | None = _setting(
         None,
         path_of_file,
-        "File of operator tokens of the role admin, one on a line: yours, or any long random text. "
-        "It is read again when it changes; what it does not hold any more is revoked.",
+        "File of operator tokens with the role admin, one on each line: tokens of this "
+        "registry, or any long random text. It is read again when it changes, and tokens that "
+        "have gone from it are revoked.",
     )
     enrol_token_file: str | None = _setting(
         None,
         path_of_file,
-        "File of enrolment tokens, likewise.",
+        "File of enrolment tokens, in the same form.",
     )
     agent_token_ttl: float = _setting(
         3600.0,
         duration,
-        "How long an agent's token is good, give or take a tenth. Agents renew theirs when two "
-        "thirds of that are over.",
+        "How long an agent's token is valid, plus or minus a tenth. Agents renew their tokens "
+        "after two thirds of that time.",
     )
     agent_token_renewal: float = _setting(
         604_800.0,
         duration,
-        "How long an agent's token can be renewed, so that a host that slept for days comes back "
-        "by itself; 30d at most. So long the agent of a stolen token has to be revoked.",
+        "How long an agent's token can be renewed, so that a host that slept for days comes "
+        "back by itself; at most 30d. A stolen token can be renewed for as long, unless its "
+        "agent is revoked.",
     )
     tls_cert: str | None = _setting(
         None,
         path_of_file,
-        "File of the certificate, with those between it and its authority, in PEM: the port then "
-        "speaks TLS only. A renewed one is taken up within 10 s, and at SIGHUP.",
+        "File of the certificate chain in PEM; the port then speaks only TLS. A renewed "
+        "certificate is loaded within 10 s, and at SIGHUP.",
     )
-    tls_key: str | None = _setting(None, path_of_file, "File of its private key, in PEM.")
+    tls_key: str | None = _setting(
+        None, path_of_file, "File of the certificate's private key, in PEM."
+    )
     tls_client_ca: str | None = _setting(
         None,
         path_of_file,
-        "File of the authorities of agents' certificates, in PEM. An agent that shows one may "
-        "enrol with it instead of a token, under the id that it names.",
+        "File of the authorities that sign agents' certificates, in PEM. An agent may enrol "
+        "with such a certificate instead of a token, under the id that it names.",
     )
     tls_client_id: str = _setting(
         "cn",
         client_id,
-        "Where a certificate names its agent: cn, or san-uri: and an address with {agentId} in it, "
-        "such as san-uri:spiffe://example.org/agents/{agentId}.",
+        "Where a certificate names its agent: cn, or san-uri: and an address that contains "
+        "{agentId}, such as san-uri:spiffe://example.org/agents/{agentId}.",
     )
     client_cert_header: str | None = _setting(
         None,
         header_name,
-        "Header in which a proxy that ends TLS passes on the certificate of a client that it has "
-        "verified, in PEM, escaped as in URLs, or as RFC 9440 has it. It is read from "
-        "trusted_proxies, and refused from all others.",
+        "Header in which a proxy that terminates TLS passes on a client certificate that it has "
+        "verified: in PEM, escaped as in URLs, or as in RFC 9440. It is accepted from "
+        "trusted_proxies, and refused from everybody else.",
     )
     client_cert_groups: Globs = _setting(  # noqa: RUF009 - it is a tuple
         Globs(("*",)),
         globs_of_groups,
-        "Groups that agents may enrol into with a certificate, with commas between them; order-* "
-        "is every group whose name begins so.",
+        "Groups into which agents may enrol with a certificate, separated by commas; order-* is "
+        "every group whose name begins with order-.",
     )
     trusted_proxies: Networks = _setting(  # noqa: RUF009 - it is a tuple
         Networks(),
         networks,
-        "Addresses or networks of proxies before this server, with commas between them. What they "
-        "say of where a request came from is believed.",
+        "Addresses or networks of the proxies in front of this server, separated by commas. The "
+        "server believes them about where a request came from.",
     )
     require_protocol_version: bool = _setting(
         False,

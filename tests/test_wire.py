@@ -103,7 +103,7 @@ def test_every_field_is_read_by_its_name_on_the_wire() -> None:
 @pytest.mark.parametrize("shape", wire.REQUESTS)
 def test_unknown_fields_are_ignored(shape: type[Any]) -> None:
     """At the top, whatever they hold."""
-    known = {**MINIMAL, "type": "replay"} if shape is not Ack else {}
+    known = {**MINIMAL, "type": "replay", "role": "viewer"} if shape is not Ack else {}
     more = {**known, "new": [None, {"a": 1}], "": 0, "__class__": "x", "agent-id": None}
     one, other = (wire.decode(json.dumps(body).encode(), shape) for body in (known, more))
     assert one == other

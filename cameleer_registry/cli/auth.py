@@ -38,7 +38,14 @@ T = TypeVar("T")
 ROLES: Final = sorted(CREATABLE, key=list(Role).index)
 
 
-@click.group("auth")
+@click.group(
+    "auth",
+    epilog=examples(
+        "auth init",
+        "auth token create --role operator --group 'order-*'",
+        "auth keys rotate command",
+    ),
+)
 def auth_command() -> None:
     """Make keys and tokens, list them, and take them away.
 

@@ -82,7 +82,7 @@ def backup_command(
     "restore",
     epilog=examples(
         "restore /mnt/backups/registry-20261123T081530.123456Z.db",
-        "restore --revoke-all /mnt/backups/registry-20261123T081530.123456Z.db",
+        "restore --revoke-all today.db",
     ),
 )
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import attrs
 from attrs import frozen
 
 from ..core import encoding, inputs
@@ -134,7 +135,8 @@ def decode(value: Sequence[Value]) -> Input:
     if decoder is None:
         return inputs.decode(value)
     try:
-        return decoder(value[1:])
+        with attrs.validators.disabled():
+            return decoder(value[1:])
     except (IndexError, TypeError, ValueError) as error:
         raise UnknownInput(f"{value[0]} is of a form that is not known here") from error
 

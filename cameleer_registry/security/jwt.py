@@ -15,7 +15,8 @@ nobody can name another algorithm in it, or bring a key along.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -141,10 +142,16 @@ class Issuer:
 
 
 class Reader:
-    """Verifies tokens of a registry by the token keys of one version of its key set."""
+    """Verifies tokens of a registry by the token keys of one version of its key set.
 
-    def __init__(self, keys: KeySet) -> None:
+    With the private halves of them, as the registry itself has them, that takes half as long.
+    """
+
+    def __init__(
+        self, keys: KeySet, private: Mapping[str, SigningKey] = MappingProxyType({})
+    ) -> None:
         self._registry = keys.registry
+        self._private = private
         self._keys = {
             header_of(key.key_id): (
                 None if key.status is Status.REVOKED else key.public,
@@ -173,7 +180,11 @@ class Reader:
             claims = orjson.loads(base64url.decode(body))
         except ValueError:
             raise InvalidToken from None
-        if not verifies(public, proof, signed.encode("ascii")):
+        message = signed.encode("ascii")
+        key = self._private.get(key_id)
+        if not (
+            verifies(public, proof, message) if key is None else key.has_signed(message, proof)
+        ):
             raise InvalidToken
         return self._checked(claims, key_id)
 

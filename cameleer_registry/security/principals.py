@@ -119,6 +119,13 @@ class Scope:
         """Tell whether a group is inside."""
         return self.globs == ("*",) or _covers(self.globs, group)
 
+    def contains(self, other: Scope) -> bool:
+        """Tell whether every group of another scope is inside, by a look at the globs alone.
+
+        What matches a glob in which stars are taken for letters does so whatever they stand for.
+        """
+        return all(map(self.covers, other.globs))
+
 
 EVERYTHING: Final = Scope()
 
@@ -195,3 +202,10 @@ class Principal:
             raise InsufficientRole(self.role, permission)
         elif all_groups and not (self.scope.is_everything or self.role is Role.METRICS):
             raise InsufficientRole(self.role, permission, scope=True)
+
+    def may_hand_on(self, role: Role, scope: Scope) -> bool:
+        """Tell whether a token of that role and scope shows no more than this may see.
+
+        The role ``metrics`` is asked for no scope: what is counted is counted of all groups.
+        """
+        return self.scope.is_everything or (role is not Role.METRICS and self.scope.contains(scope))

@@ -59,7 +59,7 @@ class Credentials(Table):
         """Return the token of that id; raises NotFound."""
         record = self._tokens.get(token_id) or self._outside_by_id.get(token_id)
         if record is None:
-            raise NotFound(f"there is no token {token_id!r}")
+            raise no_token(token_id)
         return record
 
     def token_of(self, digest: str) -> TokenRecord | None:
@@ -274,6 +274,11 @@ class Credentials(Table):
         record = self._outside_by_id.get(fact.token_id)
         if record is not None and record.revoked is None:
             record.revoked = fact
+
+
+def no_token(token_id: str) -> NotFound:
+    """Return what says that a token is not known, or does not exist for whoever asks."""
+    return NotFound(f"there is no token {token_id!r}")
 
 
 def _above(counter: int, now: Instant) -> int:

@@ -12,8 +12,10 @@ then on no step of a clock makes it good again, or ends it early.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
+from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
 
 from attrs import define, evolve
@@ -21,6 +23,7 @@ from attrs import define, evolve
 from ..core.instant import NANOSECONDS, Instant
 from ..errors import CredentialRevoked, InvalidToken, TokenExpired, Unauthenticated
 from . import jwt, tokens
+from .ed25519 import SigningKey
 from .facts import CredentialIssued
 from .jwt import Credential, Reader
 from .keys import KeySet, Status, Use
@@ -66,13 +69,15 @@ class Verifier:
         if keys is not None:
             self.use_keys(keys)
 
-    def use_keys(self, keys: KeySet) -> None:
-        """Go by this key set from now on.
+    def use_keys(
+        self, keys: KeySet, private: Mapping[str, SigningKey] = MappingProxyType({})
+    ) -> None:
+        """Go by this key set from now on, and by the private halves of it that are here.
 
         What was signed by a key that is revoked, or gone, is not remembered any more.
         """
         self._keys = keys
-        self._reader = Reader(keys)
+        self._reader = Reader(keys, private)
         active = keys.active(Use.TOKEN)
         self._issuing = None if active is None else active.key_id
         self._verified = {
@@ -92,18 +97,24 @@ class Verifier:
         """
         if value is None:
             raise Unauthenticated
-        if value[:10] == _USUAL and value.isascii():  # what nearly all come to, the short way
-            known = self._verified.get(hashlib.sha256(value[7:].encode()).digest())
-            if (
-                known is not None
-                and known.seen == self._credentials.revocations
-                and now.steady < known.expires
-            ):
-                return known.principal
+        if (known := self.known(value, now.steady)) is not None:
+            return known
         scheme, _, token = value.strip(" \t").partition(" ")
         if scheme.lower() != SCHEME:
             raise Unauthenticated("expected the scheme Bearer in the header Authorization")
         return self.of_token(token.lstrip(" "), now=now, renewing=renewing)
+
+    def known(self, value: str, steady: int) -> Principal | None:
+        """Return the agent whose token the value of a header is, if that is known to be good.
+
+        None says nothing: look by :meth:`of_header`.
+        """
+        if value[:10] != _USUAL or not value.isascii():
+            return None
+        known = self._verified.get(sha256(value[7:].encode()).digest())
+        if known is None or known.seen != self._credentials.revocations or steady >= known.expires:
+            return None
+        return known.principal
 
     def of_token(self, token: str, *, now: Instant, renewing: bool = False) -> Principal:
         """Return whose token that is; otherwise as :meth:`of_header`."""
@@ -111,7 +122,7 @@ class Verifier:
             raise InvalidToken
         if not jwt.looks_like_one(token):
             return self._of_record(self._credentials.token_of(tokens.digest_of(token)), now)
-        digest = hashlib.sha256(token.encode("ascii")).digest()
+        digest = sha256(token.encode("ascii")).digest()
         verified = self._verified.get(digest)
         if verified is None:
             if (record := self._credentials.token_of(digest.hex())) is not None:
@@ -184,7 +195,7 @@ class Verifier:
         renewable = now.after(made.renewable_for_ms * _MILLISECOND)
         assert principal.expires is not None
         self._remember(
-            hashlib.sha256(made.access_token.encode("ascii")).digest(),
+            sha256(made.access_token.encode("ascii")).digest(),
             _Verified(principal, agent_id, principal.expires.steady, renewable.steady, -1),
         )
         return principal

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from ..core.instant import Instant
 from ..core.views import time_of_day
-from ..errors import Fault, InvalidRequest, Unauthenticated
+from ..errors import Fault, InsufficientRole, InvalidRequest, Unauthenticated
 from ..node.auth.authority import SESSION_SECONDS
 from ..node.auth.mode import Mode
 from ..security.codes import LIFETIME
@@ -23,7 +23,8 @@ from ..security.model import (
     TokenShown,
     TokenStatus,
 )
-from ..security.principals import Principal
+from ..security.principals import Permission, Principal, Scope
+from ..security.store import no_token
 from ..security.table import TokenRecord
 from .answers import Answer, json
 from .app_keys import NODE
@@ -59,6 +60,8 @@ async def create_token(call: Call) -> Answer:
     asked = await read_as(call, TokenRequest)
     node.journal.check()
     try:
+        if principal is not None and not principal.may_hand_on(asked.role, Scope(asked.groups)):
+            raise InsufficientRole(principal.role, Permission.TOKENS, scope=True)
         made = await node.office.create_token(
             asked.role,
             groups=asked.groups,
@@ -80,7 +83,8 @@ async def list_tokens(request: web.Request) -> Answer | web.StreamResponse:
     node = request.app[NODE]
     node.authority.check_on()
     now = node.clock.now()
-    tokens = node.authority.credentials.tokens()
+    principal = RequestCall(request).principal
+    tokens = [one for one in node.authority.credentials.tokens() if _exists_for(principal, one)]
     return await json_array(request, (TokenShown(**_token(record, now)) for record in tokens))
 
 
@@ -89,10 +93,18 @@ async def revoke_token(call: Call) -> Answer:
     """``DELETE /auth/tokens/{tokenId}``: 204; what stands on it ends."""
     node, principal = call.node, call.principal
     node.authority.check_on()
+    token_id, credentials = call.address["token_id"], node.authority.credentials
+    if not _exists_for(principal, credentials.token(token_id)):
+        raise no_token(token_id)
     node.journal.check()
     by = None if principal is None else principal.issuer
-    await node.office.revoke_token(call.address["token_id"], by=by)
+    await node.office.revoke_token(token_id, by=by)
     return Answer(status=204)
+
+
+def _exists_for(principal: Principal | None, record: TokenRecord) -> bool:
+    """Tell whether a token exists for somebody: as any other thing, by its groups."""
+    return principal is None or principal.may_hand_on(record.made.role, record.scope)
 
 
 # Sessions

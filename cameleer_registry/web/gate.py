@@ -29,7 +29,7 @@ from ..logs import get_logger
 from ..node.auth.authority import Authority
 from ..node.auth.mode import Mode
 from ..node.node import Node
-from ..security.principals import Principal
+from ..security.principals import Permission, Principal
 from ..settings import Settings
 from .access import Access, Rests
 from .answers import SUPPORTED_VERSIONS, VERSION_HEADER, Answer
@@ -100,22 +100,30 @@ class Gate:
         credentials are looked at CredentialInUrl and what :class:`Identities` raises, and else
         ProxiedWithoutAuth.
         """
-        if self._hosts is not None and not access.any_host:
-            self._hosts.check(call)
+        if self._hosts is not None:
+            self.check_host(call, access)
         if access.versioned:
             check_version(call.headers, required=self._version_required)
-        identities = self._identities
-        cookie = identities.cookie(call, access) if self._authority.is_on else None
+        identities, authority = self._identities, self._authority
+        if (
+            authority.mode is not Mode.OFF
+            and access.needs is Permission.ACT
+            and (principal := identities.itself(call)) is not None
+        ):
+            check_site(call.method, call.headers, self._public_url)
+            call.principal = principal
+            return
+        cookie = identities.cookie(call, access) if authority.is_on else None
         if cookie is not None and call.method not in SAFE:
             check_origin_is_told(call)
         check_site(call.method, call.headers, self._public_url)
-        if not self._authority.is_on and self.authenticate is None:
+        if not authority.is_on and self.authenticate is None:
             if not (access.any_host and access.needs is None):
                 identities.check_proxied(call)
             return
         identities.check_url(call)
         principal = call.principal  # of a host application
-        if principal is None and self._authority.is_on:
+        if principal is None and authority.is_on:
             now = call.node.clock.now()
             principal = identities.identify(call, access, cookie, now=now)
             call.principal = principal

@@ -99,9 +99,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/auth/tokens", auth.list_tokens, READ.needing(_MAY.TOKENS)),
     ("DELETE", f"{API}/auth/tokens/{_TOKEN}", auth.revoke_token, DONE.needing(_MAY.TOKENS)),
     ("GET", f"{API}/keys", keys.show_keys, READ),
-    ("POST", f"{API}/keys/{_USE}/rotate", keys.rotate, DONE.needing(_MAY.KEYS)),
-    ("DELETE", f"{API}/keys/{_KEY}", keys.revoke, DONE.needing(_MAY.KEYS)),
-    ("GET", f"{API}/nodes", nodes.list_nodes, READ.needing(_MAY.READ)),
+    ("POST", f"{API}/keys/{_USE}/rotate", keys.rotate, DONE.needing(_MAY.KEYS, all_groups=True)),
+    ("DELETE", f"{API}/keys/{_KEY}", keys.revoke, DONE.needing(_MAY.KEYS, all_groups=True)),
+    ("GET", f"{API}/nodes", nodes.list_nodes, READ.needing(_MAY.READ, all_groups=True)),
     ("GET", f"{API}/server", server.show_server, READ.needing(_MAY.READ)),
     ("GET", f"{API}/openapi.json", documentation.show_document, STATIC),
 )

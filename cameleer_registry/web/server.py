@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
+from attrs import evolve
 
 from ..core.instant import Instant
 from ..core.model import Server
@@ -11,6 +12,7 @@ from ..instance import instance
 from ..version import __version__
 from .answers import Answer, json
 from .app_keys import NODE, STARTED
+from .calls import RequestCall, within_of
 
 
 def describe(app: web.Application) -> Server:
@@ -33,4 +35,7 @@ def _milliseconds(since: Instant, now: Instant) -> int:
 
 async def show_server(request: web.Request) -> Answer:
     """``GET /server``: which server this is."""
-    return json(describe(request.app))
+    shown = describe(request.app)
+    if within_of(RequestCall(request)) is not None:
+        shown = evolve(shown, resumed=None)  # its numbers are of all groups
+    return json(shown)

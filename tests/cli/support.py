@@ -6,12 +6,13 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import Iterator
 
 import click
 import pytest
 
 from cameleer_registry.cli.help import DEFAULT_URL
-from cameleer_registry.cli.main import cli, main
+from cameleer_registry.cli.main import COMMANDS, cli, main
 
 from ..processes import PROGRAM, environment
 from ..support import within
@@ -22,6 +23,19 @@ def command(name: str) -> click.Command:
     found = cli.get_command(click.Context(cli), name)
     assert found is not None
     return found
+
+
+def names() -> Iterator[str]:
+    """Yield the name of every command, and of those below it: ``auth-token-create``."""
+
+    def below(name: str, found: click.Command) -> Iterator[str]:
+        yield name
+        if isinstance(found, click.Group):
+            for inner, one in found.commands.items():
+                yield from below(f"{name}-{inner}", one)
+
+    for name in COMMANDS:
+        yield from below(name, command(name))
 
 
 def parent_context() -> click.Context:

@@ -22,7 +22,7 @@ from cameleer_registry.core import rules
 
 from ..processes import PROGRAM, environment, run
 from ..support import Served, running, within
-from .support import called, command, complaint, parent_context, read_by_one_who_leaves
+from .support import called, command, complaint, names, parent_context, read_by_one_who_leaves
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -293,7 +293,7 @@ def test_man_pages(tmp_path: Path) -> None:
     """A page for each command, by the tool that packagers know, with what --help says."""
     maker = Path(sys.executable).parent / "click-man"
     subprocess.run([maker, "--target", tmp_path, "cameleer-registry"], check=True)
-    expected = {"cameleer-registry.1", *(f"cameleer-registry-{name}.1" for name in COMMANDS)}
+    expected = {"cameleer-registry.1", *(f"cameleer-registry-{name}.1" for name in names())}
     assert expected == {path.name for path in tmp_path.iterdir()}
     page = (tmp_path / "cameleer-registry-send.1").read_text().replace("\\-", "-")
     for option in command("send").params:

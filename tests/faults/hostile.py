@@ -23,6 +23,7 @@ MEMBERS: Final = {"type", "title", "status", "detail"}
 CODES: Final = {
     "agent-not-registered",
     "at-capacity",
+    "auth-off",
     "body-too-large",
     "command-expired",
     "command-not-found",

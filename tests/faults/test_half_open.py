@@ -200,7 +200,7 @@ async def test_the_program_frees_peers_that_vanish(cable: Network, tell: Tell) -
     """The real one: its descriptors are as before, and its metrics say so."""
     loop = asyncio.get_running_loop()
     impatient = ("--keepalive-interval", "0.1", "--stream-stall-timeout", "0.15")
-    async with server("--host", cable.here, "--port", "0", *impatient) as process:
+    async with server("--host", cable.here, "--auth", "off", "--port", "0", *impatient) as process:
 
         def descriptors() -> int:
             return len(os.listdir(f"/proc/{process.process.pid}/fd"))

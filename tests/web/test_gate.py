@@ -10,11 +10,14 @@ from typing import Final
 
 import pytest
 from aiohttp import web
+from attrs import evolve
 
 from cameleer_registry import NODE, Settings
+from cameleer_registry.node.auth.mode import Mode
 from cameleer_registry.web.app import make_app
 from cameleer_registry.web.inline import InlineRunner
 
+from ..closed import SETTINGS, bearer, closed
 from ..support import Answer, Connection, Served, connected, running
 
 WAYS: Final = {"inline": InlineRunner, "aiohttp's": web.AppRunner}
@@ -166,3 +169,24 @@ async def test_a_browser_that_says_same_origin_is_believed(way: type[web.AppRunn
         assert 403 == (await asked(served, proxied)).status
         assert 204 == (await asked(served, f"{proxied}\nSec-Fetch-Site: same-origin")).status
         assert 403 == (await asked(served, f"{proxied}\nSec-Fetch-Site: same-site")).status
+
+
+@pytest.mark.parametrize("path", ["/agents", "/agents/a/heartbeat", "//nix", "//"])
+async def test_a_closed_server_is_asked_under_any_name(way: type[web.AppRunner], path: str) -> None:
+    """A page that has its name lead here has neither token nor cookie. Names that are set count."""
+    method = "POST" if path.endswith("heartbeat") else "GET"
+    target = path[1:] if path.startswith("//") else f"/api/v1{path}"
+    named = evolve(SETTINGS, allowed_hosts=("registry.example",))
+    for settings, mode, refused in (
+        (SETTINGS, Mode.REQUIRED, False),
+        (SETTINGS, Mode.ACCEPT, True),
+        (named, Mode.REQUIRED, True),
+    ):
+        async with closed(runs=way, settings=settings, mode=mode) as served:
+            kind = "a" if method == "POST" else "admin"
+            [header] = [": ".join(one) for one in bearer(served.tokens[kind]).items()]
+            for host, is_foreign in (("portal.example", True), ("localhost", False)):
+                lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", header]
+                answer = await asked(served, "\n".join([*lines, "Content-Length: 0"]))
+                assert (refused and is_foreign) == (answer.status == 421), (host, mode)
+                assert answer.status in (200, 204, 404, 421)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from cameleer_registry.node.resumption import Resumption
+
 from ..closed import Closed, closed
 from ..support import connected, within
 
@@ -161,3 +163,51 @@ async def test_a_scoped_viewer_walks_every_address() -> None:
                 continue  # what was asked for is quoted
             for secret in (b'"b"', b'"other"', b"of b"):
                 assert secret not in text or b'"openapi"' in text
+
+
+async def test_an_admin_of_some_groups() -> None:
+    """Makes no token for others, nor for what is counted of all; sees and revokes none of them."""
+    async with closed() as served:
+        kind, path = "admin of g", "/auth/tokens"
+        before = len(served.node.authority.credentials.tokens())
+        for body in (
+            {"role": "viewer"},
+            {"role": "admin", "groups": ["*"]},
+            {"role": "enrol", "groups": ["g", "other"]},
+            {"role": "operator", "groups": ["g*"]},
+            {"role": "metrics", "groups": ["g"]},
+        ):
+            assert "insufficient-role" == (await served.ask(kind, "POST", path, body)).code, body
+        assert before == len(served.node.authority.credentials.tokens())
+        made = await served.ask(kind, "POST", path, {"role": "operator", "groups": ["g"]})
+        assert (201, ["g"]) == (made.status, made.json()["groups"])
+        listed = (await served.ask(kind, "GET", path)).json()
+        assert made.json()["tokenId"] in {one["tokenId"] for one in listed}
+        assert [["g"]] * len(listed) == [one["groups"] for one in listed]
+        every = (await served.ask("admin", "GET", path)).json()
+        for one in every:
+            if one["groups"] != ["g"]:
+                answer = await served.ask(kind, "DELETE", f"{path}/{one['tokenId']}")
+                nobody = await served.ask(kind, "DELETE", f"{path}/nobody")
+                assert "not-found" == answer.code
+                assert nobody.json() == {
+                    **answer.json(),
+                    "detail": answer.json()["detail"].replace(one["tokenId"], "nobody"),
+                }
+        assert every == (await served.ask("admin", "GET", path)).json(), "none was revoked"
+        answer = await served.ask(kind, "DELETE", f"{path}/{made.json()['tokenId']}")
+        assert 204 == answer.status
+        for method, keys in (("POST", "/keys/command/rotate"), ("DELETE", "/keys/none")):
+            assert "insufficient-role" == (await served.ask(kind, method, keys)).code
+
+
+async def test_what_a_server_found_is_of_all_groups() -> None:
+    """So whoever does not see all of them is not told how many there are."""
+    async with closed() as served:
+        now = served.node.clock.now()
+        served.node.resumption = Resumption(
+            served.node._effects, ["a", "b"], agents=2, since=now, now=now
+        )
+        for kind, shown in (("viewer", True), ("viewer of g", False)):
+            resumed = (await served.ask(kind, "GET", "/server")).json()["resumed"]
+            assert shown == (resumed is not None)

@@ -120,7 +120,7 @@ class Authority:
     def use(self, ring: KeyRing) -> None:
         """Go by these keys from now on."""
         self.ring = ring
-        self.verifier.use_keys(ring.keys)
+        self.verifier.use_keys(ring.keys, ring.private)
         key = ring.signing(Use.TOKEN)
         self._issuer = None if key is None else Issuer(ring.registry, key, self._lifetimes)
 

@@ -34,6 +34,11 @@ class SharedClock(Clock):
         """Note that an entry has been applied, and that its time is now."""
         self._applied = self._own()
 
+    @property
+    def steady(self) -> int:
+        """The steady time of the log."""
+        return self.now().steady
+
     def now(self) -> Instant:
         """Look at the clock."""
         if self._time is None:

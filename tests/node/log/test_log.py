@@ -185,3 +185,19 @@ async def test_who_has_missed_what_is_trimmed_is_told_so(open_log: Open) -> None
     reader = reading(log, after=2)
     await eventually(lambda: reader.lost)
     assert [] == reader.entries
+
+
+async def test_whoever_follows_no_longer_may_follow_again(open_log: Open) -> None:
+    """From wherever it likes; meanwhile nothing comes."""
+    log, other = await open_log(), await open_log()
+    first = reading(log)
+    await log.append(b"1", "b.1")
+    await first.reads(1)
+    await log.unfollow()
+    await other.append(b"2", "b.2")
+    again = reading(log)
+    await again.reads(2)
+    assert [b"1", b"2"] == again.contents
+    assert [b"1"] == first.contents
+    await log.unfollow()
+    await log.unfollow()
