@@ -148,7 +148,7 @@ async def test_each_request_brings_along_how_far_the_registry_had_come(browser: 
 
         await console.open("#/agents/x")
         await page.locator(".top").get_by_role("button", name="Send command").click()
-        async with page.expect_response("**/commands") as answered:
+        async with page.expect_response(lambda seen: seen.request.method == "POST") as answered:
             await page.locator("dialog.send button[type=submit]").click()
         said = (await (await answered.value).all_headers())[POSITION]
         page.on("request", note)
