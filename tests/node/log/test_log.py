@@ -88,6 +88,18 @@ async def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         yield opener
 
 
+async def test_it_is_known_how_much_is_still_to_come(open_log: Open) -> None:
+    """Whoever reads five entries that are there is told of four, three, two, one and none."""
+    one, other = await open_log(), await open_log()
+    for number in range(5):
+        await one.append(b"x", f"x.{number}")
+    behind: list[int] = []
+    other.follow(0, lambda *_: behind.append(other.behind), pytest.fail)
+    await eventually(lambda: len(behind) == 5)
+    assert [4, 3, 2, 1, 0] == behind
+    assert 0 == other.behind
+
+
 async def test_all_read_the_same_in_one_order(open_log: Open) -> None:
     """Positions from 1 on, and one stamp for all, whoever has appended it and when one came."""
     one, other = await open_log(), await open_log()
