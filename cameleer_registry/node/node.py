@@ -513,6 +513,10 @@ class Node(Reading):
         self.carry_out(self.registry.remove(agent_id, now=self.clock.now(), by=by))
         await self.kept()
 
+    async def revoke_agent(self, agent_id: str, *, by: str | None = None) -> None:
+        """Have every credential of an agent be void, and its stream end; it need not be known."""
+        await self.office.revoke_agent(agent_id, by=by)
+
     async def remove_lapsed(
         self, agents: LapsedAgents = DEAD_AGENTS, *, by: str | None = None
     ) -> int:

@@ -30,7 +30,7 @@ async def revoke(call: Call) -> Answer:
     assert principal is not None
     if not principal.scope.is_everything and call.node.registry.group_of(agent_id) is None:
         raise AgentNotRegistered(agent_id)  # it may have been in a group that does not exist here
-    await call.node.office.revoke_agent(agent_id, by=principal.issuer)
+    await call.node.revoke_agent(agent_id, by=principal.issuer)
     return Answer(status=204)
 
 

@@ -55,7 +55,7 @@ async def test_credentials_are_what_they_were(tmp_path: Path, folded: bool) -> N
         first.carry_out(authority.credentials.revoke_token(gone.token_id, now=now))
         principal = authority.verifier.of_token(enrol.token.text, now=now)
         given = await first.office.enrol(Registration(agent_id="a", group="g"), principal)  # type: ignore[arg-type]
-        await first.office.revoke_agent("a")
+        await first.revoke_agent("a")
         secret = await first.office.sign_in(admin.token.text, "here")
         told = list(authority.credentials.as_facts())
         if folded:
