@@ -27,6 +27,9 @@ STREAMS: Final = Aim(1.8, at_least=True)
 FOLLOWS: Final = 2.5
 """Appends that a change may take longer than alone."""
 
+LEASES: Final = ("--heartbeat-interval", "10m", "--stale-after", "1h")
+"""Nobody sends heartbeats here, and nobody shall be DEAD for that."""
+
 HALF_MILLION: Final = 500_000
 """Where ids of agents begin that take part in latencies."""
 
@@ -40,7 +43,7 @@ def measure(scale: Scale) -> Iterator[Row]:
     """Run all of it over the same servers."""
     with ExitStack() as stack:
         nats = stack.enter_context(servers.nats(3))
-        more = ("--database", "memory", "--command-ttl", "1h")
+        more = ("--database", "memory", "--command-ttl", "1h", *LEASES)
         one, two = (stack.enter_context(servers.node_of_cluster(n, nats, *more)) for n in "ab")
         alone = stack.enter_context(servers.product())
         yield from _latencies(scale, nats, alone, one, two)
@@ -63,7 +66,8 @@ def _streams(scale: Scale, one: Server, two: Server) -> Row:
                 held = []
                 for server, share in zip((one, two), shares, strict=True):
                     streams = stack.enter_context(fleet(server.address))
-                    streams.open(map(http.stream, share))
+                    opened = streams.open(map(http.stream, share))
+                    assert not opened.refused, opened
                     held.append((streams, len(share)))
                 _settle(scale)
                 used = _broadcast(scale, one, two, held)
@@ -228,9 +232,7 @@ def _joining(scale: Scale) -> Row:
     took = []
     with ExitStack() as stack:
         nats = stack.enter_context(servers.nats(3))
-        one = stack.enter_context(
-            servers.node_of_cluster("a", nats, "--heartbeat-interval", "10m", "--stale-after", "1h")
-        )
+        one = stack.enter_context(servers.node_of_cluster("a", nats, *LEASES))
         agents.register(one, scale.shared)
         for turn in range(min(3, scale.turns)):
             began = time.monotonic()
