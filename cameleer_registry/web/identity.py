@@ -96,10 +96,11 @@ class Identities:
         if len(sent) != 1 or call.principal is not None:
             return None
         node = call.node
+        agent_id = call.address.get("agent_id")
         principal = self._authority.verifier.known(sent[0], node.clock.steady)
-        if principal is None or principal.agent_id != call.address.get("agent_id"):
+        if principal is None or agent_id is None or principal.agent_id != agent_id:
             return None
-        group = node.registry.group_of(principal.agent_id)
+        group = node.registry.group_of(agent_id)
         return principal if group is not None and principal.scope.covers(group) else None
 
     def check_url(self, call: Call) -> None:

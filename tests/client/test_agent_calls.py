@@ -75,7 +75,7 @@ async def test_declaring_from_elsewhere(
         return False
 
     asyncio.get_running_loop().set_debug(debug)
-    async with server("--database", "memory") as served:
+    async with server("--port", "0", "--database", "memory") as served:
         agent, _ = echoing(served.url)
         async with running_agent(agent):
             await eventually(lambda: agent.connected)
@@ -86,7 +86,7 @@ async def test_declaring_from_elsewhere(
 @FROM
 async def test_stopping_from_elsewhere(call_from: Callable[[Callable[[], object]], None]) -> None:
     """Likewise."""
-    async with server("--database", "memory") as served:
+    async with server("--port", "0", "--database", "memory") as served:
         agent, _ = echoing(served.url)
         task = asyncio.create_task(agent.run())
         await eventually(lambda: agent.connected)

@@ -37,7 +37,10 @@ WATCHED: Final = tuple(
 """Where what is allocated counts."""
 
 ROUNDS: Final = 3
-"""Rounds in which a fault is tried, with a look at the heap after each."""
+"""Rounds, at least, in which a fault is tried, with a look at the heap after each."""
+
+MOST_ROUNDS: Final = 12
+"""Rounds after which caches are full, however long they take to fill."""
 
 NOISE: Final = 8192
 """Bytes by which the heap may grow in a round for reasons of its own: a table that is resized."""
@@ -141,23 +144,23 @@ async def leaves_nothing(
     fault: Callable[[], Awaitable[object]],
     *,
     times: int,
-    rounds: int = ROUNDS,
     events: int = 10,
     tell: Callable[[str, object], None],
-) -> None:
-    """Bring a fault about ``times``, and see that nothing is left of it, and no byte of heap.
+) -> int:
+    """Bring a fault about some ``times``, and see that nothing of it is left, no byte of heap.
 
     The heap is looked at in rounds, since caches fill for a while: what is left behind each time
-    makes it grow in every one of them. ``events`` is how many the feed remembers
-    meanwhile; ``tell`` is given what was measured, by name.
+    makes it grow in every one of them. If it grew in each so far, there are more rounds.
+    ``events`` is how many the feed remembers meanwhile, and ``tell`` is given what was measured.
+    Returns how often the fault was brought about.
     """
-    each = max(1, times // rounds)
+    each = max(1, times // ROUNDS)
     growths: list[Counter[str]] = []
     with limited_memories(served, events), _no_logs_kept(), _looking_at_new(), _tracing():
         async with nothing_left(served):
             await fault()
         before = Holdings.of(served)
-        for _ in range(rounds):
+        for _ in range(MOST_ROUNDS):
             heap = _heap()
             async with nothing_left(served):
                 for _ in range(each):
@@ -165,15 +168,18 @@ async def leaves_nothing(
             await _settled()
             growths.append(_heap())
             growths[-1].subtract(heap)
+            least = min(growths, key=Counter.total)
+            if len(growths) >= ROUNDS and least.total() <= NOISE + NOISE_EACH * each:
+                break
         after = Holdings.of(served)
-    tell("times", rounds * each)
+    tell("times", len(growths) * each)
     tell("descriptors before and after", (before.descriptors.total(), after.descriptors.total()))
     tell("tasks before and after", (before.tasks.total(), after.tasks.total()))
     tell("bytes retained, by round", [growth.total() for growth in growths])
-    least = min(growths, key=Counter.total)
     assert least.total() <= NOISE + NOISE_EACH * each, "\n".join(
         f"{size:8} bytes at {where}" for where, size in least.most_common(10)
     )
+    return 1 + len(growths) * each
 
 
 @contextmanager

@@ -116,7 +116,7 @@ async def test_clients_that_wait_and_leave_leave_nothing(served: Served, tell: T
                 sock.sendall(request.encode())
             await eventually(lambda: 20 == len(served.node._waiters))
 
-    await leaves_nothing(served, fault, times=2, rounds=2, tell=tell)
+    await leaves_nothing(served, fault, times=2, tell=tell)
 
 
 @pytest.mark.parametrize("path", ["agents/a/events", "events"])

@@ -90,7 +90,7 @@ async def test_agents_that_stop_reading_are_aborted_and_harm_nobody(bound: str, 
                 for agent_id in ids:
                     await served.node.remove(agent_id)
 
-        await leaves_nothing(served, fault, times=3, tell=tell)
+        ran = await leaves_nothing(served, fault, times=3, tell=tell)
         await everybody.get_commands(SMALL)
         closed = served.node.meters.streams_closed
         # The kernel may be first, where it has room for what the server has written by then.
@@ -98,7 +98,7 @@ async def test_agents_that_stop_reading_are_aborted_and_harm_nobody(bound: str, 
     everybody.compare(without, sorted(seconds)[len(seconds) * 99 // 100], tell)
     tell("readers aborted", aborted)
     tell("worst backlog, bytes", worst)
-    assert 4 * SCALE.stalled_readers == aborted
+    assert ran * SCALE.stalled_readers == aborted
     assert worst <= most + 350_000, "its bound, and one event"
 
 
@@ -142,10 +142,10 @@ async def test_followers_that_stop_reading_are_aborted_and_leave_nothing(
                         await node.register(EVENTFUL)
                     await asyncio.sleep(0.01)
 
-        await leaves_nothing(served, fault, times=3, events=30, tell=tell)
+        ran = await leaves_nothing(served, fault, times=3, events=30, tell=tell)
         tell("readers aborted", node.feed.closed[CloseReason.SLOW_CONSUMER])
         tell("worst backlog, bytes", worst)
-        assert 4 * SCALE.stalled_readers == node.feed.closed[CloseReason.SLOW_CONSUMER]
+        assert ran * SCALE.stalled_readers == node.feed.closed[CloseReason.SLOW_CONSUMER]
         assert 0 < worst <= 2 * PIECE
 
 
@@ -184,10 +184,10 @@ async def test_a_reader_of_a_byte_at_a_time_that_falls_behind_is_aborted(tell: T
                     await asyncio.sleep(0.01)
             await served.node.remove("a")
 
-        await leaves_nothing(served, fault, times=3, tell=tell)
+        ran = await leaves_nothing(served, fault, times=3, tell=tell)
         tell("bytes read before it was aborted", read)
         closed = served.node.meters.streams_closed
-        assert 4 == closed[CloseReason.SLOW_CONSUMER] + closed[CloseReason.CLIENT_GONE]
+        assert ran == closed[CloseReason.SLOW_CONSUMER] + closed[CloseReason.CLIENT_GONE]
 
 
 def answering() -> int:

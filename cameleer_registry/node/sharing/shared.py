@@ -314,6 +314,8 @@ class Shared:
         """Take part, under a name that nobody else has."""
         until = self._time() + NAME_PATIENCE
         while True:
+            if self.lost is not None:
+                raise CannotJoin(self.lost)
             self._begin_boot()
             assert self._appender is not None
             wish = self._wish()
@@ -473,9 +475,12 @@ class Shared:
         if self.lost is not None or self._left:
             return
         self.lost = reason
-        log.error("this node cannot take part any more", reason=reason)
         if self._appender is not None:
             self._appender.give_up(NotInContact(reason))
+        if not self.node.has_started:  # whoever waits for that is told
+            self._reach(-1, CannotJoin(reason))
+            return
+        log.error("this node cannot take part any more", reason=reason)
         self._reach(-1, NotInContact(reason))
         self.on_lost(reason)
 

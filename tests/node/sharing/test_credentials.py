@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from cameleer_registry.core.inputs import Mark
-from cameleer_registry.errors import CannotJoin
+from cameleer_registry.errors import CannotJoin, SettingsError
 from cameleer_registry.node.auth.mode import Mode
 from cameleer_registry.security import lines
 from cameleer_registry.security.keyring import KeyRing
@@ -296,6 +296,24 @@ async def test_a_node_with_other_keys_does_not_take_part() -> None:
         assert ["a"] == [each.name for each in of.members[0].node.nodes()]
 
 
+async def test_keys_are_compared_wherever_the_log_has_published_them() -> None:
+    """In its snapshot, or behind it; and where a command was signed with them since."""
+    async with guarded("a") as of:
+        [a] = of.members
+        await of.enrol(a, "x")
+        await of.ask(a, "admin", "POST", "/agents/x/commands", {"type": "replay"})
+        for marked in (False, True):
+            if marked:
+                a.shared.tell(Mark())
+                await eventually(lambda: a.shared.snapshot_position > 0)
+            for ring in (KeyRing.generate(at=RING.keys.issued_at), None):
+                with pytest.raises((CannotJoin, SettingsError), match="keys"):
+                    await of.enter("b", ring, mode=Mode.OFF)
+        b = await of.enter("b")
+        assert 204 == (await of.ask(b, "x", "POST", "/agents/x/heartbeat")).status
+        await of.level(a, b)
+
+
 async def test_a_node_that_joins_before_keys_are_published_is_compared_with_the_others() -> None:
     """Also while another one, without keys, keeps them from being published."""
     of = Guarded()
@@ -305,9 +323,11 @@ async def test_a_node_that_joins_before_keys_are_published_is_compared_with_the_
         with pytest.raises(CannotJoin, match="has those of"):
             await of.enter("c", KeyRing.generate(at=RING.keys.issued_at))
         assert b.node.authority.credentials.key_set is None
+        assert 404 == (await b.request("GET", "/keys")).status
         await open_one.end()
         await eventually(lambda: b.node.authority.credentials.key_set is not None)
         assert b.node.signer.public_key is not None
+        assert 200 == (await b.request("GET", "/keys")).status
     finally:
         await of.end()
 
