@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
+from cameleer_registry import NODE, Settings
 from cameleer_registry.core.events import Event
 from cameleer_registry.core.replica import Replica
+from cameleer_registry.node.log.jetstream.connection import Access
+from cameleer_registry.node.log.jetstream.log import JetStreamLog
 from cameleer_registry.node.log.port import Snapshot
 from cameleer_registry.node.sharing import agreement
 from cameleer_registry.node.sharing.agreement import GRACE, LATELY, PATIENCE, TRIES, Agreement
+from cameleer_registry.web.app import make_app
+from cameleer_registry.web.inline import InlineRunner
 
-from ...support import eventually, following, streaming, within
+from ...nats import nats_servers
+from ...support import Served, eventually, following, running, streaming, within
 from .world import Member, World, world
 
 
@@ -149,6 +157,31 @@ async def test_a_node_that_stays_wrong_gives_up(monkeypatch: pytest.MonkeyPatch)
         await of.level(a, c)
     finally:
         await of.end()
+
+
+async def test_the_same_over_nats(tmp_path: Path) -> None:
+    """The newest snapshot and the log behind it are read again there, too."""
+    async with nats_servers(tmp_path / "nats") as servers, AsyncExitStack() as stack:
+        members = []
+        for name in "ab":
+            log = JetStreamLog(Access(servers=servers.urls), "test")
+            settings = Settings(node_name=name, database="memory")
+            app = make_app(settings, alone=True, log=log)
+            host, port = await stack.enter_async_context(running(app, runs=InlineRunner))
+            members.append(Served(app[NODE], host, port))
+        a, b = members
+        registering = {"agentId": "x", "group": "g"}
+        assert 201 == (await a.request("POST", "/agents/register", registering)).status
+        await eventually(lambda: "x" in b.node.registry)
+        b.node.registry.remove("x", now=b.node.clock.now())
+        issued = await a.request("POST", "/agents/commands", {"type": "replay"})
+        shared = b.node.shared
+        assert shared is not None
+        await eventually(lambda: shared.rebuilds == 1 and not b.node.ailments)
+        command_id = issued.json()["commandId"]
+        assert 200 == (await b.request("POST", f"/agents/x/commands/{command_id}/ack")).status
+        shown = await a.request("GET", f"/commands/{command_id}?wait=5")
+        assert "ACKNOWLEDGED" == shown.json()["status"]
 
 
 def wrong(sum_up: Callable[..., None], member: Member) -> Callable[..., None]:

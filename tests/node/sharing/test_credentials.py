@@ -40,6 +40,35 @@ async def test_a_token_made_at_one_is_good_at_the_other_at_once() -> None:
         await of.level()
 
 
+async def test_a_node_that_is_behind_looks_before_it_says_401_or_404() -> None:
+    """For a token, a session, and an agent that has come into somebody's scope."""
+    async with guarded("a", "b") as of:
+        a, b = of.members
+        of.tokens["viewer of h"] = await of.create(a, Role.VIEWER, groups=("h",))
+        await of.enrol(a, "x", "g")
+        await of.level()
+        b.log.cut = True
+        made = await of.create(a, Role.VIEWER)
+        cookie = {"Cookie": await sign_in(of, a, token=made)}
+        await of.enrol(a, "x", "h")
+        asking = [
+            asyncio.create_task(each)
+            for each in (
+                of.ask(b, made, "GET", "/agents"),
+                b.request("GET", "/agents", headers=cookie),
+                of.ask(b, "viewer of h", "GET", "/agents/x"),
+                b.request("POST", "/auth/session", {"token": made}, headers=SAME_ORIGIN),
+                b.request("DELETE", "/auth/session", headers=cookie | SAME_ORIGIN),
+            )
+        ]
+        await asyncio.sleep(0.2)
+        assert not any(each.done() for each in asking)
+        b.log.heal()
+        answers = await within(asyncio.gather(*asking))
+        assert [200, 200, 200, 204, 204] == [answer.status for answer in answers]
+        await of.level()
+
+
 async def test_what_is_no_token_is_refused_everywhere() -> None:
     """Garbage costs no look at the log; what has the form of a token costs a share of one."""
     async with guarded("a") as of:
