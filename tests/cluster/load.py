@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from uuid import uuid4
 
 import httpx
 from attrs import define, field
@@ -85,6 +86,8 @@ class Load:
     # Seconds from the first try of a command to its 202, the longest of all.
     until_accepted: float = 0.0
     strange: list[str] = field(factory=list)
+    # What its keys begin with: no other load has them, nor one that had its place in memory.
+    _run: str = field(factory=lambda: uuid4().hex[:8])
     _keys: itertools.count[int] = field(factory=itertools.count)
     _stopped: asyncio.Event = field(factory=asyncio.Event)
 
@@ -97,7 +100,7 @@ class Load:
         loop = asyncio.get_running_loop()
         async with httpx.AsyncClient(timeout=PATIENCE) as client:
             while not self._stopped.is_set():
-                key = f"{id(self):x}-{number}-{next(self._keys)}"
+                key = f"{self._run}-{number}-{next(self._keys)}"
                 broadcast = random.random() < self.broadcasts
                 target = "/agents" if broadcast else f"/agents/{random.choice(self.agents)}"
                 began = loop.time()
