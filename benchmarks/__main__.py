@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from cameleer_registry.version import __version__
 
 from . import machine, report
 from .figures import Row
-from .measures import MEASURES
+from .measures import MEASURES, before
 from .scale import LONG, SHORT
 
 
@@ -23,7 +24,11 @@ def main() -> None:
     parser.add_argument(
         "--save", action="store_true", help=f"keep the result as results/{__version__}.json"
     )
+    parser.add_argument("--before", type=Path, help="a checkout of the version before")
     arguments = parser.parse_args()
+    measures = dict(MEASURES)
+    if arguments.before is not None:
+        measures["before"] = partial(before.measure, before=arguments.before)
     scale = LONG if arguments.long else SHORT
     machine.allow_descriptors()
     machine.share_out()
@@ -35,7 +40,7 @@ def main() -> None:
     }
     rows: list[Row] = []
     for name in arguments.only:
-        for row in MEASURES[name](scale):
+        for row in measures[name](scale):
             rows.append(row)
             print(report.as_table([row]).splitlines()[-1], file=sys.stderr, flush=True)
     print(report.as_table(rows))

@@ -32,6 +32,10 @@ class Scale:
     """Sizes of a registry; the first is what the others are compared with."""
     kept: int
     """Agents, and commands to one each, of a registry that is loaded."""
+    streams_of_nodes: int
+    """Streams of a cluster."""
+    shared: int
+    """Agents of a cluster that a node joins."""
     starts: int
     """Processes of each kind that are started."""
 
@@ -48,6 +52,8 @@ TINY: Final = Scale(
     idle=0.2,
     registered=(10, 20),
     kept=20,
+    streams_of_nodes=10,
+    shared=20,
     starts=1,
 )
 """Only to see that the measures still run: their figures mean nothing."""
@@ -64,6 +70,8 @@ SHORT: Final = Scale(
     idle=10.0,
     registered=(1_000, 30_000),
     kept=20_000,
+    streams_of_nodes=3_000,
+    shared=20_000,
     starts=5,
 )
 
@@ -79,5 +87,7 @@ LONG: Final = Scale(
     idle=60.0,
     registered=(1_000, 100_000, 1_000_000),
     kept=100_000,
+    streams_of_nodes=7_000,
+    shared=100_000,
     starts=15,
 )

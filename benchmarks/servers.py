@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -75,12 +75,53 @@ def _kilobytes(pid: int, name: str) -> int:
 
 @contextmanager
 def product(
-    *flags: str, port: int = 0, env: Mapping[str, str] = MappingProxyType({})
+    *flags: str,
+    port: int = 0,
+    env: Mapping[str, str] = MappingProxyType({}),
+    directory: Path | None = None,
 ) -> Iterator[Server]:
-    """Run the registry with default settings, but for these flags; it keeps nothing by default."""
+    """Run the registry with default settings, but for these flags; it keeps nothing by default.
+
+    ``directory`` is a checkout whose registry is run; else it is the one that is installed.
+    """
     command = [sys.executable, "-m", "cameleer_registry", "--port", str(port), *flags]
-    with _announcing(command, env) as server:
+    with _announcing(command, env, directory) as server:
         yield server
+
+
+@contextmanager
+def node_of_cluster(name: str, nats: Sequence[str], *flags: str) -> Iterator[Server]:
+    """Run a node of that name, which shares its registry with all others at these NATS servers."""
+    cluster = ",".join(nats)
+    with product("--node-name", name, "--cluster", cluster, *flags) as server:
+        yield server
+
+
+@contextmanager
+def nats(count: int) -> Iterator[list[str]]:
+    """Run so many NATS servers, each of which syncs what it confirms; return their addresses."""
+    program = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or "nats-server"
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="nats-"))
+        taken = [stack.enter_context(socket.socket()) for _ in range(2 * count)]
+        for each in taken:
+            each.bind(("127.0.0.1", 0))
+        ports = [int(each.getsockname()[1]) for each in taken]
+        for each in taken:
+            each.close()
+        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports[count:])
+        for number in range(count):
+            file = Path(directory, f"{number}.conf")
+            cluster = f'cluster {{ name: "b", listen: "127.0.0.1:{ports[count + number]}", '
+            file.write_text(
+                f'server_name: "n{number}"\nlisten: "127.0.0.1:{ports[number]}"\n'
+                f'jetstream {{ store_dir: "{directory}/{number}", sync_interval: always }}\n'
+                + (f"{cluster}routes: [{routes}] }}\n" if count > 1 else "")
+            )
+            stack.enter_context(_process([program, "-c", str(file)], spare=True))
+        for port in ports[:count]:
+            _wait_for(("127.0.0.1", port))
+        yield [f"nats://127.0.0.1:{port}" for port in ports[:count]]
 
 
 @contextmanager
@@ -137,10 +178,12 @@ def has_node() -> bool:
 
 @contextmanager
 def _announcing(
-    command: list[str], env: Mapping[str, str] = MappingProxyType({})
+    command: list[str],
+    env: Mapping[str, str] = MappingProxyType({}),
+    directory: Path | None = None,
 ) -> Iterator[Server]:
     """Run a server that prints where it listens on the first line of its standard output."""
-    with _process(command, env) as process:
+    with _process(command, env, directory) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         said = READY.search(line)
@@ -150,16 +193,21 @@ def _announcing(
 
 @contextmanager
 def _process(
-    command: list[str], env: Mapping[str, str] = MappingProxyType({})
+    command: list[str],
+    env: Mapping[str, str] = MappingProxyType({}),
+    directory: Path | None = None,
+    *,
+    spare: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
     # What it logs is made, but not kept. It has a group of its own, so that what it has started
     # ends with it: a `node` may be a wrapper that does not see to that.
-    with machine.core_of_servers():
+    with nullcontext() if spare else machine.core_of_servers():
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
+            cwd=directory,
             env={**ENVIRONMENT, **env},
             start_new_session=True,
         )

@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 from typing import Final
 
+from .errors import CannotJoin
 from .node.journal.memory import MemoryJournal
 from .node.journal.port import Journal
+from .node.log.port import Log
+from .settings import Settings
 
 MEMORY: Final = "memory"
 NAME: Final = "registry.db"
@@ -28,10 +31,34 @@ def default_path() -> Path:
     return Path(platformdirs.user_state_path("cameleer-registry", appauthor=False)) / NAME
 
 
-def journal_of(database: str | None) -> Journal:
+def journal_of(database: str | None, *, leave_cluster: bool = False) -> Journal:
     """Return the journal that the setting ``database`` means; None keeps nothing."""
     if database is None or database == MEMORY:
         return MemoryJournal()
     from .node.journal.sqlite.journal import SqliteJournal
 
-    return SqliteJournal(Path(database).expanduser())
+    return SqliteJournal(Path(database).expanduser(), leave_cluster=leave_cluster)
+
+
+def log_of(settings: Settings) -> Log | None:
+    """Return the log that many nodes share, or None where this one is alone.
+
+    Raises CannotJoin where the extra for it is missing.
+    """
+    if not settings.cluster:
+        return None
+    try:
+        from .node.log.jetstream.connection import Access
+        from .node.log.jetstream.log import JetStreamLog
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "nats":
+            raise
+        raise CannotJoin(
+            "cluster needs the extra of that name: pip install 'cameleer-registry[cluster]'"
+        ) from None
+    access = Access(
+        servers=settings.cluster,
+        credentials=settings.cluster_credentials,
+        ca=settings.cluster_ca,
+    )
+    return JetStreamLog(access, settings.cluster_name)

@@ -34,11 +34,16 @@
     ├── InternalError               500 internal-error
     ├── AtCapacity                  503 at-capacity
     ├── TooManyFeeds                503 too-many-feeds
-    └── StorageUnavailable          503 storage-unavailable
-        └── StorageSlow             503 storage-slow
+    ├── StorageUnavailable          503 storage-unavailable
+    │   └── StorageSlow             503 storage-slow
+    ├── NotInContact                503 not-in-contact
+    ├── NodeBehind                  503 node-behind
+    └── OutcomeUnknown              503 outcome-unknown
     SettingsError                   (never on the wire: the server does not start)
     CannotListen                    (likewise)
     CannotOpenDatabase              (likewise)
+    CannotJoin                      (likewise)
+    └── NodeNameInUse               (likewise)
     ServerUnreachable               (raised by the client: no answer came)
     └── UnexpectedAnswer            (likewise: an answer came, but not from a registry)
 
@@ -72,6 +77,8 @@ class RegistryError(Exception):
     errors: tuple[Fault, ...] = ()
     # Seconds after which to try again, if a server has said so; otherwise None.
     retry_after: float | None = None
+    # True if many nodes share the registry and their log has settled it: no other knows better.
+    settled: bool = False
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -451,6 +458,30 @@ class StorageSlow(StorageUnavailable):
     title = "The storage is too slow"
 
 
+class NotInContact(RegistryError):
+    """The node is cut off from the others, so it has changed nothing, and will not."""
+
+    status = 503
+    code = "not-in-contact"
+    title = "The node is cut off from the others"
+
+
+class NodeBehind(RegistryError):
+    """The node does not know yet what another one has answered; in a moment it will."""
+
+    status = 503
+    code = "node-behind"
+    title = "The node is behind the others"
+
+
+class OutcomeUnknown(RegistryError):
+    """Whether something has been done cannot be known at present: no answer came from the log."""
+
+    status = 503
+    code = "outcome-unknown"
+    title = "The outcome is unknown"
+
+
 class SettingsError(ValueError):
     """A setting is invalid. ``str()`` of it is one line that says which and why."""
 
@@ -461,6 +492,20 @@ class CannotListen(Exception):
 
 class CannotOpenDatabase(Exception):
     """The database cannot be used. ``str()`` of it is one line that names it and says why."""
+
+
+class CannotJoin(Exception):
+    """A node cannot take part in its cluster. ``str()`` of it is one line that says why."""
+
+
+class NodeNameInUse(CannotJoin):
+    """Another node of that name takes part."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"another node takes part under the name {name!r}; "
+            "give this one a --node-name of its own"
+        )
 
 
 class ServerUnreachable(Exception):

@@ -20,6 +20,7 @@ from .database import MEMORY, default_path
 from .errors import CannotListen, reason_of
 from .instance import instance
 from .logs import get_logger
+from .node.node import Node
 from .settings import Settings
 from .system import raise_file_limit
 from .tls import Tls, spare_buffers
@@ -87,8 +88,10 @@ async def serve(settings: Settings) -> None:
     tls = Tls.of(settings)
     if tls is not None:
         spare_buffers()
-    app = make_app(settings, alone=True)
-    app[NODE].on_storage_failure = _end
+    # One of many nodes may wait long for the others: its probes answer meanwhile.
+    app = make_app(settings, alone=True, joins_later=bool(settings.cluster))
+    app[NODE].on_storage_failure = lambda reason: _end(f"the storage has failed: {reason}")
+    app[NODE].on_lost = lambda reason: _end(f"this node takes part no more: {reason}")
     runner = _runner_of(loop)(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
@@ -97,9 +100,11 @@ async def serve(settings: Settings) -> None:
         shutdown_timeout=SHUTDOWN_TIMEOUT,
     )
     _freeze_imports()
+    addresses = [_address(sock, settings, passed=passed) for sock in sockets]
+    if (shared := app[NODE].shared) is not None:
+        shared.address = settings.public_url or addresses[0]
     await runner.setup()
     try:
-        addresses = [_address(sock, settings, passed=passed) for sock in sockets]
         for sock, address in zip(sockets, addresses, strict=True):
             try:
                 context = None if tls is None else tls.context
@@ -108,6 +113,8 @@ async def serve(settings: Settings) -> None:
                 _prepare(sock, give_up_after=KERNEL_STALLS * settings.stream_stall_timeout)
             except OSError as error:
                 raise CannotListen(f"cannot listen on {address}: {reason_of(error)}") from None
+        if not await _has_begun(app[NODE], stopped):
+            return
         _spare_collections()
         print(f"cameleer-registry listening on {addresses[0]}", flush=True)
         log.info("listening", address=addresses[0], **_about(settings, addresses, passed=passed))
@@ -126,6 +133,23 @@ async def serve(settings: Settings) -> None:
         for sock in sockets:
             sock.close()
     log.info("stopped")
+
+
+async def _has_begun(node: Node, stopped: asyncio.Event) -> bool:
+    """Wait until a node has joined the others; tell whether it has, and is not stopped before."""
+    if node.beginning is None:
+        return True
+    stopping = asyncio.ensure_future(stopped.wait())
+    awaited: list[asyncio.Future[Any]] = [node.beginning, stopping]
+    try:
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        if not node.beginning.done():
+            return False
+        node.beginning.result()
+        return True
+    finally:
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
 
 
 def _heed_signals(
@@ -169,7 +193,7 @@ def _runner_of(loop: asyncio.AbstractEventLoop) -> type[web.AppRunner]:
 def _end(reason: str) -> None:
     """End the process at once: whatever it answered could be false."""
     # In one piece, as the log is written at the same time by another thread.
-    line = f"cameleer-registry: the storage has failed: {reason}\n"
+    line = f"cameleer-registry: {reason}\n"
     with contextlib.suppress(OSError):
         os.write(2, line.encode("utf-8", "backslashreplace"))
     os._exit(1)

@@ -153,6 +153,60 @@ class HostNames(tuple[str, ...]):
     __slots__ = ()
 
 
+class NatsServers(tuple[str, ...]):
+    """Addresses of NATS servers, of which none is the default."""
+
+    __slots__ = ()
+
+
+def nats_servers(value: Any) -> NatsServers:
+    """Read addresses of NATS servers: a list of them, or text with commas between them.
+
+    The scheme may be said once, with the first, as NATS's own tools have it.
+    """
+    addresses = value.split(",") if isinstance(value, str) else value
+    if not isinstance(addresses, list | tuple):
+        raise ValueError(f"expected addresses of NATS servers, got {value!r}")
+    found: list[str] = []
+    for each in addresses:
+        address = each.strip() if isinstance(each, str) else each
+        if address == "":
+            continue
+        if isinstance(address, str) and found and "://" not in address:
+            address = f"{found[0].partition('://')[0]}://{address}"
+        try:
+            parts = urlsplit(address)
+            usable = parts.scheme in ("nats", "tls") and parts.hostname and parts.port != 0
+        except (ValueError, AttributeError, TypeError):
+            usable = False
+        if not usable or not re.fullmatch(r"[!-~]+", address):
+            raise ValueError(f"expected addresses such as nats://a:4222,b:4222, got {address!r}")
+        found.append(address)
+    return NatsServers(found)
+
+
+def _name(pattern: str, told: str) -> Callable[[Any], str | None]:
+    """Read a name; none where it is empty."""
+
+    def read(value: Any) -> str | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, str) and re.fullmatch(pattern, value):
+            return value
+        raise ValueError(f"expected {told}, the first a letter or digit, got {value!r}")
+
+    return read
+
+
+def path(value: Any) -> str | None:
+    """Read the path of a file; none where it is empty."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"expected a path, got {value!r}")
+    return value
+
+
 def database(value: Any) -> str | None:
     """Read the path of a file, or ``memory``; none where it is empty."""
     if value is None or value == "":
@@ -275,6 +329,9 @@ def _between(least: int, most: int) -> Callable[[Any], int]:
     return read
 
 
+_CLUSTER_NAME: Final = _name(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", "1 to 32 of A-Z, a-z, 0-9, _ and -")
+
+
 def _setting(default: Any, read: Callable[[Any], Any], help: str) -> Any:
     """Declare a setting: how its value is read from what people write, and what it is for."""
     return field(default=default, metadata={"read": read, "help": help})
@@ -305,6 +362,41 @@ class Settings:
         "File in which the registry is stored, or memory to store nothing. The default is "
         "registry.db in $STATE_DIRECTORY, which systemd sets, or else in a directory of its own "
         "below the user's state directory; an embedded server stores nothing by default.",
+    )
+    cluster: NatsServers = _setting(  # noqa: RUF009 - it is a tuple
+        NatsServers(),
+        nats_servers,
+        "NATS servers over which several nodes share one registry, with commas between them: "
+        "nats://a:4222,b:4222,c:4222. By default this server is a registry alone. It takes the "
+        "extra cameleer-registry[cluster].",
+    )
+    node_name: str | None = _setting(
+        None,
+        _name(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", "1 to 128 of A-Z, a-z, 0-9, _, . and -"),
+        "What this node is called among the others: the name of the host by default. Two that "
+        "run on one host need a name each.",
+    )
+    cluster_name: str = _setting(
+        "cameleer",
+        lambda value: _CLUSTER_NAME(value) or "cameleer",
+        "What the streams in NATS begin with, so that several registries can share its servers.",
+    )
+    cluster_credentials: str | None = _setting(
+        None,
+        path,
+        "File of credentials for NATS, as nsc makes it.",
+    )
+    cluster_ca: str | None = _setting(
+        None,
+        path,
+        "File of certificates by which NATS servers are recognized. With it the connection is "
+        "always encrypted.",
+    )
+    leave_cluster: bool = _setting(
+        False,
+        yes_or_no,
+        "Make a registry of its own of the database of a node, under another id: it has what was "
+        "in it when the node ended or last made a copy, and there is no way back.",
     )
     heartbeat_interval: float = _setting(
         30.0,
@@ -538,6 +630,8 @@ class Settings:
                 f"({self.heartbeat_interval:g} s): every agent would be STALE between two "
                 "heartbeats"
             )
+        if not faults and self.cluster and self.leave_cluster:
+            faults.append("leave_cluster: a server with cluster takes part in one")
         if not faults and self.agent_token_renewal > _LONGEST_RENEWABLE:
             faults.append("agent_token_renewal: expected 30d at most")
         if not faults and self.agent_token_ttl < 1:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -102,14 +102,20 @@ async def server(
     stderr: Any = None,
     open_files: int | None = None,
     env: Mapping[str, str] | None = None,
+    within_program: Sequence[str] = (),
+    patience: float = 20,
 ) -> AsyncIterator[Server]:
-    """Start a server on a free port, and kill it at the end where it has not ended."""
+    """Start a server on a free port, and kill it at the end where it has not ended.
+
+    ``within_program`` becomes the server when it has prepared something: ``ip netns exec NAME``.
+    """
 
     def limit() -> None:
         if open_files is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
 
     process = await asyncio.create_subprocess_exec(
+        *within_program,
         *PROGRAM,
         *(args or ("--port", "0")),
         env=environment(**(env or {})),
@@ -119,7 +125,7 @@ async def server(
     )
     assert process.stdout is not None
     try:
-        line = (await within(process.stdout.readline())).decode()
+        line = (await within(process.stdout.readline(), patience)).decode()
         assert line.startswith(READY), "the ready line is the first on standard output"
         yield Server(process, line.removeprefix(READY).strip())
     finally:

@@ -222,16 +222,22 @@ async def open_stream(
 
 @asynccontextmanager
 async def following(
-    served: Served, query: str = "", *, version: str = "1.1", last_event_id: str | int | None = None
+    served: Served,
+    query: str = "",
+    *,
+    version: str = "1.1",
+    last_event_id: str | int | None = None,
+    headers: str = "",
 ) -> AsyncIterator[Connection]:
     """Follow the operators' feed, from behind an event, and read its head and its opening.
 
     That is over with the position, where the server says one.
     """
-    headers = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
+    last = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
+    headers += last
     async with connected(served) as connection:
         await begin_stream(served, connection, f"/events{query}", version=version, headers=headers)
-        if not headers and not re.search("lastEventId=.", query) and version == "1.1":
+        if not last and not re.search("lastEventId=.", query) and version == "1.1":
             assert "position" == (await connection.event())["event"]
         yield connection
 

@@ -67,9 +67,9 @@ class Terminal:
         except TimeoutError:
             raise AssertionError(f"it never wrote {what}:\n{self.text}") from None
 
-    async def ended(self) -> int:
+    async def ended(self, seconds: float = 20) -> int:
         """Wait until the program has ended and all that it wrote is here; return its status."""
-        status: int = await within(self.process.wait())
+        status: int = await within(self.process.wait(), seconds)
         while not self.closed:
             self.changed.clear()
             await within(self.changed.wait())

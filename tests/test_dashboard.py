@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .exposition import scrape
+from .node.sharing.world import world
 from .support import Served
 from .test_alerts import promtool
 
@@ -28,7 +29,9 @@ async def test_every_metric_on_it_exists(keeping: Served) -> None:
     """With the labels by which it is looked at."""
     await keeping.register("a")
     labels: dict[str, set[str]] = {}
-    for family in (await scrape(keeping)).families:
+    async with world("a") as shared:  # as one of many nodes, it has no journal
+        of_both = (await scrape(keeping)).families + (await scrape(shared.members[0])).families
+    for family in of_both:
         for sample in family.samples:
             labels.setdefault(sample.name, set()).update(sample.labels)
         if family.type == "counter":  # those without samples yet

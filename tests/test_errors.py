@@ -95,8 +95,10 @@ def test_every_code_of_the_contract_has_its_class(code: str, status: int) -> Non
     assert [status] == [kind.status for kind in PROBLEMS if kind.code == code]
 
 
-def test_no_code_goes_beyond_the_contract_but_four() -> None:
+def test_no_code_goes_beyond_the_contract_but_few() -> None:
     """It is silent about bodies that do not arrive or are compressed, keys, and the feed.
+
+    What clusters refuse stands in a contract of its own.
 
     RFC 9110 has 408, 415 and 503 for these, and draft-ietf-httpapi-idempotency-key-header 422.
     """
@@ -105,6 +107,9 @@ def test_no_code_goes_beyond_the_contract_but_four() -> None:
         "unsupported-content-encoding": 415,
         "idempotency-key-reused": 422,
         "too-many-feeds": 503,
+        "not-in-contact": 503,
+        "node-behind": 503,
+        "outcome-unknown": 503,
     } == {kind.code: kind.status for kind in PROBLEMS if kind.code not in CONTRACT}
 
 

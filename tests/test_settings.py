@@ -58,6 +58,15 @@ SAMPLES: dict[type, list[tuple[str, Any]]] = {
 OWN_SAMPLES: dict[str, list[tuple[str, Any]]] = {
     "database": [("/a/b.db", "/a/b.db"), ("memory", "memory"), ("~/c d", "~/c d")],
     "metrics_groups": [("11", 11), ("12", 12), ("13", 13)],
+    "cluster": [
+        ("nats://a:4222", ("nats://a:4222",)),
+        ("tls://a:4222, b:4223,", ("tls://a:4222", "tls://b:4223")),
+        ("nats://[::1]:4222", ("nats://[::1]:4222",)),
+    ],
+    "node_name": [("a", "a"), ("b-1", "b-1"), ("c.example", "c.example")],
+    "cluster_name": [("test", "test"), ("b-1", "b-1"), ("C", "C")],
+    "cluster_credentials": [("/a.creds", "/a.creds"), ("b", "b"), ("c d", "c d")],
+    "cluster_ca": [("/a.pem", "/a.pem"), ("b", "b"), ("c d", "c d")],
     "forget_dead_after": DURATIONS,
     "auth": [("Required", "required"), ("accept", "accept"), ("off", "off")],
     "keys_file": FILES,
@@ -570,7 +579,36 @@ def test_a_negative_number_is_a_value_on_the_command_line() -> None:
     assert refusal({"port": "-1"}) == "port: expected 0 to 65535, got -1"
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "require_protocol_version"])
+SWITCHES = [setting.name for setting in SETTINGS if setting.default is False]
+
+
+@pytest.mark.parametrize("value", ["a:4222", "http://a:1", "nats://", "nats://a:0", "nats://ä"])
+def test_addresses_of_nats_servers_are_looked_at(value: str) -> None:
+    """And named, where one cannot be."""
+    assert "cluster: expected addresses such as nats://a:4222,b:4222" in refusal({"cluster": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("node_name", "a b"),
+        ("node_name", "-a"),
+        ("cluster_name", "a.b"),
+        ("cluster_name", "x" * 33),
+        ("cluster_name", "*"),
+    ],
+)
+def test_names_in_a_cluster_are_looked_at(name: str, value: str) -> None:
+    """They become parts of names elsewhere."""
+    assert f"{name}: expected 1 to" in refusal({name: value})
+
+
+def test_who_leaves_a_cluster_does_not_take_part_in_one() -> None:
+    """Either is meant."""
+    assert "leave_cluster" in refusal({"cluster": "nats://a", "leave_cluster": True})
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SWITCHES])
 def test_a_flag_without_its_value_is_refused(name: str) -> None:
     """It is not passed over in silence."""
     with pytest.raises(click.UsageError, match=f"'{flag_of(name)}' requires an argument"):

@@ -8,6 +8,8 @@ from typing import Final
 from ..figures import Row
 from ..scale import Scale
 from . import (
+    before,
+    cluster,
     comeback,
     durability,
     fanout,
@@ -35,5 +37,7 @@ MEASURES: Final[Mapping[str, Callable[[Scale], Iterator[Row]]]] = {
     "comeback": comeback.measure,
     "security": security.measure,
     "start": start.measure,
+    "cluster": cluster.measure,
+    "before": before.measure,
 }
 """By the names that ``--only`` takes, in the order of the table."""

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "agents": "agents",
     "agent": "agents",
     "groups": "agents",
+    "nodes": "nodes",
     "forget": "agents",
     "send": "commands",
     "commands": "commands",

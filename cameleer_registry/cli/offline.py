@@ -15,7 +15,7 @@ from ..database import KEYS, MEMORY, default_path
 from ..errors import SettingsError
 from ..node.clock import Clock
 from ..node.journal.sqlite.journal import SqliteJournal
-from ..node.node import limits_of
+from ..node.limits import limits_of
 from ..security import keyfile
 from ..security.keyring import KeyRing
 from ..security.store import Credentials, Facts

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import click
 
-from ..errors import CannotListen, CannotOpenDatabase, SettingsError
+from ..errors import CannotJoin, CannotListen, CannotOpenDatabase, SettingsError
 from ..logs import LogFormat, LogLevel, configure, flush, get_logger
 from ..serving import serve
 from ..settings import Settings, duration_or_off, environment_variable_of, flag_of
@@ -112,5 +112,5 @@ def serve_command(config: Path | None, log_format: str, log_level: str, **flags:
     except SettingsError as error:  # of a file that is named, or of one that would be needed
         flush()  # so that the reason is the last line
         exits.fail(str(error), exits.USED_WRONGLY)
-    except CannotOpenDatabase as error:
+    except (CannotJoin, CannotOpenDatabase) as error:
         exits.fail_at_once(str(error), exits.USED_WRONGLY)

@@ -12,11 +12,13 @@ from ..core.model import (
     Agent,
     AgentStatus,
     AgentTarget,
+    ClusterNode,
     Command,
     CommandStatus,
     Delivery,
     GroupSummary,
     GroupTarget,
+    NodeStatus,
     Resumed,
     Target,
 )
@@ -111,6 +113,39 @@ def group_row(group: GroupSummary) -> Sequence[Cell]:
         Cell(group.group),
         *(_number(n, STYLES[status] if n else "dim") for status, n in by_status.items()),
         _number(group.connected),
+    )
+
+
+NODE_STYLES: Final = {
+    NodeStatus.LIVE: "green",
+    NodeStatus.LEFT: "dim",
+    NodeStatus.LOST: "red",
+}
+
+
+def node_columns() -> list[Column]:
+    """Return the columns of a table of nodes."""
+    return [
+        Column("NODE", folds=40),
+        Column("STATUS", no_wrap=True),
+        Column("STREAMS", justify="right", no_wrap=True),
+        Column("POSITION", justify="right", no_wrap=True, rank=3),
+        Column("VERSION", no_wrap=True, rank=1),
+        Column("SEEN", no_wrap=True, rank=2),
+        Column("ADDRESS", folds=40, rank=4),
+    ]
+
+
+def node_row(node: ClusterNode, now: datetime) -> Sequence[Cell]:
+    """Return a node's line in it."""
+    return (
+        Cell(node.name),
+        Cell(node.status, style=NODE_STYLES[node.status]),
+        _number(node.streams),
+        _number(node.position),
+        Cell(node.version),
+        _moment(node.last_seen_at, now),
+        Cell(node.address or ""),
     )
 
 

@@ -20,6 +20,7 @@ from ..core.model import (
     AgentStatus,
     AgentTarget,
     AllTarget,
+    ClusterNode,
     Command,
     CommandStatus,
     CommandType,
@@ -196,6 +197,10 @@ class Operator:
     async def server(self) -> Server:
         """Return what the server says of itself."""
         return await self._connection.ask(Server, "GET", "server")
+
+    async def nodes(self) -> list[ClusterNode]:
+        """Return the nodes that share the registry; one where nobody shares it."""
+        return await self._read(list[ClusterNode], "nodes")
 
     async def delete(self, agent_id: str) -> None:
         """Have an agent forgotten; raises AgentNotRegistered. One that runs registers again."""

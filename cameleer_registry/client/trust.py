@@ -50,9 +50,10 @@ from ..system import steady_ns
 ROOT_VARIABLE: Final = "CAMELEER_ROOT_KEY"
 
 ASK_AGAIN: Final = 60 * NANOSECONDS
-"""Nanoseconds between two requests for unknown keys if the first one brought no newer key set, so that
-forged signatures cannot make a fleet request the keys again and again. A newer key set comes from the
-root key, so it does not count: keys that are rotated and then revoked are each noticed at once.
+"""Nanoseconds between two requests for unknown keys if the first one brought no newer key set, so
+that forged signatures cannot make a fleet request the keys again and again. A newer key set comes
+from the root key, so it does not count: keys that are rotated and then revoked are each noticed at
+once.
 """
 
 FRESH: Final = 3600 * NANOSECONDS

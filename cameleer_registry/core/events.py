@@ -28,6 +28,7 @@ class CloseReason(StrEnum):
     SHUTDOWN = "shutdown"
     CREDENTIAL_OVER = "credential-over"
     """The credential that it stood on has expired or was revoked, or is of another group."""
+    NODE_LOST = "node-lost"
 
 
 class ExpiryReason(StrEnum):

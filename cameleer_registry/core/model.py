@@ -227,6 +227,37 @@ class GroupSummary:
     connected: int
 
 
+class NodeStatus(StrEnum):
+    """What has become of a node: it takes part, it has ended on purpose, or it is lost."""
+
+    LIVE = "LIVE"
+    LEFT = "LEFT"
+    LOST = "LOST"
+
+
+@frozen(kw_only=True)
+class ClusterNode:
+    """One node of those that share a registry, as far as the one that is asked knows."""
+
+    name: str
+    version: str
+    """Its release."""
+    address: str | None
+    """Where it listens, by its own account."""
+    status: NodeStatus
+    own: bool
+    """Whether it is the one that answers."""
+    position: int
+    """How far it had applied the log by its last sign of life; 0 where there is no log."""
+    streams: int
+    """Agents' streams that it held then."""
+    joined_at: datetime
+    last_seen_at: datetime
+    """Its last sign of life."""
+    ended_at: datetime | None
+    """When it left, or was found to be lost; it is shown for a day after that."""
+
+
 @frozen
 class Target:
     """The target of a command: one agent, the LIVE agents of a group, or all LIVE agents.

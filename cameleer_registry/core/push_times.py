@@ -29,7 +29,8 @@ class PushTimes:
         """Return when it was written to that agent, or None if it was not."""
         while self._batches and agent_id not in self._by_agent:
             agent_ids, at = self._batches.pop(0)
-            self._by_agent.update(dict.fromkeys(agent_ids, at))
+            # Two nodes may have written it, to an older stream and to a newer: the first counts.
+            self._by_agent = dict.fromkeys(agent_ids, at) | self._by_agent
         return self._by_agent.get(agent_id)
 
     def batches(self) -> list[tuple[Sequence[str], Instant]]:

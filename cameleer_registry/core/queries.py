@@ -179,6 +179,28 @@ class Queries:
         """Return handles on all commands that have not been reported to have finished."""
         return self._ledger.open_commands()
 
+    def count_issued(self) -> int:
+        """Return how many commands have been issued, also those that are forgotten."""
+        return self._ledger.issued
+
+    def find_agent(self, agent_id: str) -> AgentRecord | None:
+        """Return a handle on an agent, or None where there is none."""
+        return self._roster.agents.get(agent_id)
+
+    def status_of(self, record: AgentRecord, *, now: Instant) -> AgentStatus:
+        """Judge an agent's status at this moment."""
+        return self._roster.status_of(record, now)
+
+    def issued_since(self, agent_id: str, issued: int, *, now: Instant) -> list[AgentDelivery]:
+        """Show what is pending for an agent of all that was issued after so many commands."""
+        found = []
+        for record in self._ledger.inbox(agent_id):
+            if record.command.number <= issued:
+                break
+            if record.state_at(now) is DeliveryState.PENDING:
+                found.append(views.agent_delivery(record, now))
+        return found[::-1]
+
     def newest_line(self) -> str | None:
         """Return the signed line of the newest command that has one; None if none has."""
         lines = (record.line for record in self._ledger.newest_first(before=None, down_to=0))

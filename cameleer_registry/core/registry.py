@@ -65,8 +65,12 @@ class Limits:
 class Registry(Queries):
     """Agents and commands, and everything that can happen to them."""
 
-    def __init__(self, limits: Limits) -> None:
-        roster = Roster(Lease(limits.stale_after, limits.dead_after))
+    def __init__(self, limits: Limits, *, in_order: bool = False) -> None:
+        """With ``in_order`` the targets of commands stand in order of their ids.
+
+        Copies of one registry then have them in one order, however each has come about.
+        """
+        roster = Roster(Lease(limits.stale_after, limits.dead_after), in_order=in_order)
         ledger = Ledger(
             limits.command_history,
             limits.command_history_bytes,
@@ -94,6 +98,14 @@ class Registry(Queries):
             events.CommandForgotten: (ledger.apply_forgotten,),
         }
 
+    def start_over(self, limits: Limits, *, in_order: bool) -> None:
+        """Forget everything, and live by other limits: those of a registry that is shared."""
+        Registry.__init__(self, limits, in_order=in_order)
+
+    def become(self, other: Registry) -> None:
+        """Be what another registry is, which is not used any more after that."""
+        self.__dict__.update(other.__dict__)
+
     def apply(self, facts: Iterable[Event]) -> None:
         """Take in facts that another registry returned, to become equal to it.
 
@@ -119,6 +131,24 @@ class Registry(Queries):
         nanoseconds from now. One that was DEAD stays DEAD.
         """
         self._roster.resume(now, least)
+
+    def renew(self, agent_ids: Iterable[str], *, now: Instant) -> None:
+        """Give agents that are not DEAD one whole lease more, though nobody has heard them.
+
+        Whoever is known to have had nobody to talk to is not judged by the silence.
+        """
+        for agent_id in agent_ids:
+            record = self._roster.agents.get(agent_id)
+            if record is not None and self._roster.status_of(record, now) is AgentStatus.LIVE:
+                heard = record.heard
+                self._roster.heard(record, Instant(heard.wall, heard.steady, now.lease))
+
+    def closed_by(
+        self, is_lost: Callable[[int], bool], reason: CloseReason, *, now: Instant
+    ) -> Events:
+        """Tell that those streams have ended whose ids are said to be lost."""
+        records = [each for each in self.connected() if is_lost(each.stream_id or 0)]
+        return self._commit(*(_closed(record, reason, now) for record in records))
 
     def all_closed(self, *, now: Instant) -> Events:
         """Record that no agent holds a stream any more, because the process that held them has
@@ -175,6 +205,24 @@ class Registry(Queries):
             return (heard,)
         revival = self._revival(record, record.registration.group, now)
         return self._commit(*self._lapsed_transitions(record, now), heard, *revival)
+
+    def hear(self, agent_ids: Iterable[str], *, now: Instant) -> Events:
+        """Renew the leases of many agents, and pass over those that are not registered.
+
+        There are facts of those only whose status changes by it.
+        """
+        facts: list[Event] = []
+        known, stale = self._roster.agents.get, now.lease - self.limits.stale_after
+        heard = self._roster.heard
+        for agent_id in agent_ids:
+            record = known(agent_id)
+            if record is None:
+                continue
+            if record.status is AgentStatus.LIVE and record.heard.lease > stale:
+                heard(record, now)
+            else:
+                facts += self.heartbeat(agent_id, now=now)
+        return tuple(facts)
 
     def remove(self, agent_id: str, *, now: Instant, by: str | None = None) -> Events:
         """Forget an agent. Its stream closes and what is pending for it expires.

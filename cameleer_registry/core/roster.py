@@ -99,8 +99,10 @@ _TRIGGERS: Final[Mapping[type[events.MemberEvent], LeaseTrigger]] = {
 class Roster:
     """All agents. One to a registry."""
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, *, in_order: bool = False) -> None:
         self.lease = lease
+        # Whether those that a target means stand in order of their ids, and not as it comes.
+        self._in_order = in_order
         self.agents: SortedDict[str, AgentRecord] = SortedDict()
         self.groups: dict[str, GroupRecord] = {}
         # Agents by the status last told. LIVE and STALE are in order of `heard`, so that whoever
@@ -205,10 +207,10 @@ class Roster:
         """
         if group is None:
             if self._live is None:
-                self._live = Targets(self._by_status[AgentStatus.LIVE])
+                self._live = self._targets(self._by_status[AgentStatus.LIVE])
             return self._live
         if group.live is None:
-            group.live = Targets(group.members[AgentStatus.LIVE])
+            group.live = self._targets(group.members[AgentStatus.LIVE])
         return group.live
 
     def without(self, audience: Audience, some: Collection[str]) -> Audience:
@@ -220,10 +222,13 @@ class Roster:
     def _audience(self, records: Iterable[AgentRecord]) -> Audience:
         of = list(records)
         return Audience(
-            Targets(record.agent_id for record in of),
+            self._targets(record.agent_id for record in of),
             frozenset(record.registration.group for record in of),
             sum(record.stream_id is not None for record in of),
         )
+
+    def _targets(self, agent_ids: Iterable[str]) -> Targets:
+        return Targets(sorted(agent_ids) if self._in_order else agent_ids)
 
     def overdue(self, now: Instant) -> Iterator[AgentRecord]:
         """Iterate over the agents whose change of status has not been reported."""
@@ -389,12 +394,12 @@ class Roster:
             record.registration = event.registration
             self._join(record)
             self._vacate(before)
-            self._heard(record, event.at)
+            self.heard(record, event.at)
 
     def apply_heartbeat(self, event: events.HeartbeatReceived) -> None:
         """Renew a lease."""
         if (record := self.agents.get(event.agent_id)) is not None:
-            self._heard(record, event.at)
+            self.heard(record, event.at)
 
     def apply_revived(self, event: events.AgentRevived) -> None:
         """Move an agent among those that are LIVE, heard of at that moment.
@@ -453,7 +458,8 @@ class Roster:
         if (record := self.agents.get(event.agent_id)) is not None:
             record.conflict_told = event.at.steady
 
-    def _heard(self, record: AgentRecord, at: Instant) -> None:
+    def heard(self, record: AgentRecord, at: Instant) -> None:
+        """Note that an agent was heard, later than all others of its status."""
         record.heard = at
         self._by_status[record.status].move_to_end(record.agent_id)
 

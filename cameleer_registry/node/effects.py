@@ -44,6 +44,8 @@ class Effects:
         self._carried_out: deque[tuple[int, Event]] = deque()
         # The position of the fact that is being told, or was told last; 0 where none is kept.
         self.position = 0
+        # Whether what is carried out has come in at this node; elsewhere many nodes share it.
+        self.own = True
         # True while facts are carried out or told: what that causes is put behind them.
         self._busy = False
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..core.instant import NANOSECONDS, nanoseconds
 from ..core.selection import LapsedAgents
-from ..errors import StorageUnavailable
+from ..errors import NotInContact, OutcomeUnknown, StorageUnavailable
 from ..logs import get_logger
 from .streams.outgoing import BATCH
 
@@ -60,9 +60,11 @@ async def forget_dead(node: Node) -> None:
     agents = LapsedAgents(dead_for=after)
     pause = min(LONGEST_WAIT_TO_FORGET, after // 10) / NANOSECONDS
     while True:
-        # While nothing can be stored nobody is forgotten, which can wait.
-        with contextlib.suppress(StorageUnavailable):
-            if removed := await node.remove_lapsed(agents):
+        # While nothing can be stored nobody is forgotten: it can wait. Of many nodes one does it.
+        with contextlib.suppress(StorageUnavailable, NotInContact, OutcomeUnknown):
+            if node.shared is not None and not node.shared.is_first:
+                pass
+            elif removed := await node.remove_lapsed(agents):
                 log.info("agents deleted that had been DEAD for long", agents=removed)
         await asyncio.sleep(pause)
 

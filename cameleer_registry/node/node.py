@@ -8,75 +8,65 @@ out what it says has happened. Whatever is done about a fact is done in one plac
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-import uuid_utils
 from attrs import frozen
 
 from .. import wire
-from ..core import events, rules, views
+from ..core import events, inputs, views
 from ..core.events import CloseReason, Event
-from ..core.idempotency import Idempotency
-from ..core.instant import NANOSECONDS, Instant, nanoseconds
+from ..core.instant import NANOSECONDS, nanoseconds
+from ..core.ledger import DeliveryRecord
 from ..core.model import (
     Ack,
     Agent,
     AgentDelivery,
     AgentStatus,
+    ClusterNode,
     Command,
-    CommandEvent,
     Delivery,
     DeliveryState,
-    GroupSummary,
-    ListedCommand,
+    NodeStatus,
     Order,
     Registration,
     Target,
 )
-from ..core.registry import Events, Limits, Registry
+from ..core.registry import Events, Registry
 from ..core.scoping import Within
-from ..core.selection import CommandSelection, LapsedAgents
+from ..core.selection import LapsedAgents
 from ..errors import (
-    AgentIdInUse,
-    AgentNotRegistered,
     CommandExpired,
-    IdempotencyKeyReused,
-    NotFound,
-    RegistryError,
 )
 from ..logs import get_logger
-from ..security.enrolment import Present, check_membership, check_registration
-from ..security.facts import (
-    KEPT,
-    PASSING,
-    AgentCredentialsRevoked,
-    AllCredentialsRevoked,
-    CredentialConflict,
-    CredentialIssued,
-    SessionClosed,
-    TokenRevoked,
-)
-from ..security.jwt import Credential
-from ..security.keyring import KeyRing
-from ..security.principals import Principal, Role
+from ..security.facts import KEPT, PASSING, AuthBegan, CredentialIssued, KeySetPublished
+from ..security.principals import Principal
 from ..settings import Settings
+from ..version import __version__
 from . import monitors
 from .auth.authority import Authority
-from .auth.changing import drop_outdated_keys
+from .auth.changing import drop_outdated_keys, tell_of_keys
+from .auth.office import REVOCATIONS, Office
+from .auth.replicated import Replicated
 from .auth.signing import Signer
 from .auth.standing import Standing
 from .clock import TICK, TICKS_OF_A_LEASE, Clock
 from .effects import Effects, Listener
 from .feed.feed import Feed
 from .feed.followers import EVERYTHING, Follower, Interest
-from .fingerprints import fingerprint
+from .issuing import Issuing
 from .journal.memory import MemoryJournal
 from .journal.port import Journal, Keeper, Opened
+from .limits import limits_of
+from .log.port import Log
+from .reading import Reading
 from .resumption import Resumption
-from .streams import frames
+from .sharing.clock import SharedClock
+from .sharing.shared import Shared
 from .streams.agents import AgentStream, AgentStreams
 from .streams.outgoing import BATCH
 from .streams.push import Push
@@ -87,14 +77,6 @@ from .waiters import Waiters
 
 log = get_logger(__name__)
 
-REVOCATIONS: Final = (
-    TokenRevoked,
-    AgentCredentialsRevoked,
-    AllCredentialsRevoked,
-    SessionClosed,
-)
-"""After these somebody's streams may have nothing to stand on."""
-EVERY_COMMAND: Final = CommandSelection()
 DEAD_AGENTS: Final = LapsedAgents()
 
 LOOKED_AT: Final = 1000
@@ -103,20 +85,31 @@ LOOKED_AT: Final = 1000
 REMOVING: Final = 20
 """As many as are looked at in the time that it takes to forget one."""
 
+MEMORY: Final = "memory"
+
+REMOVED_TOGETHER: Final = 200
+"""Agents that are forgotten by one entry of the log, if many nodes share the registry."""
+
+SPREAD: Final = 20
+"""Streams that are ended at once when many are ended little by little."""
+
+MOVING_SECONDS: Final = 3.0
+"""In which the streams of a node that ends move to others."""
+
 DRAIN_SECONDS: Final = 1.0
 """How long streams may take to end at shutdown before they are cut."""
 
 
 @frozen
-class Enrolled:
-    """An agent that has registered."""
+class Announced:
+    """A stream that is its agent's already, and about to be opened."""
 
-    resumed: bool
-    credential: Credential | None
-    """Its token; None if there are no keys to make one with."""
+    stream_id: int
+    issued: int
+    """How many commands had been issued by then."""
 
 
-class Node:
+class Node(Reading):
     """A registry that runs. It is not thread-safe: call it on the event loop it was started on.
 
     Methods that change something are awaited: they return when what has happened is durable.
@@ -131,10 +124,16 @@ class Node:
         clock: Clock | None = None,
         journal: Journal | None = None,
         authority: Authority | None = None,
+        log: Log | None = None,
     ) -> None:
+        """With ``log`` it is one of many nodes: see :mod:`~.sharing.shared`."""
         stale_after = nanoseconds(settings.stale_after)
         self.settings = settings
+        if log is not None:
+            clock = SharedClock()
         self.clock = clock or Clock(tick=min(TICK, stale_after // TICKS_OF_A_LEASE))
+        # That of this process, where the other one is shared.
+        self.own_clock = self.clock if log is None else Clock()
         self.journal = journal or MemoryJournal()
         self.registry = Registry(limits_of(settings))
         # Whose credentials are good, and what is given out.
@@ -142,6 +141,8 @@ class Node:
         self.signer = Signer()
         if self.authority.ring is not None:
             self.signer.use(self.authority.ring)
+        # Where credentials are given out, and taken away.
+        self.office = Office(self)
         self.streams = AgentStreams(
             keepalive_interval=settings.keepalive_interval,
             max_backlog=settings.max_stream_backlog,
@@ -149,6 +150,7 @@ class Node:
             on_lost=self.close_stream,
         )
         self._effects = Effects(self.journal)
+        self._started = self.own_clock.now()
         self.feed = Feed(
             settings, started=self.clock.now(), position=lambda: self._effects.position
         )
@@ -157,16 +159,27 @@ class Node:
         self.narrator = Narrator()
         # True from the beginning of the shutdown on.
         self.shutting_down = False
+        # True when it has started: one of many nodes may wait long for the others before that.
+        self.has_started = False
+        # What is waited for meanwhile; None if whoever runs the node waits for that itself.
+        self.beginning: asyncio.Future[None] | None = None
         self._supervisor = Supervisor()
         self._waiters = Waiters()
         # Is told why, if the storage fails for good. Set by whoever runs the process.
         self.on_storage_failure: Callable[[str], None] = lambda _: None
+        # Is told why, if this node takes part in a shared registry no more. Likewise.
+        self.on_lost: Callable[[str], None] = lambda _: None
         # What was found when the journal was opened; None where nothing is kept, and before that.
         self.opened: Opened | None = None
         # How it has gone on after an earlier process; None if there was none.
         self.resumption: Resumption | None = None
         self._keeper: Keeper | None = None
         self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
+        # This node's part in a registry that many share; None where it is alone.
+        self.shared: Shared | None = None
+        if log is not None:
+            self._share(log)
+        self._issuing = Issuing(self, self._push)
         self.standing = Standing(
             self.authority, self.clock, lambda: chain(self.streams, self.feed.streams)
         )
@@ -175,25 +188,90 @@ class Node:
                 events.StreamClosed: self._end_stream,
                 events.AgentRegistered: self._end_stream_of_another_group,
                 **dict.fromkeys(REVOCATIONS, lambda _: self.standing.revoked()),
+                KeySetPublished: self.office.published,
+                AuthBegan: self.office.began,
             }
         )
         self._effects.do(
             {
                 events.CommandIssued: self._push.issued,
                 events.CommandFinished: self._waiters.finished,
+                CredentialIssued: self.office.extend,
             }
         )
-        for tellers in (self.meters.tellers, self.feed.tellers, self.narrator.tellers):
+        for tellers in (self.meters.tellers, self.narrator.tellers):
             for kind, tell in tellers.items():
-                self._effects.tell(tell, (kind,))
+                self._effects.tell(tell if log is None else self._only_own(tell), (kind,))
+        for kind, tell in self.feed.tellers.items():
+            self._effects.tell(tell, (kind,))
+        if log is not None:
+            self._effects.tell(self._pass_over, (events.CommandIssued, events.CommandFinished))
+
+    def _share(self, shared_log: Log) -> None:
+        """Become one of many nodes: what changes the registry goes through the log."""
+        database = self.settings.database
+        self.shared = Shared(
+            self,
+            shared_log,
+            Replicated(self.authority, self.signer, self.office.desk),
+            name=self.settings.node_name or socket.gethostname(),
+            database=None if database in (None, MEMORY) else Path(str(database)).expanduser(),
+        )
+        self._push.tell_others = self.shared.pushed
+        self.feed.share(lambda: self.position)
+        self.shared.on_lost = self._lost
+
+    @property
+    def position(self) -> int:
+        """The position of the newest entry of the log; 0 where this node is alone."""
+        return 0 if self.shared is None else self.shared.position
+
+    def _only_own(self, tell: Listener) -> Listener:
+        """Return a listener that is told of what has come in here: others tell of the rest."""
+
+        def tell_own(fact: Event) -> None:
+            if self._effects.own:
+                tell(fact)
+
+        return tell_own
+
+    def _pass_over(self, fact: Event) -> None:
+        if not self._effects.own:
+            self.meters.pass_over(fact)
+
+    def carry_out_shared(self, facts: Sequence[Event], *, own: bool, again: bool) -> None:
+        """Have carried out what has come of an entry of the log.
+
+        ``again`` says that this was done before, by a registry that this node has given up.
+        """
+        self._effects.own, self._push.rests = own, again
+        try:
+            self._effects.carry_out(facts)
+        finally:
+            self._effects.own, self._push.rests = True, False
 
     # From start to end
+
+    async def join(self) -> None:
+        """Take part in the registry that many nodes share, if this is one of them.
+
+        Returns when this node knows all that the others do. Raises CannotJoin and
+        CannotOpenDatabase.
+        """
+        if self.shared is not None:
+            self.authority.prepare(now=self.clock.now())
+            await self.shared.join()
+
+    async def begin(self) -> None:
+        """Join the others, if there are some, and start; raises what these do."""
+        await self.join()
+        self.start()
 
     def start(self) -> None:
         """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
         self.shutting_down = False
         self.opened = self.journal.open(self.registry, self.clock, self.authority.credentials)
-        began = self._begin_authority()
+        began = self._begin_authority() if self.shared is None else ()
         self.journal.start(self._effects.proceed, self._storage_failed)
         if self.opened is not None:
             self._resume(self.opened)
@@ -203,9 +281,15 @@ class Node:
         )
         if self._keeper is not None:
             self._supervisor.start("journal keeper", self._keeper.run)
+        if self.shared is not None:
+            self._supervisor.start("sending to the log", self.shared.send)
+            self._supervisor.start("signs of life", self.shared.tick)
+            if self.authority.holding is not None:
+                self._supervisor.start("keys of this node", partial(tell_of_keys, self))
+        else:  # else time is the log's, and goes by its entries
+            self._supervisor.start("heartbeat monitor", partial(monitors.heartbeat_monitor, self))
+            self._supervisor.start("command expiry", partial(monitors.command_expiry, self))
         for name, run in (
-            ("heartbeat monitor", monitors.heartbeat_monitor),
-            ("command expiry", monitors.command_expiry),
             ("stream keeper", monitors.stream_keeper),
             ("event loop monitor", monitors.loop_monitor),
         ):
@@ -219,6 +303,7 @@ class Node:
         self._supervisor.start("command fan-out", self._push.drain)
         self._supervisor.start("event feed", self.feed.tell)
         self._supervisor.start("log sums", self.narrator.sum_up)
+        self.has_started = True
 
     def _begin_authority(self) -> Events:
         """Decide whether credentials are needed; raises SettingsError, and lets the file go."""
@@ -254,9 +339,28 @@ class Node:
     def _storage_failed(self, reason: str) -> None:
         """End all streams: nothing that is written to them could be kept any more."""
         self.on_storage_failure(reason)
+        self.end_streams(CloseReason.SHUTDOWN)
+
+    def _lost(self, reason: str) -> None:
+        """End all streams: what the others go on with is not known here any more."""
+        self.on_lost(reason)
+        self.end_streams(CloseReason.NODE_LOST)
+
+    def end_streams(self, reason: CloseReason) -> None:
+        """End all streams of this node, whatever anybody knows of them."""
         for stream in self.streams:
-            self.streams.close(stream.stream_id, CloseReason.SHUTDOWN)
-        self.feed.end()
+            self.streams.close(stream.stream_id, reason)
+        if self.shared is None:
+            self.feed.end()
+
+    async def spread_ends(self, reason: CloseReason, seconds: float) -> None:
+        """End all streams little by little, so that agents do not all come elsewhere at once."""
+        streams = list(self.streams)
+        pause = min(0.1, seconds * SPREAD / max(1, len(streams)))
+        for count, stream in enumerate(streams, start=1):
+            self.close_stream(stream, reason)
+            if count % SPREAD == 0:
+                await asyncio.sleep(pause)
 
     async def shut_down(self) -> None:
         """Take no more streams, end those that are open, and let nobody wait any longer.
@@ -269,6 +373,9 @@ class Node:
         self.shutting_down = True
         await self.journal.flush()
         self._waiters.wake_all()
+        if self.shared is not None:
+            await self.spread_ends(CloseReason.SHUTDOWN, MOVING_SECONDS)
+            await self.shared.leave()
         for count, stream in enumerate(self.streams, start=1):
             self.close_stream(stream, CloseReason.SHUTDOWN)
             if count % BATCH == 0:
@@ -285,6 +392,8 @@ class Node:
         if self._keeper is not None:
             await self._keeper.finish()
         await self.journal.close()
+        if self.shared is not None:
+            await self.shared.close()
 
     @property
     def ailments(self) -> list[str]:
@@ -292,7 +401,8 @@ class Node:
         shutting_down = ["shutting down"] if self.shutting_down else []
         storage = [] if (trouble := self.journal.trouble) is None else [f"storage: {trouble}"]
         failing = [f"{name} keeps failing" for name in self._supervisor.failing]
-        return shutting_down + storage + failing
+        cut_off = [] if self.shared is None else self.shared.ailments
+        return shutting_down + storage + cut_off + failing
 
     @property
     def task_restarts(self) -> Mapping[str, int]:
@@ -341,6 +451,8 @@ class Node:
             await asyncio.sleep(0)
 
     def _overdue(self) -> Events:
+        if self.shared is not None:
+            return ()  # the log tells
         now = self.clock.now()
         return self.registry.sweep_leases(now=now) + self.registry.sweep_commands(now=now)
 
@@ -357,6 +469,8 @@ class Node:
 
     async def register_from_wire(self, registration: Registration) -> bool:
         """Do the same with a registration that has come as JSON; tell whether it was known."""
+        if self.shared is not None:
+            return await self._register_shared(self.shared, registration)
         self.journal.check()
         resumed = registration.agent_id in self.registry
         self.carry_out(self.registry.register(registration, now=self.clock.now()))
@@ -364,127 +478,44 @@ class Node:
             await journal.when(journal.readable)
         return resumed
 
-    async def enrol(self, registration: Registration, principal: Principal) -> Enrolled:
-        """Enter an agent for somebody, or resume it, and give it a token of its own.
+    async def _register_shared(
+        self, shared: Shared, registration: Registration, *, by: str | None = None
+    ) -> bool:
+        known: bool = await shared.submit(inputs.Register(registration=registration, by=by))
+        return known
 
-        Nothing comes between the look at what is there and the registration. Raises what
-        :func:`~cameleer_registry.security.enrolment.check_registration` does, TokenExpired if the
-        token that was shown has registered as many new agents as it may, and AtCapacity.
+    def heartbeat(self, agent_id: str) -> asyncio.Future[Any] | None:
+        """Renew an agent's lease; raises AgentNotRegistered.
+
+        It waits for nothing; but where many nodes share the registry, and the agent is not LIVE, it
+        returns what is done when it is, everywhere.
         """
-        self.journal.check()
-        now, authority, agent_id = self.clock.now(), self.authority, registration.agent_id
-        before, counts = self.registry.present(agent_id, now=now), False
-        present = None if before is None else Present(before[0], before[1] is AgentStatus.LIVE)
-        try:
-            check_registration(principal, agent_id, registration.group, present)
-        except AgentIdInUse:
-            self._tell_conflict(agent_id, registration.group, principal, now, refused=True)
-            raise
-        own = principal.role is Role.AGENT
-        # A certificate, and what a host vouches for, is no token whose uses could be counted.
-        if principal.role is Role.ENROL and not principal.of_host:
-            token_id, known = principal.token_id, present is not None
-            counts = authority.credentials.would_use(token_id, agent_id, known=known)
-        if present is not None and not own and self._is_another_process(registration):
-            self._tell_conflict(agent_id, registration.group, principal, now, refused=False)
-        facts = self.registry.register(registration, now=now, by=principal.issuer)
-        if counts:
-            facts += authority.credentials.use_token(
-                principal.token_id, agent_id, known=False, now=now
-            )
-        self.carry_out(facts)
-        given = authority.credential(agent_id, registration.group, now=now)
-        await self.kept()
-        if given is not None:
-            self._given(agent_id, registration.group, given[1], principal, renewed=own)
-        return Enrolled(present is not None, None if given is None else given[0])
-
-    def renew(self, agent_id: str, principal: Principal) -> Credential:
-        """Give an agent another token; raises AgentNotRegistered, and NotFound without keys.
-
-        Its open stream stands on that from now on.
-        """
-        now = self.clock.now()
-        before = self.registry.present(agent_id, now=now)
-        if before is None:
-            raise AgentNotRegistered(agent_id)
-        check_membership(principal, agent_id, before[0])
-        given = self.authority.credential(agent_id, before[0], now=now)
-        if given is None:
-            raise NotFound("this registry has no keys with which to make tokens")
-        self._given(agent_id, before[0], given[1], principal, renewed=True)
-        return given[0]
-
-    def _given(
-        self, agent_id: str, group: str, given: Principal, asked: Principal, *, renewed: bool
-    ) -> None:
-        if renewed and (stream := self.streams.of(agent_id)) is not None:
-            before = stream.principal
-            if before is not None and before.role is Role.AGENT:
-                self.standing.opened(stream, given)
-        issued = CredentialIssued(
-            at=self.clock.now(),
-            agent_id=agent_id,
-            group=group,
-            token_id=given.token_id,
-            by=asked.issuer,
-        )
-        self.carry_out((issued,))
-
-    def _is_another_process(self, registration: Registration) -> bool:
-        """Tell whether an agent registers while another process holds the stream of its id.
-
-        One that was started anew has lost its stream with its former process.
-        """
-        known = self.registry.agent(registration.agent_id, now=self.clock.now())
-        return known.connected and known.instance_id != registration.instance_id
-
-    def _tell_conflict(
-        self, agent_id: str, group: str, asked: Principal, now: Instant, *, refused: bool
-    ) -> None:
-        conflict = CredentialConflict(
-            at=now, agent_id=agent_id, group=group, refused=refused, by=asked.issuer
-        )
-        self.carry_out((conflict,))
-
-    async def revoke_agent(self, agent_id: str, *, by: str | None = None) -> None:
-        """Have every credential of an agent be void, and its stream end; it need not be known."""
-        self.journal.check()
-        now = self.clock.now()
-        before = self.registry.present(agent_id, now=now)
-        group = None if before is None else before[0]
-        self.carry_out(
-            self.authority.credentials.revoke_agent(agent_id, group=group, now=now, by=by)
-        )
-        await self.kept()
-
-    async def publish(self, ring: KeyRing) -> None:
-        """Sign with other keys from now on, and have everybody told."""
-        self.journal.check()
-        now = self.clock.now()
-        facts = self.authority.credentials.publish(ring.keys.version, ring.line, now=now)
-        self.authority.use(ring)
-        self.signer.use(ring)
-        self.standing.revoked()
-        self.carry_out(facts)
-        await self.kept()
-
-    def heartbeat(self, agent_id: str) -> None:
-        """Renew an agent's lease; raises AgentNotRegistered. It waits for nothing."""
+        if self.shared is not None:
+            changed = self.shared.heartbeat(agent_id)
+            self.meters.heartbeats += 1
+            return changed
         facts = self.registry.heartbeat(agent_id, now=self.clock.now())
         if len(facts) == 1:
             self._effects.tell_of(facts[0])
         else:
             self.carry_out(facts)
+        return None
 
     async def remove(self, agent_id: str, *, by: str | None = None) -> None:
         """Forget an agent, end its stream and expire what is pending for it.
 
         Raises AgentNotRegistered.
         """
+        if self.shared is not None:
+            await self.shared.submit(inputs.Remove(agent_id=agent_id, by=by))
+            return
         self.journal.check()
         self.carry_out(self.registry.remove(agent_id, now=self.clock.now(), by=by))
         await self.kept()
+
+    async def revoke_agent(self, agent_id: str, *, by: str | None = None) -> None:
+        """Have every credential of an agent be void, and its stream end; it need not be known."""
+        await self.office.revoke_agent(agent_id, by=by)
 
     async def remove_lapsed(
         self, agents: LapsedAgents = DEAD_AGENTS, *, by: str | None = None
@@ -494,6 +525,8 @@ class Node:
         Each is judged in the moment in which it is forgotten, and others get a turn in between.
         Ends early when the node shuts down.
         """
+        if self.shared is not None:
+            return await self._remove_lapsed_shared(self.shared, agents, by)
         await self.catch_up()  # what nobody was told of yet would be looked at all at once
         removed, effort, now = 0, 0, self.clock.now()
         for agent_id in self.registry.lapsed(agents, now=now):
@@ -510,42 +543,38 @@ class Node:
         await self.settled()
         return removed
 
-    def agent(self, agent_id: str) -> Agent:
-        """Show one agent; raises AgentNotRegistered."""
-        return self.registry.agent(agent_id, now=self.clock.now())
-
-    def agents(
-        self,
-        *,
-        statuses: Collection[AgentStatus] = (),
-        groups: Collection[str] = (),
-        after: str = "",
-        limit: int = 1_000_000_000,
-        within: Within | None = None,
-    ) -> list[Agent]:
-        """Show up to ``limit`` agents that follow the id ``after``, in order of their ids.
-
-        Empty ``statuses`` or ``groups`` stand for all. ``within``, here as elsewhere, tells which
-        groups exist for whoever asks; None stands for all.
-        """
-        return self.registry.agents(
-            now=self.clock.now(),
-            statuses=statuses,
-            groups=groups,
-            after=after,
-            limit=limit,
-            within=within,
-        )
-
-    def groups(self) -> list[GroupSummary]:
-        """Show every group that has agents, in order of their names."""
-        return list(self.iter_groups())
-
-    def iter_groups(self, *, within: Within | None = None) -> Iterator[GroupSummary]:
-        """Show the same, as it is when this is called, one by one."""
-        return self.registry.groups(now=self.clock.now(), within=within)
+    async def _remove_lapsed_shared(
+        self, shared: Shared, agents: LapsedAgents, by: str | None
+    ) -> int:
+        found = sorted(set(self.registry.lapsed(agents, now=self.clock.now())))
+        removed = 0
+        for start in range(0, len(found), REMOVED_TOGETHER):
+            if self.shutting_down:
+                break
+            some = tuple(found[start : start + REMOVED_TOGETHER])
+            removed += await shared.submit(
+                inputs.RemoveLapsed(agent_ids=some, agents=agents, by=by)
+            )
+        return removed
 
     # Streams
+
+    async def announce_stream(self, agent_id: str) -> Announced | None:
+        """Make a stream that is about to open its agent's, where many nodes share the registry.
+
+        An older one is ended, wherever it is. Returns what :meth:`open_stream` is given, and None
+        where this node is alone. Raises AgentNotRegistered, NotInContact and OutcomeUnknown.
+        """
+        if self.shared is None:
+            return None
+        stream_id = self.shared.draw_stream_id()
+        wish = inputs.OpenStream(agent_id=agent_id, stream_id=stream_id)
+        return Announced(stream_id, await self.shared.submit(wish))
+
+    def withdraw_stream(self, agent_id: str, announced: Announced | None) -> None:
+        """Tell that a stream is not opened after all: its client is gone."""
+        if announced is not None:
+            self._tell_closed(agent_id, announced.stream_id, CloseReason.CLIENT_GONE)
 
     def open_stream(
         self,
@@ -553,6 +582,7 @@ class Node:
         transport: asyncio.Transport,
         *,
         chunked: bool,
+        announced: Announced | None = None,
         principal: Principal | None = None,
     ) -> AgentStream:
         """Make a connection its agent's stream; an older one is ended.
@@ -562,6 +592,10 @@ class Node:
         and then leaves the connection alone.
         """
         self.check_target(Target.agent(agent_id))
+        if announced is not None:
+            stream = self._open_announced(agent_id, transport, announced, chunked=chunked)
+            self.standing.opened(stream, principal)
+            return stream
         stream = self.streams.open(agent_id, transport, chunked=chunked)
         self.standing.opened(stream, principal)
         self.carry_out(
@@ -571,8 +605,38 @@ class Node:
             self.close_stream(stream, CloseReason.SHUTDOWN)
         return stream
 
+    def _open_announced(
+        self, agent_id: str, transport: asyncio.Transport, announced: Announced, *, chunked: bool
+    ) -> AgentStream:
+        stream = self.streams.open(
+            agent_id, transport, chunked=chunked, stream_id=announced.stream_id
+        )
+        record = self.registry.find_agent(agent_id)
+        if record is None or record.stream_id != announced.stream_id:
+            self.streams.close(stream.stream_id, CloseReason.REPLACED)  # meanwhile, and elsewhere
+        elif self.shutting_down:
+            self.close_stream(stream, CloseReason.SHUTDOWN)
+        else:
+            missed = self.registry.issued_since(agent_id, announced.issued, now=self.clock.now())
+            self._push.catch_up(stream, missed)
+        return stream
+
+    def catch_up_stream(self, stream: AgentStream, missed: Sequence[AgentDelivery]) -> None:
+        """Write to a stream what was not written to it, in order of issue."""
+        self._push.catch_up(stream, missed)
+
+    def _tell_closed(self, agent_id: str, stream_id: int, reason: CloseReason) -> None:
+        if self.shared is not None:
+            self.shared.tell(
+                inputs.CloseStream(agent_id=agent_id, stream_id=stream_id, reason=reason)
+            )
+
     def close_stream(self, stream: AgentStream, reason: CloseReason) -> None:
         """End a stream; nothing happens where it is not its agent's any more."""
+        if self.shared is not None:
+            self.streams.close(stream.stream_id, reason)
+            self._tell_closed(stream.agent_id, stream.stream_id, reason)
+            return
         self.carry_out(
             self.registry.stream_closed(
                 stream.agent_id, stream.stream_id, reason, now=self.clock.now()
@@ -608,18 +672,6 @@ class Node:
 
     # Commands
 
-    def check_target(self, target: Target, *, within: Within | None = None) -> None:
-        """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
-        self.registry.check_target(target, within=within)
-
-    def check_delivery(self, agent_id: str, command_id: str) -> None:
-        """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
-        self.registry.check_delivery(agent_id, command_id)
-
-    def knows_idempotency_key(self, key: str, *, by: Principal | None = None) -> bool:
-        """Tell whether somebody has issued a command under a key, so far as is remembered."""
-        return self.registry.knows_idempotency_key(_own(key, by))
-
     async def issue(
         self,
         order: Order,
@@ -638,48 +690,7 @@ class Node:
         something else was asked for under that key, TypeError where the payload is nothing that
         JSON can express, and ValueError where the key is none.
         """
-        idempotency = None
-        if idempotency_key is not None:
-            key = rules.idempotency_key(idempotency_key)
-            idempotency = Idempotency(_own(key, by), fingerprint(order, target))
-        now, command_id = self.clock.now(), str(uuid_utils.uuid7())
-        # Encoded once and before anything has changed, for all streams.
-        event = CommandEvent(
-            command_id=command_id,
-            type=order.type,
-            payload=order.payload,
-            created_at=views.time_of_day(now),
-            expires_at=views.time_of_day(now.after(self.registry.limits.command_ttl)),
-        )
-        line = self.signer.command(event, target, now=now)
-        frame = frames.event(event, line)
-        self.journal.check()
-        self._push.prepare(command_id, frame)
-        try:
-            record, facts = self.registry.issue(
-                command_id,
-                order,
-                target,
-                now=now,
-                size=wire.footprint(frame.plain) + len(line or b""),
-                payload_size=len(wire.encode(order.payload)),
-                idempotency=idempotency,
-                by=None if by is None else by.issuer,
-                line=None if line is None else line.decode(),
-            )
-        except RegistryError as error:
-            self._push.cancel(command_id)
-            if isinstance(error, IdempotencyKeyReused) and idempotency_key is not None:
-                raise IdempotencyKeyReused(idempotency_key) from None
-            raise
-        if record.command_id != command_id:
-            self._push.cancel(command_id)
-            log.info("command requested again", command_id=record.command_id)
-            self.meters.commands_repeated[record.order.type] += 1
-        self.carry_out(facts)
-        await self.kept()
-        await self._push.written(record.command_id)
-        return views.command(record, self.clock.now())
+        return await self._issuing.issue(order, target, idempotency_key=idempotency_key, by=by)
 
     async def acknowledge(
         self, agent_id: str, command_id: str, ack: Ack, *, by: str | None = None
@@ -689,6 +700,19 @@ class Node:
         Raises AgentNotRegistered, CommandNotFound, CommandExpired after the deadline, and
         TypeError where its data is nothing that JSON can express.
         """
+        if self.shared is not None:
+            wish = inputs.Acknowledge(
+                agent_id=agent_id,
+                command_id=command_id,
+                ack=ack,
+                size=wire.footprint_of(ack),
+                by=by,
+            )
+            of_log: DeliveryRecord = await self.shared.submit(wish)
+            now = self.clock.now()
+            if of_log.state_at(now) is DeliveryState.EXPIRED:
+                raise CommandExpired(command_id, agent_id=agent_id)
+            return views.delivery(of_log, now)
         self.journal.check()
         now, size = self.clock.now(), wire.footprint_of(ack)
         delivery, facts = self.registry.acknowledge(
@@ -700,28 +724,6 @@ class Node:
         if delivery.state_at(now) is DeliveryState.EXPIRED:
             raise CommandExpired(command_id, agent_id=agent_id)
         return views.delivery(delivery, now)
-
-    def command(self, command_id: str, *, within: Within | None = None) -> Command:
-        """Show one command; raises CommandNotFound."""
-        return self.registry.command(command_id, now=self.clock.now(), within=within)
-
-    def commands(
-        self,
-        selection: CommandSelection = EVERY_COMMAND,
-        *,
-        before: str | None = None,
-        limit: int = 1_000_000_000,
-    ) -> list[ListedCommand]:
-        """Show up to ``limit`` commands of a selection, newest first.
-
-        With ``before`` only those that were issued before that command, which may be forgotten by
-        now. Payloads of more than 4 KiB are left out.
-        """
-        number = None if before is None else self.registry.command_number(before)
-        found, _ = self.registry.commands(
-            selection, now=self.clock.now(), before=number, limit=limit
-        )
-        return found
 
     async def wait(
         self, command_id: str, timeout: float, *, within: Within | None = None
@@ -738,72 +740,35 @@ class Node:
             await self._waiters.wait(command_id, min(timeout, to_deadline))
         return self.registry.command_of(record, self.clock.now(), within=within)
 
-    def deliveries(
-        self, command_id: str, *, states: Collection[DeliveryState] = ()
-    ) -> list[Delivery]:
-        """Show a command's deliveries, in order of the agents' ids; raises CommandNotFound."""
-        return list(self.iter_deliveries(command_id, states=states))
-
-    def iter_deliveries(
-        self,
-        command_id: str,
-        *,
-        states: Collection[DeliveryState] = (),
-        within: Within | None = None,
-    ) -> Iterator[Delivery]:
-        """Show the same, one by one; raises CommandNotFound, at once."""
-        now = self.clock.now()
-        return self.registry.deliveries(command_id, now=now, states=states, within=within)
-
-    def agent_deliveries(
-        self, agent_id: str, *, states: Collection[DeliveryState] = ()
-    ) -> list[AgentDelivery]:
-        """Show what was sent to an agent, newest first; raises AgentNotRegistered."""
-        return list(self.iter_agent_deliveries(agent_id, states=states))
-
-    def iter_agent_deliveries(
-        self,
-        agent_id: str,
-        *,
-        states: Collection[DeliveryState] = (),
-        within: Within | None = None,
-    ) -> Iterator[AgentDelivery]:
-        """Show the same, one by one; raises AgentNotRegistered, at once."""
-        now = self.clock.now()
-        return self.registry.agent_deliveries(agent_id, now=now, states=states, within=within)
+    def nodes(self) -> list[ClusterNode]:
+        """Show the nodes that share this registry, this one included; it alone if none do."""
+        if self.shared is not None:
+            return self.shared.nodes()
+        started = views.time_of_day(self._started)
+        return [
+            ClusterNode(
+                name=self.settings.node_name or socket.gethostname(),
+                version=__version__,
+                address=self.settings.public_url,
+                status=NodeStatus.LIVE,
+                own=True,
+                position=0,
+                streams=len(self.streams),
+                joined_at=started,
+                last_seen_at=views.time_of_day(self.clock.now()),
+                ended_at=None,
+            )
+        ]
 
     def _end_stream(self, fact: events.StreamClosed) -> None:
         self.streams.close(fact.stream_id, fact.reason)
 
     def _end_stream_of_another_group(self, fact: events.AgentRegistered) -> None:
-        """End the stream of whoever was the agent before it came to be in another group."""
-        if fact.left is None or (stream := self.streams.of(fact.agent_id)) is None:
-            return
-        principal = stream.principal
-        if principal is not None and not principal.scope.covers(fact.registration.group):
-            stream.lose(CloseReason.CREDENTIAL_OVER)
-
-
-def _own(key: str, by: Principal | None) -> str:
-    """Return somebody's key as one that nobody else has; it is no key that anybody could send."""
-    return key if by is None else f"{by.token_id}\n{key}"
+        if fact.left is not None:
+            self.office.end_stream_of_another_group(fact.agent_id, fact.registration.group)
 
 
 def _expected(registry: Registry) -> Iterator[str]:
     """Return the agents of which the last that is known is that they were LIVE or STALE."""
     records = registry.records(0, len(registry))
     return (record.agent_id for record in records if record.status is not AgentStatus.DEAD)
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Return the numbers that a registry of these settings lives by."""
-    return Limits(
-        stale_after=nanoseconds(settings.stale_after),
-        dead_after=nanoseconds(settings.dead_after),
-        command_ttl=nanoseconds(settings.command_ttl),
-        max_agents=settings.max_agents,
-        max_pending_per_agent=settings.max_pending_per_agent,
-        command_history=settings.command_history,
-        command_history_bytes=settings.command_history_bytes,
-        idempotency_keys=settings.idempotency_keys,
-    )

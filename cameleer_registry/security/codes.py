@@ -2,13 +2,15 @@
 
 A command line that opens a browser must not pass it the token: histories keep addresses, and
 everybody on a machine can read command lines. A code is valid once and for a minute, which is too
-short to be worth storing: only the process that made it knows it.
+short to be worth storing: only the process that made it knows it, and in a cluster all nodes know its
+digest.
 """
 
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from ..core.instant import NANOSECONDS, Instant
 from ..errors import InvalidToken, TokenExpired
@@ -22,38 +24,51 @@ MOST: Final = 1000
 
 
 class Codes:
-    """The codes of one node that have not been used yet."""
+    """The codes of one registry that have not been used yet."""
 
     def __init__(self) -> None:
         # The id of the token that was shown, and when the code ends, in steady time; by digest, and
         # in order of creation.
         self._waiting: dict[str, tuple[str, int]] = {}
 
-    def make(self, token_id: str, now: Instant) -> str:
-        """Return a code that stands for that token."""
-        ended = [digest for digest, (_, end) in self._waiting.items() if end <= now.steady]
-        for digest in ended:
-            del self._waiting[digest]
+    def keep(self, digest: str, token_id: str, now: Instant) -> None:
+        """Have the code of a digest stand for a token."""
+        ended = [known for known, (_, end) in self._waiting.items() if end <= now.steady]
+        for known in ended:
+            del self._waiting[known]
         if len(self._waiting) >= MOST:
             del self._waiting[next(iter(self._waiting))]
-        code = secrets.token_urlsafe(32)
-        end = now.steady + LIFETIME * NANOSECONDS
-        self._waiting[tokens.digest_of(code)] = (token_id, end)
-        return code
+        self._waiting[digest] = (token_id, now.steady + LIFETIME * NANOSECONDS)
 
-    def spend(self, code: str, now: Instant) -> str:
+    def spend(self, digest: str, now: Instant) -> str:
         """Return the id of the token that a code stands for, which is worth nothing from then on.
 
         Raises InvalidToken and TokenExpired.
         """
-        if not 0 < len(code) <= tokens.LONGEST or not code.isascii():
-            raise InvalidToken("there is no such code")
-        found = self._waiting.pop(tokens.digest_of(code), None)
+        found = self._waiting.pop(digest, None)
         if found is None:
-            raise InvalidToken(
-                "there is no such code: a code is valid only once, and on one server"
-            )
+            raise InvalidToken("there is no such code: a code is valid once, and for one registry")
         token_id, end = found
         if end <= now.steady:
             raise TokenExpired(f"a code is valid for {LIFETIME} seconds")
         return token_id
+
+    def value(self) -> list[list[Any]]:
+        """Return those that wait, as a value."""
+        return [[digest, *of] for digest, of in self._waiting.items()]
+
+    def start_over(self, of: Sequence[Sequence[Any]]) -> None:
+        """Forget all, and know those of a value."""
+        self._waiting = {digest: (token_id, end) for digest, token_id, end in of}
+
+
+def generate() -> str:
+    """Return a new code."""
+    return secrets.token_urlsafe(32)
+
+
+def digest_of(code: str) -> str:
+    """Return the digest of something that may be a code; raises InvalidToken if it is none."""
+    if not 0 < len(code) <= tokens.LONGEST or not code.isascii():
+        raise InvalidToken("there is no such code")
+    return tokens.digest_of(code)

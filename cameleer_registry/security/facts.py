@@ -110,6 +110,11 @@ class CredentialIssued(MemberEvent):
 
     token_id: str
     by: str | None = None
+    # What follows is for the node that holds the agent's stream, and is kept nowhere.
+    expires: Instant | None = None
+    revocation: int = 0
+    renews: bool = False
+    """Whether the agent itself has asked for it: then its stream stands on it from now on."""
 
 
 @frozen(kw_only=True)

@@ -101,12 +101,24 @@ class Issuer:
         self._spread = spread
         self._head = header_of(key.key_id)
 
+    def draw_life(self) -> int:
+        """Return for how many seconds the next token is good."""
+        return round(self._lifetimes.token * self._spread(1 - JITTER, 1 + JITTER))
+
     def issue(
-        self, token_id: str, agent_id: str, group: str, *, revocation: int, now: Instant
+        self,
+        token_id: str,
+        agent_id: str,
+        group: str,
+        *,
+        revocation: int,
+        now: Instant,
+        lives: int | None = None,
     ) -> Credential:
-        """Make a token for an agent."""
+        """Make a token for an agent, which is good for so many seconds if that was drawn before."""
         issued = now.wall // NANOSECONDS
-        lives = round(self._lifetimes.token * self._spread(1 - JITTER, 1 + JITTER))
+        if lives is None:
+            lives = self.draw_life()
         renewable = max(round(self._lifetimes.renewable), lives)
         claims = {
             "iss": self._registry,

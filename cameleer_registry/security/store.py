@@ -24,6 +24,7 @@ from ..errors import CredentialRevoked, NotFound, TokenExpired
 from . import facts
 from .principals import CREATABLE, Reclaim, Role, Scope
 from .table import SessionRecord, Table, TokenRecord
+from .tokens import is_outside
 
 LONGEST_NOTE: Final = 256
 MOST_USES: Final = 100_000
@@ -85,6 +86,17 @@ class Credentials(Table):
             raise CredentialRevoked from None
         token.check(now)
         return token
+
+    def is_revoked_outside(self, token_id: str) -> bool:
+        """Tell whether a token that files may hold was revoked."""
+        return token_id in self._outside_revoked
+
+    def start_over(self) -> None:
+        """Forget everything but what files hold."""
+        revocations = self.revocations
+        Table.__init__(self)
+        # Who has looked before has to look again.
+        self.revocations = revocations + 1
 
     # Deciding: tokens
 
@@ -155,8 +167,14 @@ class Credentials(Table):
         return True
 
     def revoke_token(self, token_id: str, *, now: Instant, by: str | None = None) -> Facts:
-        """Have a token be void; raises NotFound. Again, it changes nothing."""
-        if self.token(token_id).revoked is not None:
+        """Have a token be void; raises NotFound. Again, it changes nothing.
+
+        One that a file holds need not be known here: the file may be another node's.
+        """
+        if is_outside(token_id):
+            if self.is_revoked_outside(token_id):
+                return ()
+        elif self.token(token_id).revoked is not None:
             return ()
         return self._commit(facts.TokenRevoked(at=now, token_id=token_id, by=by))
 
@@ -189,9 +207,13 @@ class Credentials(Table):
     ) -> Facts:
         """Make a session that depends on a token, for this many nanoseconds at most.
 
-        Raises NotFound, CredentialRevoked and TokenExpired, each about the token.
+        Raises NotFound, CredentialRevoked and TokenExpired, each of the token. One that a file
+        holds need not be known here.
         """
-        self.token(token_id).check(now)
+        if not is_outside(token_id):
+            self.token(token_id).check(now)
+        elif self.is_revoked_outside(token_id):
+            raise CredentialRevoked
         return self._commit(
             facts.SessionOpened(
                 at=now,

@@ -92,6 +92,15 @@ def parse(text: str) -> Token:
     return Token(text, kind, root)
 
 
+def may_be_ours(text: str) -> bool:
+    """Tell whether a text may be a token that a registry has made, an agent's included."""
+    try:
+        parse(text)
+    except NoToken:
+        return text.startswith("eyJ") and text.count(".") == 2
+    return True
+
+
 @frozen
 class Outside:
     """A token that was made elsewhere."""

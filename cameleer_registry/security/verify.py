@@ -24,6 +24,7 @@ from ..core.instant import NANOSECONDS, Instant
 from ..errors import CredentialRevoked, InvalidToken, TokenExpired, Unauthenticated
 from . import jwt, tokens
 from .ed25519 import SigningKey
+from .facts import CredentialIssued
 from .jwt import Credential, Reader
 from .keys import KeySet, Status, Use
 from .principals import Principal, Role, Scope
@@ -198,6 +199,18 @@ class Verifier:
             _Verified(principal, agent_id, principal.expires.steady, renewable.steady, -1),
         )
         return principal
+
+    def principal_of(self, issued: CredentialIssued) -> Principal:
+        """Return who shows a token that an agent was given, at whichever node."""
+        return Principal(
+            token_id=issued.token_id,
+            role=Role.AGENT,
+            scope=_scope_of(issued.group),
+            agent_id=issued.agent_id,
+            expires=issued.expires,
+            revocation=issued.revocation,
+            key_id=self._issuing or "",
+        )
 
     # Tokens and sessions
 

@@ -39,6 +39,14 @@ class Access:
     renews: bool = False
     """Whether an agent's token is good there that has expired and can be renewed."""
 
+    passing: bool = False
+    """Whether it changes what a registry alone keeps nowhere, and many nodes have to agree on."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes something that is the same at many nodes."""
+        return self.passing or self.rests is Rests.DONE
+
     def needing(self, permission: Permission, *, all_groups: bool = False) -> Access:
         """Return the same for those with that permission."""
         return evolve(self, needs=permission, all_groups=all_groups)
@@ -51,5 +59,5 @@ PING: Final = Access(rests=Rests.NOTHING)
 STATIC: Final = Access(versioned=False, rests=Rests.NOTHING, sessions=False)
 PROBE: Final = Access(versioned=False, any_host=True, rests=Rests.NOTHING, sessions=False)
 SIGN_IN: Final = Access(rests=Rests.DONE, sessions=False)
-CODE: Final = Access(sessions=False)
+CODE: Final = Access(sessions=False, passing=True)
 """For what makes a code: a session that begot another one would outlive itself."""

@@ -11,7 +11,9 @@ from aiohttp import web
 from attrs import evolve
 
 from .. import wire
+from ..core.instant import NANOSECONDS
 from ..core.model import Agent, AgentConfig, AgentStatus, Registration, Removed, Welcome
+from ..core.registry import Limits
 from ..core.selection import LAPSED, LapsedAgents
 from ..errors import Fault, InvalidRequest
 from ..node.node import Node
@@ -43,7 +45,7 @@ async def register(call: Call) -> Answer:
     if principal is None:
         resumed = await node.register_from_wire(registration)
     else:
-        enrolled = await node.enrol(registration, principal)
+        enrolled = await node.office.enrol(registration, principal)
         resumed = enrolled.resumed
         if enrolled.credential is not None:
             credential = shown(enrolled.credential)
@@ -66,7 +68,8 @@ async def register(call: Call) -> Answer:
 @CallHandler
 async def heartbeat(call: Call) -> Answer:
     """``POST /agents/{id}/heartbeat``: 204; any body is ignored."""
-    call.node.heartbeat(call.address["agent_id"])
+    if (changed := call.node.heartbeat(call.address["agent_id"])) is not None:
+        await changed
     return Answer(status=204)
 
 
@@ -161,20 +164,21 @@ def _config(node: Node) -> AgentConfig:
     """Return the times that a node keeps, which are the same for all agents."""
     config = _CONFIGS.get(node)
     if config is None:
-        config = _CONFIGS[node] = _config_of(node.settings)
+        config = _CONFIGS[node] = _config_of(node.settings, node.registry.limits)
     return config
 
 
 _CONFIGS: Final[WeakKeyDictionary[Node, AgentConfig]] = WeakKeyDictionary()
 
 
-def _config_of(settings: Settings) -> AgentConfig:
+def _config_of(settings: Settings, limits: Limits) -> AgentConfig:
+    """Return these times: those that decide are the registry's, which many nodes may share."""
     return AgentConfig(
         heartbeat_interval_ms=_milliseconds(settings.heartbeat_interval),
-        stale_after_ms=_milliseconds(settings.stale_after),
-        dead_after_ms=_milliseconds(settings.dead_after),
+        stale_after_ms=_milliseconds(limits.stale_after / NANOSECONDS),
+        dead_after_ms=_milliseconds(limits.dead_after / NANOSECONDS),
         keepalive_interval_ms=_milliseconds(settings.keepalive_interval),
-        command_ttl_ms=_milliseconds(settings.command_ttl),
+        command_ttl_ms=_milliseconds(limits.command_ttl / NANOSECONDS),
     )
 
 

@@ -20,11 +20,16 @@ from .. import wire
 from ..instance import HEADER as INSTANCE_HEADER
 from ..instance import instance
 from .aiohttp_internals import rfc822_formatted_time
+from .app_keys import NODE
 from .metrics import METRICS
 
 VERSION_HEADER: Final = "X-Cameleer-Protocol-Version"
 TIME_HEADER: Final = "X-Cameleer-Time"
 SUPPORTED_VERSIONS: Final = ("1",)
+
+AS_OF: Final = "X-Cameleer-As-Of"
+"""On what aiohttp answers for a node that has not heard from the others for some seconds: as of
+when that is."""
 
 JSON: Final = "application/json"
 
@@ -102,6 +107,8 @@ def _to_the_second(second: int) -> str:
 async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
     """Complete a response that aiohttp is about to write, and count it."""
     complete(response)
+    if (shared := request.app[NODE].shared) is not None and (moment := shared.as_of) is not None:
+        response.headers[AS_OF] = moment
     request.app[METRICS].http.count(request, response.status)
 
 

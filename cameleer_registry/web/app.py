@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
 
-from ..database import KEYS, MEMORY, journal_of
+from ..database import KEYS, MEMORY, journal_of, log_of
 from ..node.auth.authority import Authority
 from ..node.auth.beginning import Beginning
 from ..node.clock import Clock
 from ..node.journal.port import Journal
+from ..node.log.port import Log
 from ..node.node import Node
 from ..security.jwt import Lifetimes
 from ..settings import Settings
@@ -55,29 +57,40 @@ def make_app(
     alone: bool,
     clock: Clock | None = None,
     journal: Journal | None = None,
+    log: Log | None = None,
     authority: Authority | None = None,
     authenticate: Authenticate | None = None,
+    joins_later: bool = False,
 ) -> web.Application:
-    """Make the same; ``alone`` says that nothing else is served by the same server."""
+    """Make the same; ``alone`` says that nothing else is served by the same server.
+
+    With ``joins_later`` the application is up before its node has joined the others, and its probes
+    say so; whoever runs it waits for :attr:`Node.beginning`.
+    Raises CannotJoin where many nodes are to share the registry, and the extra for that is missing.
+    """
     app = web.Application()
+    log = log or log_of(settings)
+    if log is None and journal is None:
+        journal = journal_of(settings.database, leave_cluster=settings.leave_cluster)
     app[NODE] = Node(
         settings,
         clock=clock,
-        journal=journal or journal_of(settings.database),
+        journal=journal,
         authority=authority or authority_of(settings, alone=alone),
+        log=log,
     )
     app[GATE] = Gate(
         settings, alone=alone, authority=app[NODE].authority, authenticate=authenticate
     )
     app[DOCUMENTS] = {}
-    app[STARTED] = app[NODE].clock.now()
+    app[STARTED] = app[NODE].own_clock.now()
     app.middlewares.append(guard.guard)
     routes.add_to(app)
     metrics.add_to(app, {r: template(r.canonical) for r in app.router.resources()})
     app.on_response_prepare.append(answers.on_prepare)
     if not alone:
         app.on_startup.append(_look_for_siblings)
-    app.cleanup_ctx.append(_run_node)
+    app.cleanup_ctx.append(_run_node_later if joins_later else _run_node)
     app.on_shutdown.append(_shut_down)
     return app
 
@@ -101,8 +114,20 @@ def authority_of(settings: Settings, *, alone: bool) -> Authority:
     )
 
 
+async def _run_node_later(app: web.Application) -> AsyncIterator[None]:
+    app[NODE].beginning = beginning = asyncio.ensure_future(app[NODE].begin())
+    yield
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    await app[NODE].stop()
+
+
 async def _run_node(app: web.Application) -> AsyncIterator[None]:
-    app[NODE].start()
+    try:
+        await app[NODE].begin()
+    except BaseException:
+        await app[NODE].stop()
+        raise
     yield
     await app[NODE].stop()
 

@@ -59,13 +59,11 @@ async def create_token(call: Call) -> Answer:
     node.authority.check_on()
     asked = await read_as(call, TokenRequest)
     node.journal.check()
-    now = node.clock.now()
     try:
         if principal is not None and not principal.may_hand_on(asked.role, Scope(asked.groups)):
             raise InsufficientRole(principal.role, Permission.TOKENS, scope=True)
-        made = node.authority.create_token(
+        made = await node.office.create_token(
             asked.role,
-            now=now,
             groups=asked.groups,
             expires_in_ms=asked.expires_in_ms,
             note=asked.note,
@@ -76,9 +74,7 @@ async def create_token(call: Call) -> Answer:
     except ValueError as error:
         name, _, message = str(error).partition(": ")
         raise InvalidRequest([Fault(f"$.{name.partition(',')[0]}", message)]) from None
-    node.carry_out(made.facts)
-    await node.kept()
-    shown = _token(node.authority.credentials.token(made.token_id), now)
+    shown = _token(node.authority.credentials.token(made.token_id), node.clock.now())
     return json(TokenMade(**shown, token=made.token.text), status=201)
 
 
@@ -102,8 +98,7 @@ async def revoke_token(call: Call) -> Answer:
         raise no_token(token_id)
     node.journal.check()
     by = None if principal is None else principal.issuer
-    node.carry_out(credentials.revoke_token(token_id, now=node.clock.now(), by=by))
-    await node.kept()
+    await node.office.revoke_token(token_id, by=by)
     return Answer(status=204)
 
 
@@ -122,17 +117,14 @@ async def sign_in(call: Call) -> Answer:
     node.authority.check_on()
     asked = await read_as(call, SessionRequest)
     node.journal.check()
-    now = node.clock.now()
     source = call.peer or "here"
     match asked:
         case SessionRequest(token=str(token), code=None):
-            secret, facts = node.authority.sign_in(token, source, now=now)
+            secret = await node.office.sign_in(token, source)
         case SessionRequest(token=None, code=str(code)):
-            secret, facts = node.authority.sign_in_by_code(code, source, now=now)
+            secret = await node.office.sign_in_by_code(code, source)
         case _:
             raise InvalidRequest([Fault("$", "expected one of token and code")])
-    node.carry_out(facts)
-    await node.kept()
     return Answer(status=204, headers={hdrs.SET_COOKIE: _cookie(call, secret, SESSION_SECONDS)})
 
 
@@ -143,7 +135,7 @@ async def make_code(call: Call) -> Answer:
     node.authority.check_on()
     if principal is None:  # who is served without a credential has none to hand on
         raise Unauthenticated
-    code = node.authority.codes.make(principal.token_id, node.clock.now())
+    code = await node.office.make_code(principal)
     return json(SessionCode(code=code, expires_in_ms=LIFETIME * 1000), status=201)
 
 
@@ -153,13 +145,9 @@ async def sign_out(call: Call) -> Answer:
     node = call.node
     node.authority.check_on()
     secret = session_in(call.headers.getall(hdrs.COOKIE, ()), call.prefix)
-    session = None if secret is None else node.authority.session_of(secret)
     node.journal.check()
-    if session is not None:
-        node.carry_out(
-            node.authority.credentials.close_session(session.session_id, now=node.clock.now())
-        )
-        await node.kept()
+    if secret is not None:
+        await node.office.sign_out(secret)
     return Answer(status=204, headers={hdrs.SET_COOKIE: _cookie(call, "", 0)})
 
 

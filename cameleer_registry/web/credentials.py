@@ -18,8 +18,8 @@ async def renew(call: Call) -> Answer:
     call.node.authority.check_on()
     principal = call.principal
     if principal is None or principal.role is not Role.AGENT:  # nobody asks, in the mode "accept"
-        raise Unauthenticated("only an agent's own token can be renewed")
-    made = call.node.renew(call.address["agent_id"], principal)
+        raise Unauthenticated("an agent's token is renewed by whoever shows one")
+    made = await call.node.office.renew(call.address["agent_id"], principal)
     return json(CredentialShown(credential=shown(made)))
 
 

@@ -31,12 +31,15 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
         node = request.app[NODE]
         interest = evolve(interest, narrowing=Narrowing(node.registry, node.clock, within))
     feed.check_room()
+    last, shared = _last_event_id(request), request.app[NODE].shared
+    if last is not None and shared is not None:
+        await shared.told(last)
     response, transport, chunked = await begin(request)
     with contextlib.suppress(TooManyFeeds):  # others came while the headers were written
         request.app[NODE].open_feed(
             transport,
             chunked=chunked,
-            last_event_id=_last_event_id(request),
+            last_event_id=last,
             interest=interest,
             principal=call.principal,
         )

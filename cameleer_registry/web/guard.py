@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from attrs import evolve
 
 from ..errors import Fault, InvalidRequest
-from . import gate
+from . import gate, sharing
 from .aiohttp_internals import HttpVersion10, HttpVersion11, answer_as_http11, version_of
 from .app_keys import GATE, NODE
 from .calls import PRINCIPAL, RequestCall
@@ -31,7 +31,7 @@ async def guard(request: web.Request, handler: Responder) -> web.StreamResponse:
             request.app[GATE].check_host(call, None)
         else:
             await ask_host(request)
-            request.app[GATE].admit(call, access)
+            await sharing.admit(request.app[GATE], call, access)
         return await handler(request)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
         return from_aiohttp(error, request).response()

@@ -97,8 +97,8 @@ class Identities:
         if len(sent) != 1 or call.principal is not None:
             return None
         node = call.node
-        principal = self._authority.verifier.known(sent[0], node.clock.steady)
         agent_id = call.address.get("agent_id")
+        principal = self._authority.verifier.known(sent[0], node.clock.steady)
         if principal is None or agent_id is None or principal.agent_id != agent_id:
             return None
         group = node.registry.group_of(agent_id)

@@ -30,7 +30,7 @@ from ..core.rules import IDENTIFIER, RESERVED_AGENT_IDS
 from ..node.journal.shared import Shared
 from ..node.node import Node
 from ..security.principals import Principal
-from . import agents, commands, gate
+from . import agents, commands, gate, sharing
 from .access import Access
 from .aiohttp_internals import connections_of
 from .answers import Answer
@@ -133,8 +133,14 @@ class InlineApp:
     async def answer(self, route: InlineRoute, call: InlineCall, path: str) -> Answer:
         """Answer a call, whatever comes of it."""
         try:
-            self._gate.admit(call, route.access)
-            return await route.handler.answer(call)
+            answer = route.handler.answer
+            if call.node.shared is None:
+                self._gate.admit(call, route.access)
+                return await answer(call)
+            await sharing.admit(self._gate, call, route.access)
+            return await sharing.handled(
+                call.node, call.headers, route.access, lambda: answer(call)
+            )
         except Exception as error:
             return await gate.refused(error, call.node, route.access, method=METHOD, path=path)
 

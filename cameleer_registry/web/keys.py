@@ -16,8 +16,11 @@ from .calls import Call, CallHandler
 @CallHandler
 async def show_keys(call: Call) -> Answer:
     """``GET /keys``: a JWKS, and a signed line of the root key; raises NotFound without keys."""
-    ring = call.node.authority.ring
-    if ring is None:
+    node = call.node
+    ring = node.authority.ring
+    # Nobody shall expect signatures that not all nodes can make yet.
+    unpublished = node.shared is not None and node.authority.credentials.key_set is None
+    if ring is None or unpublished:
         raise NotFound("this registry has no keys")
     return Answer(ring.line, content_type=JSON)
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from .access import Access, Rests
 from .answers import Answer
 from .app_keys import NODE
+from .sharing import handled
 
 Handler = Callable[[web.Request], Awaitable[Answer | web.StreamResponse]]
 """Handles a request: returns what is to be answered, or a response that it has begun itself."""
@@ -28,11 +29,12 @@ def responding(handler: Handler, access: Access) -> Responder:
 
     @wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
-        answer = await handler(request)
+        node = request.app[NODE]
+        answer = await handled(node, request.headers, access, lambda: handler(request))
         if not isinstance(answer, Answer):
             return answer
         if access.rests is Rests.READ:
-            await request.app[NODE].settled()
+            await node.settled()
         return answer.response()
 
     handle.access = access  # type: ignore[attr-defined]

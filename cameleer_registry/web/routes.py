@@ -19,10 +19,11 @@ from . import (
     health,
     keys,
     metrics,
+    nodes,
     server,
     streams,
 )
-from .access import CODE, DONE, PING, PROBE, READ, SIGN_IN, STATIC, STREAM, Access, Rests
+from .access import CODE, DONE, PING, PROBE, READ, SIGN_IN, STATIC, STREAM, Access
 from .addresses import API
 from .expectations import leave_it, leave_those_elsewhere
 from .responding import Handler, responding
@@ -40,7 +41,7 @@ _USE: Final = r"{use:token|command}"
 
 _MAY: Final = Permission
 
-RENEWAL: Final = Access(rests=Rests.READ, needs=Permission.ACT, renews=True)
+RENEWAL: Final = Access(needs=Permission.ACT, renews=True, passing=True)
 
 ROUTES: Final[tuple[Route, ...]] = (
     ("GET", "/healthz", health.healthz, PROBE),
@@ -100,6 +101,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/keys", keys.show_keys, READ),
     ("POST", f"{API}/keys/{_USE}/rotate", keys.rotate, DONE.needing(_MAY.KEYS, all_groups=True)),
     ("DELETE", f"{API}/keys/{_KEY}", keys.revoke, DONE.needing(_MAY.KEYS, all_groups=True)),
+    ("GET", f"{API}/nodes", nodes.list_nodes, READ.needing(_MAY.READ, all_groups=True)),
     ("GET", f"{API}/server", server.show_server, READ.needing(_MAY.READ)),
     ("GET", f"{API}/openapi.json", documentation.show_document, STATIC),
 )

@@ -24,7 +24,7 @@ def describe(app: web.Application) -> Server:
         version=__version__,
         instance=instance(),
         started_at=time_of_day(started),
-        uptime_ms=_milliseconds(started, node.clock.now()),
+        uptime_ms=_milliseconds(started, node.own_clock.now()),
         resumed=None if node.resumption is None else node.resumption.shown(),
     )
 

@@ -95,9 +95,16 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
     """``GET /agents/{id}/events``: open until a newer one comes, or either side goes."""
     node, agent_id = request.app[NODE], request.match_info["agent_id"]
     node.check_target(Target.agent(agent_id))
-    response, transport, chunked = await begin(request)
+    announced = await node.announce_stream(agent_id)
+    try:
+        response, transport, chunked = await begin(request)
+    except BaseException:
+        node.withdraw_stream(agent_id, announced)
+        raise
     with contextlib.suppress(AgentNotRegistered):  # deleted while the headers were written
         principal = RequestCall(request).principal
-        node.open_stream(agent_id, transport, chunked=chunked, principal=principal)
+        node.open_stream(
+            agent_id, transport, chunked=chunked, principal=principal, announced=announced
+        )
         response.release_connection(request)
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,15 @@ async def test_agent(served: Served) -> None:
     ]
     assert expected == (await asked(served, "agent", "b-1")).splitlines()
     assert "route\tin\nroute\tout\n" in await asked(served, "agent", "a-1")
+
+
+async def test_nodes(served: Served) -> None:
+    """A registry alone is one node, which is called as its host."""
+    [line] = (await asked(served, "nodes")).splitlines()
+    name, status, streams, position, *_ = line.split("\t")
+    assert (socket.gethostname(), "LIVE", "0", "0") == (name, status, streams, position)
+    [node] = json.loads(await asked(served, "nodes", "--json"))
+    assert (name, True) == (node["name"], node["own"])
 
 
 async def test_groups(served: Served) -> None:

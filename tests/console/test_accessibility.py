@@ -38,6 +38,7 @@ async def routes(served: Served) -> dict[str, str]:
         "#/commands": ".commands .rows > .row",
         f"#/commands/{command}": ".per-agent .rows > .row",
         "#/timeline": ".timeline .rows > .row",
+        "#/nodes": ".empty-title",
     }
 
 

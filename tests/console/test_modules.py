@@ -283,6 +283,7 @@ SHAPES = {
     "CommandView": "Command",
     "DeliveryView": "Delivery",
     "Result": "Result",
+    "NodeView": "ClusterNode",
 }
 """The schemas that stand for what ``answers.js`` has."""
 

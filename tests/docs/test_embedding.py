@@ -26,8 +26,10 @@ def test_every_call_is_shown_with_what_it_raises() -> None:
     }
     of_handlers |= {"iter_deliveries", "iter_agent_deliveries", "carry_out", "catch_up"}
     of_handlers |= {"settled", "listen"}  # told below the table
-    of_handlers |= {"enrol", "renew", "publish", "kept"}
-    of_the_application = {"start", "shut_down", "stop"}
+    of_streams |= {"announce_stream", "withdraw_stream", "end_streams", "spread_ends"}
+    of_streams |= {"catch_up_stream"}
+    of_handlers |= {"kept"}
+    of_the_application = {"begin", "start", "shut_down", "stop", "join", "carry_out_shared"}
     public = {name for name, _ in inspect.getmembers(Node, inspect.isfunction) if name[0] != "_"}
     shown = {}
     for call, _, raises in rows(EMBEDDING, "Call"):

@@ -18,7 +18,7 @@ from cameleer_registry.settings import Settings, environment_variable_of
 
 from ..cli.support import command, parent_context
 from .actual import leads_somewhere, problems
-from .pages import CLI, HTTP_API, OPERATIONS, PAGES, PROTOCOL, ROOT, SETTINGS, prose, rows
+from .pages import CLI, CLUSTER, HTTP_API, OPERATIONS, PAGES, PROTOCOL, ROOT, SETTINGS, prose, rows
 
 REFERENCE: Final = [HTTP_API, PROTOCOL, SETTINGS]
 OPTIONS_OF_CLICK: Final = {"--help", "--version"}
@@ -69,6 +69,7 @@ def test_flags_and_variables_that_are_mentioned_exist(page: Path) -> None:
 def test_every_metric_that_is_mentioned_is_in_the_table(page: Path) -> None:
     """In prose, and in the rules of somebody else's alerts."""
     documented = {name for name, *_ in rows(OPERATIONS, "Metric")}
+    documented |= {name for name, *_ in rows(CLUSTER, "Metric of a cluster")}
     text = page.read_text("utf-8")
     mentioned = set(re.findall(r"\bcameleer_(?!registry\b)\w+", text))
     assert set() == {re.sub("_bucket$", "", name) for name in mentioned} - documented

@@ -32,6 +32,23 @@ class Network:
     """The address at which those in there reach us."""
     _cut: bool = field(default=False)
 
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Have this thread make its sockets in there; not that of a loop, which others share."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(f"/run/netns/{self.namespace}", os.O_RDONLY)
+        try:
+            if libc.setns(there, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            try:
+                yield
+            finally:
+                libc.setns(home, CLONE_NEWNET)
+        finally:
+            os.close(home)
+            os.close(there)
+
     async def connect(self, port: int, *, receive_buffer: int | None = None) -> socket.socket:
         """Connect from in there to a port of ours."""
         sock = await asyncio.to_thread(self._socket)
@@ -54,19 +71,8 @@ class Network:
 
     def _socket(self) -> socket.socket:
         """Make a socket that belongs in there; to be called in a thread."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(f"/run/netns/{self.namespace}", os.O_RDONLY)
-        try:
-            if libc.setns(there, CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-            try:
-                return socket.socket()
-            finally:
-                libc.setns(home, CLONE_NEWNET)
-        finally:
-            os.close(home)
-            os.close(there)
+        with self.inside():
+            return socket.socket()
 
 
 @contextmanager
@@ -91,6 +97,7 @@ def network() -> Iterator[Network]:
         _ip("link", "set", outside, "up")
         _ip("-n", name, "addr", "add", f"{there}/30", "dev", inside)
         _ip("-n", name, "link", "set", inside, "up")
+        _ip("-n", name, "link", "set", "lo", "up")
         yield Network(name, here)
     finally:
         _ip("netns", "del", name)

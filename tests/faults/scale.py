@@ -48,6 +48,12 @@ class Scale:
     """Streams that are open when the process is told to end."""
     fleet: int
     """Agents of a server that is killed."""
+    kills_of_a_kind: int
+    """Times that a node or a NATS server is killed in each of five ways, under load."""
+    rolling: int
+    """Agents of two nodes that are restarted one after the other."""
+    cut_off: tuple[int, ...]
+    """Seconds for which a node is cut off from NATS, one test each."""
 
 
 SHORT: Final = Scale(
@@ -69,6 +75,9 @@ SHORT: Final = Scale(
     history=5_000,
     streams=5_000,
     fleet=100,
+    kills_of_a_kind=1,
+    rolling=150,
+    cut_off=(20,),
 )
 LONG: Final = Scale(
     examples=1_000,
@@ -89,6 +98,9 @@ LONG: Final = Scale(
     history=100_000,
     streams=5_000,
     fleet=1_000,
+    kills_of_a_kind=5,
+    rolling=2_000,
+    cut_off=(5, 20, 60),
 )
 
 IS_LONG: Final = os.environ.get("CAMELEER_SOAK") == "1"

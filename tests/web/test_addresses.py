@@ -24,6 +24,7 @@ OF_WHAT_WAS_SENT: Final = {"malformed-json", "invalid-request"}
 
 OUTSIDE: Final = {
     "GET /metrics": "insufficient-role",
+    "GET /api/v1/nodes": "insufficient-role",
     "GET /api/v1/agents": "passed",
     "DELETE /api/v1/agents": "passed",
     "GET /api/v1/commands": "passed",

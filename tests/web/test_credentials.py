@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from cameleer_registry.core.instant import NANOSECONDS
+from cameleer_registry.security.inputs import Given
 from cameleer_registry.security.principals import Role
 from cameleer_registry.web.inline import InlineRunner
 from cameleer_registry.web.routes import PAGES, ROUTES
@@ -29,6 +30,7 @@ MAY: Final = {
     "DELETE /api/v1/agents": OPERATORS,
     "GET /api/v1/commands": READERS,
     "GET /api/v1/server": READERS,
+    "GET /api/v1/nodes": READERS,
     "POST /api/v1/agents/register": {"enrol", "a"},
     "GET /api/v1/agents/groups": READERS,
     "GET /api/v1/agents/{agent_id}": READERS | {"a"},
@@ -155,10 +157,11 @@ async def test_what_is_no_good_is_refused_everywhere(
             assert "credential-revoked" == await code_of(served, address, "revoked")
         served.tokens["expired"] = served.create(Role.ADMIN, expires_in_ms=1)
         earlier = now.after(-100 * 86_400 * NANOSECONDS)
-        made = authority.credential("a", "g", now=earlier)
+        given = Given(token_id="t", lives=3600)
+        made = authority.credential("a", "g", given, revocation=0, now=earlier)
         assert made is not None
         authority.verifier._verified.clear()
-        served.tokens["expired agent"] = made[0].access_token
+        served.tokens["expired agent"] = made.access_token
         for kind, garbage in {
             "garbage": "x",
             "mistyped": served.tokens["admin"][:-1] + "!",

@@ -177,7 +177,7 @@ async def test_a_closed_server_is_asked_under_any_name(way: type[web.AppRunner],
     """A page that has its name lead here has neither token nor cookie. Names that are set count."""
     method = "POST" if path.endswith("heartbeat") else "GET"
     target = path[1:] if path.startswith("//") else f"/api/v1{path}"
-    named = evolve(SETTINGS, allowed_hosts=HostNames(["registry.example"]))
+    named = evolve(SETTINGS, allowed_hosts=HostNames(("registry.example",)))
     for settings, mode, refused in (
         (SETTINGS, Mode.REQUIRED, False),
         (SETTINGS, Mode.ACCEPT, True),

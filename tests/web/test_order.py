@@ -110,7 +110,7 @@ async def test_the_order_of_refusals(way: type[web.AppRunner], address: Address)
     A body that is announced, and never comes, is waited for by nobody before all that is right;
     nor is it asked for.
     """
-    settings = evolve(SETTINGS, allowed_hosts=HostNames(["registry.example"]))
+    settings = evolve(SETTINGS, allowed_hosts=HostNames(("registry.example",)))
     async with closed(runs=way, settings=settings) as served:
         issued = await served.ask("admin", "POST", "/agents/a/commands", {"type": "replay"})
         there = address.there.format(command_id=issued.json()["commandId"])

@@ -6,7 +6,6 @@ is for agents and commands. Nothing here waits.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,19 +14,21 @@ import uuid_utils
 from attrs import frozen
 
 from ...core.instant import NANOSECONDS, Instant
-from ...errors import AuthOff, CredentialRevoked, InvalidToken, NotFound
+from ...errors import AuthOff
 from ...security import tokens
 from ...security.attempts import Attempts
 from ...security.codes import Codes
+from ...security.inputs import Given
 from ...security.jwt import Credential, Issuer, Lifetimes
 from ...security.keyring import KeyRing
 from ...security.keys import Use
-from ...security.principals import Permission, Principal, Reclaim, Role
+from ...security.principals import Permission, Reclaim, Role
 from ...security.store import Credentials, Facts
 from ...security.table import SessionRecord
 from ...security.token_files import TokenFiles
 from ...security.tokens import Token, TokenKind
 from ...security.verify import Verifier
+from .holding import Holding
 from .mode import Mode
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ SESSION_SECONDS: Final = 12 * 3600
 
 ALWAYS_CREDENTIALED: Final = frozenset({Permission.TOKENS, Permission.KEYS, Permission.REVOKE})
 """What nobody may do without a credential, although others are served without one."""
+
+
+@frozen
+class MadeToken:
+    """A token with its secret, which is shown this once."""
+
+    token_id: str
+    token: Token
 
 
 @frozen
@@ -77,11 +86,13 @@ class Authority:
         self._lifetimes = lifetimes or Lifetimes()
         # Makes the tokens of agents; None until there are keys.
         self._issuer: Issuer | None = None
-        self._new_id = new_id
+        self.new_id = new_id
         # The files of tokens that were named; None if there are none.
         self.files: TokenFiles | None = None
         # Where the keys stand, to be changed there; None if they end with the process.
         self.keys_path: Path | None = None
+        # The keys that this node holds, if many share the registry; else None, or if it has none.
+        self.holding: Holding | None = None
         if ring is not None:
             self.use(ring)
 
@@ -93,6 +104,18 @@ class Authority:
         if self._beginning is None:
             return ()
         return self._beginning.begin(self, durable=durable, now=now)
+
+    def prepare(self, *, now: Instant) -> None:
+        """Read the files of keys and tokens, for one of many nodes; raises SettingsError."""
+        if self._beginning is not None:
+            self._beginning.prepare(self, now=now)
+        elif self.ring is not None:
+            self.holding = Holding(self.ring)
+
+    def begin_shared(self) -> None:
+        """Decide whether credentials are needed, by what all nodes know; raises SettingsError."""
+        if self._beginning is not None:
+            self._beginning.begin_shared(self)
 
     def use(self, ring: KeyRing) -> None:
         """Go by these keys from now on."""
@@ -122,17 +145,21 @@ class Authority:
 
     # Agents
 
+    def draw_life(self) -> int | None:
+        """Return for how many seconds the next token of an agent is good; None without keys."""
+        return None if self._issuer is None else self._issuer.draw_life()
+
     def credential(
-        self, agent_id: str, group: str, *, now: Instant
-    ) -> tuple[Credential, Principal] | None:
-        """Give an agent a token; return it with whoever shows it. None if there is no key."""
-        if self._issuer is None or self.ring is None:
+        self, agent_id: str, group: str, given: Given, *, revocation: int, now: Instant
+    ) -> Credential | None:
+        """Give an agent a token; None if there is no key."""
+        if self._issuer is None:
             return None
-        token_id = self._new_id()
-        revocation = self.credentials.revocation(agent_id)
-        made = self._issuer.issue(token_id, agent_id, group, revocation=revocation, now=now)
-        principal = self.verifier.remember(made, token_id, agent_id, group, revocation, now=now)
-        return made, principal
+        made = self._issuer.issue(
+            given.token_id, agent_id, group, lives=given.lives, revocation=revocation, now=now
+        )
+        self.verifier.remember(made, given.token_id, agent_id, group, revocation, now=now)
+        return made
 
     # Tokens
 
@@ -148,14 +175,14 @@ class Authority:
         reclaim: Reclaim = Reclaim.ALWAYS,
         by: str | None = None,
     ) -> NewToken:
-        """Make a token; raises ValueError if something about it makes no sense."""
-        enrols = role is Role.ENROL
-        root = self.ring.root_id if enrols and self.ring is not None else None
-        token = tokens.generate(TokenKind.ENROLMENT if enrols else TokenKind.OPERATOR, root=root)
-        token_id = self._new_id()
+        """Make a token; raises ValueError if something about it makes no sense.
+
+        It is for a registry alone, and its facts are to be carried out.
+        """
+        made = self.draw_token(role)
         facts = self.credentials.create_token(
-            token_id,
-            token.digest,
+            made.token_id,
+            made.token.digest,
             role,
             now=now,
             groups=groups,
@@ -165,50 +192,11 @@ class Authority:
             reclaim=reclaim,
             by=by,
         )
-        return NewToken(token_id, token, facts)
+        return NewToken(made.token_id, made.token, facts)
 
-    # Sessions
-
-    def sign_in(self, token: str, source: str, *, now: Instant) -> tuple[str, Facts]:
-        """Open a session on a token; return its secret.
-
-        Raises TooManyAttempts if too many from that source have failed of late, and what
-        :meth:`Verifier.of_token` does. An agent's token opens none.
-        """
-        self.attempts.check(source, now)
-        try:
-            principal = self.verifier.of_token(token, now=now)
-            if principal.role is Role.AGENT:  # it would outlive its renewal and its revocation
-                raise InvalidToken("an agent's token cannot sign in")
-        except Exception:
-            self.attempts.failed(source, now)
-            raise
-        return self._open_session(principal.token_id, now=now)
-
-    def sign_in_by_code(self, code: str, source: str, *, now: Instant) -> tuple[str, Facts]:
-        """Open a session by a one-time code; return its secret.
-
-        Raises TooManyAttempts, and InvalidToken, TokenExpired or CredentialRevoked, of the code or
-        of the token that it stands for.
-        """
-        self.attempts.check(source, now)
-        try:
-            token_id = self.codes.spend(code, now)
-            try:
-                return self._open_session(token_id, now=now)
-            except NotFound:  # a token that was forgotten meanwhile
-                raise CredentialRevoked from None
-        except Exception:
-            self.attempts.failed(source, now)
-            raise
-
-    def _open_session(self, token_id: str, *, now: Instant) -> tuple[str, Facts]:
-        secret = secrets.token_urlsafe(32)
-        facts = self.credentials.open_session(
-            self._new_id(),
-            tokens.digest_of(secret),
-            token_id,
-            lasts=SESSION_SECONDS * NANOSECONDS,
-            now=now,
-        )
-        return secret, facts
+    def draw_token(self, role: Role) -> MadeToken:
+        """Make the secret of a token, which is worth nothing until it is entered."""
+        enrols = role is Role.ENROL
+        root = self.ring.root_id if enrols and self.ring is not None else None
+        token = tokens.generate(TokenKind.ENROLMENT if enrols else TokenKind.OPERATOR, root=root)
+        return MadeToken(self.new_id(), token)

@@ -21,6 +21,7 @@ from ...security.store import Credentials, Facts
 from ...security.token_files import TokenFiles
 from ...settings import AuthMode, Settings
 from .authority import Authority
+from .holding import NO_KEYS, Holding
 from .mode import Mode
 
 log = get_logger(__name__)
@@ -134,6 +135,34 @@ class Beginning:
         if mode is Mode.REQUIRED and not credentials.tokens() and not self.embedded:
             log.warning("every request will be refused, because there is no token", help=INIT)
         return facts
+
+    # One of many nodes
+
+    def prepare(self, authority: Authority, *, now: Instant) -> None:
+        """Read the files of one of many nodes; raises SettingsError."""
+        if (ring := self.ring()) is not None:
+            authority.holding = Holding(ring, self.keys_path)
+            authority.keys_path = self.keys_path
+            authority.use(ring)
+        if self.settings.auth is not AuthMode.OFF:
+            self.hold_files(authority.credentials, now)
+            authority.files = self.files
+
+    def begin_shared(self, authority: Authority) -> None:
+        """Have an authority decide by what all nodes know, and by its own files.
+
+        Nodes that ask for credentials need keys: what one of them has signed the others verify.
+        Raises SettingsError with one line if there are none, or if credentials would be needed.
+        """
+        credentials, holding = authority.credentials, authority.holding
+        mode = self.mode(credentials, None if holding is None else holding.ring)
+        authority.mode, authority.by_default = mode, self.alone and mode is Mode.OFF
+        if self.settings.auth is AuthMode.OFF:
+            authority.by_default = False
+        if mode is not Mode.OFF and holding is None:
+            raise SettingsError(NO_KEYS)
+        if mode is Mode.REQUIRED and not credentials.tokens() and not self.embedded:
+            log.warning("nobody can ask for anything, since there is no token", help=INIT)
 
 
 def read_files_again(authority: Authority, *, now: Instant) -> Facts:

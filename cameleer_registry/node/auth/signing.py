@@ -59,6 +59,15 @@ class Signer:
         self._key = ring.signing(Use.COMMAND)
         self.public_key = None if self._key is None else spki(self._key.public)
 
+    @property
+    def order(self) -> int:
+        """The order of the last command that was signed."""
+        return self._order
+
+    def start_over(self, order: int) -> None:
+        """Have what is signed from now on follow that order, and nothing that was before."""
+        self._order = order
+
     def goes_on_after(self, line: str) -> None:
         """Have what is signed from now on follow a line that was signed before."""
         try:

@@ -46,12 +46,19 @@ class Standing:
         self._first: int | None = None
         # Set when something was revoked.
         self._revoked = False
+        # True while a node begins anew, and knows less than it has.
+        self.rests = False
         # When the files of tokens are looked at next, in steady time.
         self._next_read = 0
 
     def opened(self, stream: OutgoingStream, principal: Principal | None) -> None:
-        """Have a stream stand on a credential, or on another one from now on."""
+        """Have a stream stand on a credential, or on another one from now on.
+
+        That may have been taken away since it was looked at, and all others looked at since.
+        """
         stream.principal = principal
+        if principal is not None and self._is_over(principal):
+            self._revoked = True
         if principal is not None and principal.expires is not None:
             end = principal.expires.steady
             self._first = end if self._first is None else min(self._first, end)
@@ -64,6 +71,8 @@ class Standing:
         """End streams whose credentials are over. Never ends itself."""
         while True:
             await asyncio.sleep(PACE)
+            if self.rests:
+                continue
             self._read_files()
             if self._revoked or (
                 self._first is not None and self._clock.now().steady >= self._first

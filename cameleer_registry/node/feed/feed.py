@@ -16,7 +16,7 @@ from typing import Any, Final
 from ... import wire
 from ...core.events import CloseReason, Event
 from ...core.feed import FeedEvent, FeedType, ResetEvent
-from ...core.instant import Instant
+from ...core.instant import Instant, nanoseconds
 from ...core.queries import Queries
 from ...core.views import time_of_day
 from ...errors import TooManyFeeds
@@ -24,7 +24,7 @@ from ...logs import get_logger
 from ...settings import Settings
 from ..streams import frames
 from ..streams.outgoing import Streams
-from . import news, ring
+from . import copying, news, ring
 from .followers import Follower, Interest
 from .news import News
 from .past import KeptEvent, Past
@@ -77,6 +77,11 @@ class Feed:
         # How many have ended, by why.
         self.closed = dict.fromkeys(ENDS, 0)
         self._position = position
+        # True where many nodes tell the same: then moments are cut by the log's time, and nothing
+        # is kept here, since the log is.
+        self.by_log = False
+        # The steady time at which what waits is told; None while nothing does.
+        self._cut_at: int | None = None
         # Events about deliveries that have not been kept yet, and after which position each is.
         self._unkept: list[tuple[int, Entry]] = []
         # The position before the oldest fact that waits in a share; None while none does.
@@ -118,7 +123,7 @@ class Feed:
     def _append(self, told: News) -> None:
         position = self._position()
         entry = self._ring.append(told, position)
-        if position and told.type in ENCODED_AT_ONCE:
+        if position and told.type in ENCODED_AT_ONCE and not self.by_log:
             self._unkept.append((position, entry))
         self._waiting.set()
 
@@ -128,13 +133,62 @@ class Feed:
         while True:
             await self._waiting.wait()
             await asyncio.sleep(MOMENT)
-            self._tell_shares()
+            if not self.by_log:
+                self._tell_shares()
             self._waiting.clear()
             await self._advance_all()
 
     def _tell_shares(self) -> None:
         self._shares.tell_all()
         self._gathering_since = None
+
+    def share(self, position: Callable[[], int]) -> None:
+        """Tell what all nodes tell that follow one log; ``position`` is that in the log."""
+        self.by_log, self._position = True, position
+
+    def cut(self, now: Instant | None) -> None:
+        """Tell what waits if its moment is over, or where no moment is given.
+
+        Every node that follows a log does so at the same entries, before their facts are told.
+        """
+        if not self._shares:
+            self._cut_at = None
+        elif now is None or (self._cut_at is not None and now.steady >= self._cut_at):
+            self._tell_shares()
+            self._cut_at = None
+
+    def gather(self, now: Instant) -> None:
+        """Note when the moment begins of what waits since this entry of the log."""
+        if self._shares and self._cut_at is None:
+            self._cut_at = now.steady + nanoseconds(MOMENT)
+
+    def copy(self) -> dict[str, Any]:
+        """Return all events as plain values."""
+        return copying.value(self._ring)
+
+    def take_over(self, copied: Mapping[str, Any], registry: Queries) -> None:
+        """Go on with the events of another node, and with no others.
+
+        Whoever follows is told the rest of what there was, and comes back.
+        """
+        for follower in self.streams:
+            follower.leave()
+        self._ring = Ring(0, limit=HISTORY, limit_bytes=HISTORY_BYTES)
+        self._shares = Shares(self._append)
+        self._cut_at = None
+        copying.restore(self._ring, copied)
+        self._shares.learn(registry.open_commands())
+
+    @property
+    def newest_id(self) -> int:
+        """The id of the newest event."""
+        return self._ring.newest_id
+
+    def position_of(self, event_id: str) -> int | None:
+        """Return the position of the log that an id follows from; None where it is none of ours."""
+        if not event_id.isascii() or not event_id.isdigit() or len(event_id) > 18:
+            return None
+        return max(0, (int(event_id) - self._ring.first_id) // SPREAD)
 
     async def _advance_all(self) -> None:
         # Not within tell(), which would hold on to the last of them until something happens again.
@@ -249,7 +303,8 @@ class Feed:
 
     def end(self) -> None:
         """Tell everybody the rest, and end their streams."""
-        self._tell_shares()
+        if not self.by_log:
+            self._tell_shares()
         for follower in self.streams:
             follower.leave()
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -155,6 +155,20 @@ class Ring:
         """Go on after an earlier process, which has told of no fact beyond a position."""
         self.ceiling = max(self.ceiling, self.first_id + SPREAD * (position + 1) - 1)
         self.lost_id = max(self.lost_id, lost_id)
+
+    def start(self, first_id: int) -> None:
+        """Begin anew with a first id, before there is any event."""
+        self.first_id = first_id
+        self.newest = self.newest_id = self.ceiling = self.lost_id = first_id - 1
+
+    def go_on(self, *, newest_id: int, lost_id: int) -> None:
+        """Go on behind an id, after events have been restored."""
+        self.newest_id = max(self.newest_id, newest_id)
+        self.ceiling = max(self.ceiling, newest_id)
+        self.lost_id = max(self.lost_id, lost_id)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
 
     def _keep(self, entry: Entry) -> Entry:
         self.newest += 1

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ...core.events import CloseReason
+from ...core.targets import Targets
 from .frames import KEEPALIVE, Frame
 from .outgoing import BATCH, NOWHERE, OutgoingStream, Streams
 
@@ -61,9 +62,21 @@ class AgentStreams(Streams[AgentStream]):
         self._last: Sequence[str] = ()
         self._parts: dict[int, list[AgentStream | None]] = {}
 
-    def open(self, agent_id: str, transport: asyncio.Transport, *, chunked: bool) -> AgentStream:
-        """Take over a connection whose response headers have been written; the newest counts."""
+    def open(
+        self,
+        agent_id: str,
+        transport: asyncio.Transport,
+        *,
+        chunked: bool,
+        stream_id: int | None = None,
+    ) -> AgentStream:
+        """Take over a connection whose response headers have been written; the newest counts.
+
+        ``stream_id`` is its id where that was drawn before.
+        """
         stream = self._of[agent_id] = AgentStream(self, agent_id, transport, chunked=chunked)
+        if stream_id is not None:
+            stream.stream_id = stream_id
         self._parts.clear()
         self.add(stream)
         return stream
@@ -77,6 +90,12 @@ class AgentStreams(Streams[AgentStream]):
         self._parts.clear()
         if self._of.get(stream.agent_id) is stream:
             del self._of[stream.agent_id]
+
+    def among(self, targets: Targets) -> Targets:
+        """Return which of these agents hold a stream here."""
+        if len(targets) < len(self._of):
+            return Targets(filter(self._of.__contains__, targets))
+        return Targets(filter(targets.__contains__, self._of))
 
     def push(self, frame: Frame, targets: Sequence[str], part: slice = ALL) -> Sequence[str]:
         """Write a frame to some of these agents; return to which it was written."""

@@ -98,6 +98,20 @@ class Meters:
         for record in records:
             self._open[record.command_id] = record.order.type, record.created.steady
 
+    def pass_over(self, fact: Event) -> None:
+        """Take note of a fact that another node counts, where later ones rest on it."""
+        match fact:
+            case events.CommandIssued(command_id=command_id):
+                self._open[command_id] = fact.order.type, fact.at.steady
+            case events.CommandFinished(command_id=command_id):
+                if (known := self._open.pop(command_id, None)) is not None:
+                    self._remember(command_id, known[0])
+
+    def _remember(self, command_id: str, kind: CommandType) -> None:
+        self._finished[command_id] = kind
+        if len(self._finished) > FINISHED_REMEMBERED:
+            self._finished.popitem(last=False)
+
     def _registered(self, fact: events.AgentRegistered) -> None:
         self.registrations["resumed" if fact.resumed else "new"] += 1
 
@@ -143,6 +157,4 @@ class Meters:
             return
         kind, _ = known
         self.commands_finished[kind, fact.status] += 1
-        self._finished[fact.command_id] = kind
-        if len(self._finished) > FINISHED_REMEMBERED:
-            self._finished.popitem(last=False)
+        self._remember(fact.command_id, kind)

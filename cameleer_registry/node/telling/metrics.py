@@ -84,6 +84,7 @@ class NodeCollector(Collector):
         yield from self._of_requests()
         yield from self._of_commands()
         yield from self._of_journal()
+        yield from self._of_cluster()
         yield from self._of_tasks()
 
     def _of_agents(self) -> Iterator[Metric]:
@@ -239,6 +240,64 @@ class NodeCollector(Collector):
             "Changes refused because they could not be stored, by code.",
             figures.refused,
             "code",
+        )
+
+    def _of_cluster(self) -> Iterator[Metric]:
+        """Make those of what many nodes share; there are none where this one is alone."""
+        shared = self._node.shared
+        if shared is None or shared.replica is None:
+            return
+        figures = shared.figures()
+        yield gauge("cameleer_cluster_nodes", "Nodes that take part.", figures.live)
+        yield gauge(
+            "cameleer_cluster_position",
+            "Position of the newest entry of the log that this node has applied.",
+            figures.position,
+        )
+        yield gauge(
+            "cameleer_cluster_lag_entries",
+            "Entries of the log that this node has yet to apply, as far as it knows.",
+            figures.behind,
+        )
+        yield gauge(
+            "cameleer_cluster_silence_seconds",
+            "Seconds since an entry of this node's own came back from the log.",
+            figures.silent,
+        )
+        yield gauge(
+            "cameleer_cluster_entries_since_copy",
+            "Entries of the log since everything was copied.",
+            figures.entries_behind_copy,
+        )
+        yield gauge(
+            "cameleer_cluster_copy_age_seconds",
+            "Seconds since everything was copied, or since this node started.",
+            figures.copy_age,
+        )
+        yield histogram(
+            "cameleer_cluster_append_seconds",
+            "Seconds until the log has confirmed an entry.",
+            figures.append_seconds,
+        )
+        yield histogram(
+            "cameleer_cluster_entry_inputs",
+            "Inputs that were put into the log together.",
+            figures.inputs_an_entry,
+        )
+        yield counter(
+            "cameleer_cluster_append_retries_total",
+            "Entries that were sent again, since the log had not confirmed them.",
+            figures.retries,
+        )
+        yield counter(
+            "cameleer_cluster_divergences_total",
+            "Signs of life of other nodes that have derived something else from the log.",
+            figures.divergences,
+        )
+        yield counter(
+            "cameleer_cluster_rebuilds_total",
+            "Times that this node has begun anew, since it had derived something else than others.",
+            figures.rebuilds,
         )
 
     def _of_tasks(self) -> Iterator[Metric]:

@@ -73,6 +73,20 @@
  * @property {Resumed | null} [resumed] what the last restart meant, for as long as it matters
  */
 
+/**
+ * @typedef {object} NodeView one of the nodes that share a registry
+ * @property {string} name
+ * @property {string} version
+ * @property {string | null} address
+ * @property {"LIVE" | "LEFT" | "LOST"} status
+ * @property {boolean} own
+ * @property {number} position
+ * @property {number} streams
+ * @property {string} joinedAt
+ * @property {string} lastSeenAt
+ * @property {string | null} endedAt
+ */
+
 /** @typedef {{awayFrom: string, awayUntil: string, agents: number, notBack: number}} Resumed */
 
 /** @typedef {"enrol" | "agent" | "metrics" | "viewer" | "operator" | "admin"} Role */

@@ -2,6 +2,7 @@
 
 import { learn } from "./clock.js";
 import { parse } from "./json.js";
+import { heardPosition, positionHeaders } from "./position.js";
 
 /** @typedef {import("./answers.js").AgentView} AgentView */
 /** @typedef {import("./answers.js").CommandView} CommandView */
@@ -105,7 +106,7 @@ export function whenSignedOut(listener) {
 async function request(method, path, body, key) {
   const sent = Date.now();
   /** @type {Record<string, string>} */
-  const headers = { ...HEADERS };
+  const headers = { ...HEADERS, ...positionHeaders() };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (key !== undefined) headers["Idempotency-Key"] = `"${key}"`;
   const overdue = setTimeout(() => doubt(sent), OVERDUE);
@@ -125,6 +126,7 @@ async function request(method, path, body, key) {
     clearTimeout(overdue);
   }
   learn(response, sent);
+  heardPosition(response);
   if (!response.ok) throw await refusalOf(response);
   return response;
 }
@@ -225,6 +227,9 @@ export async function commands(query) {
 
 /** Which server this is. @returns {Promise<import("./answers.js").ServerView>} */
 export const server = () => get("/server");
+
+/** The nodes that share the registry. @returns {Promise<import("./answers.js").NodeView[]>} */
+export const nodes = () => get("/nodes");
 
 /** Whether a credential is needed, and whose is shown. @returns {Promise<import("./answers.js").AuthView>} */
 export const auth = () => get("/auth");

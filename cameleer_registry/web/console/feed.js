@@ -2,6 +2,7 @@
 
 import { HEADERS, Intercepted, address, isPage, refusalOf } from "./api.js";
 import { learn } from "./clock.js";
+import { positionHeaders } from "./position.js";
 import { EventParser } from "./sse.js";
 
 /** Milliseconds between two keepalives: as they come by default, and as is believed of any server.
@@ -114,7 +115,12 @@ export class Feed {
     try {
       const sent = Date.now();
       const response = await fetch(address("/events"), {
-        headers: { ...HEADERS, Accept: "text/event-stream", "Last-Event-ID": this.lastId },
+        headers: {
+          ...HEADERS,
+          ...positionHeaders(),
+          Accept: "text/event-stream",
+          "Last-Event-ID": this.lastId,
+        },
         signal: controller.signal,
         cache: "no-store",
         redirect: "manual", // the registry sends no one elsewhere

@@ -8,6 +8,7 @@ import { Sync } from "./sync.js";
 import { AgentsView } from "./views/agents.js";
 import { CommandsView } from "./views/commands.js";
 import { GroupsView } from "./views/groups.js";
+import { NodesView } from "./views/nodes.js";
 import { SendDialog } from "./views/send.js";
 import { Shell } from "./views/shell.js";
 import { SignIn } from "./views/signin.js";
@@ -41,6 +42,7 @@ const views = {
   groups: new GroupsView(store, dialog),
   commands: new CommandsView(store, actions, (text) => shell.say(text)),
   timeline: new TimelineView(store),
+  nodes: new NodesView(store, () => sync.server.lookAtNodes()),
 };
 
 /** @type {string | null} */

@@ -2,13 +2,16 @@
 
 /** @typedef {{view: string, id: string | null, query: URLSearchParams}} Route */
 
+/** Those that have a link at the top. */
 export const VIEWS = ["agents", "groups", "commands", "timeline"];
+
+const KNOWN = [...VIEWS, "nodes"];
 
 /** @returns {Route} */
 export function here() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?", 2);
   const [view, ...rest] = path.split("/");
-  const known = VIEWS.includes(view);
+  const known = KNOWN.includes(view);
   const id = known && rest.length ? decoded(rest.join("/")) : null;
   return { view: known ? view : VIEWS[0], id: id || null, query: new URLSearchParams(query) };
 }

@@ -1,7 +1,7 @@
-// Which server this is: looked up whenever the feed stands, and again for as long as agents have to
+// Which server this is, and which nodes share its registry: looked up whenever the feed stands, and again for as long as agents have to
 // come back after a restart.
 
-import { server } from "./api.js";
+import { nodes, server } from "./api.js";
 import { serverNow } from "./clock.js";
 
 /** Milliseconds between two looks while agents have to come back. */
@@ -29,6 +29,13 @@ export class ServerWatch {
       return;
     }
     if (this.#store.server.resumed?.notBack) this.#again();
+    // One that does not say, or not to everybody: then nothing is said of nodes.
+    await this.lookAtNodes().catch(() => {});
+  }
+
+  /** Read the nodes; raises what api.js does. */
+  async lookAtNodes() {
+    this.#store.setNodes(await nodes());
   }
 
   #again() {

@@ -27,6 +27,8 @@ export class Store {
   timeline = new Timeline();
   /** Which server this is; without a field, it is not known. @type {import("./answers.js").ServerView} */
   server = {};
+  /** The nodes that share its registry; null while they are not known. @type {import("./answers.js").NodeView[] | null} */
+  nodes = null;
   /** Who asks, and what they may do. */
   permissions = new Permissions(null);
   /** @type {Connection} */
@@ -124,6 +126,12 @@ export class Store {
   setServer(server) {
     this.server = server;
     this.#touch("server");
+  }
+
+  /** @param {import("./answers.js").NodeView[]} nodes */
+  setNodes(nodes) {
+    this.nodes = nodes;
+    this.#touch("nodes");
   }
 
   /** @param {Permissions} permissions */

@@ -24,7 +24,7 @@ export class Sync {
   #session;
   #feed;
   #declarations;
-  #server;
+  server;
   #past = new Past();
   /** @type {import("./feed.js").FeedEvent[] | null} events that wait for the lists; null where none is awaited */
   #waiting = [];
@@ -44,7 +44,7 @@ export class Sync {
     this.#store = store;
     this.#session = session;
     this.#declarations = new Declarations(store);
-    this.#server = new ServerWatch(store);
+    this.server = new ServerWatch(store);
     this.#feed = new Feed({
       open: () => this.#opened(),
       lost: (reason, reload) => this.#lost(reason, reload),
@@ -122,7 +122,7 @@ export class Sync {
 
   #opened() {
     this.#open = true;
-    this.#server.look();
+    this.server.look();
     if (this.#feed.lastId === UNKNOWN) return; // a reset follows
     if (this.#waiting) void this.#readLists();
     else this.#stands();

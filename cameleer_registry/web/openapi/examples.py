@@ -53,8 +53,11 @@ from ...errors import (
     InvalidToken,
     MalformedJson,
     MethodNotAllowed,
+    NodeBehind,
     NotFound,
+    NotInContact,
     NotYourAgent,
+    OutcomeUnknown,
     ProxiedWithoutAuth,
     RegistryError,
     RequestTimeout,
@@ -312,5 +315,8 @@ PROBLEMS: Final[tuple[RegistryError, ...]] = (
     TooManyFeeds(100),
     StorageUnavailable("storage: the disk is full: 7 MiB are free"),
     StorageSlow("storage: 65 MiB wait to be written"),
+    NotInContact("this node has not heard from the others for 17 s; nothing was changed"),
+    NodeBehind("this node is at 48211, before 48307"),
+    OutcomeUnknown("the log has not answered within 10 s"),
 )
 """One of every kind."""

@@ -21,8 +21,11 @@ from ...errors import (
     InvalidToken,
     MalformedJson,
     MethodNotAllowed,
+    NodeBehind,
     NotFound,
+    NotInContact,
     NotYourAgent,
+    OutcomeUnknown,
     ProxiedWithoutAuth,
     RegistryError,
     RequestTimeout,
@@ -63,6 +66,9 @@ _HEADERS: Final[Mapping[Kind, str]] = {
     TooManyFeeds: "Retry-After",
     StorageUnavailable: "Retry-After",
     StorageSlow: "Retry-After",
+    NotInContact: "Retry-After",
+    NodeBehind: "Retry-After",
+    OutcomeUnknown: "Retry-After",
     TooManyAttempts: "Retry-After",
     **dict.fromkeys(
         (Unauthenticated, InvalidToken, TokenExpired, CredentialRevoked), "WWW-Authenticate"
@@ -90,9 +96,10 @@ def possible(method: str, path: str, operation: Operation) -> list[Kind]:
     if "{group}" in path:
         kinds.add(GroupNotFound)
     if operation.access.rests is Rests.DONE:
-        kinds.update((StorageUnavailable, StorageSlow))
+        kinds.update((StorageUnavailable, StorageSlow, NotInContact, NodeBehind, OutcomeUnknown))
     elif operation.access.rests is Rests.READ:
-        kinds.add(StorageUnavailable)  # what was read may be less than what was answered before
+        # What was read may be less than what was answered before, by this node or another one.
+        kinds.update((StorageUnavailable, NotInContact, NodeBehind))
     if operation.access.versioned:
         kinds.add(UnsupportedProtocolVersion)
     if method not in SAFE:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from ...core.model import Resumed, Server
+from ...core.model import ClusterNode, NodeStatus, Resumed, Server
 from ...version import __version__
 from ..health import NotReady, Ready, Up
 from ..metrics import FORMATS
@@ -39,6 +39,33 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                         not_back=2,
                     ),
                 ),
+            ),
+        ),
+    ),
+    "GET /api/v1/nodes": Operation(
+        operation_id="listNodes",
+        tag="Server",
+        summary="List the nodes that share this registry",
+        description="One where it is not shared. Those that have ended are there for a day.",
+        answers=(
+            Answer(
+                status=200,
+                description="Those that take part first, in the order in which they joined.",
+                shape=list[ClusterNode],
+                example=[
+                    ClusterNode(
+                        name="registry-1",
+                        version=__version__,
+                        address="http://10.0.0.1:8081",
+                        status=NodeStatus.LIVE,
+                        own=True,
+                        position=48_211,
+                        streams=1204,
+                        joined_at=datetime(2026, 11, 23, 8, 15, 30, 123_000, UTC),
+                        last_seen_at=datetime(2026, 11, 23, 9, 30, 2, 518_000, UTC),
+                        ended_at=None,
+                    ),
+                ],
             ),
         ),
     ),

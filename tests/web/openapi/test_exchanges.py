@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from attrs import frozen
 
 from cameleer_registry import NODE, AgentStatus, DeliveryState, Settings
 from cameleer_registry.core.feed import FeedType
+from cameleer_registry.errors import NodeBehind, NotInContact, OutcomeUnknown, RegistryError
 from cameleer_registry.node.auth.authority import Authority
 from cameleer_registry.node.journal.sqlite import condition
 from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
@@ -309,6 +310,28 @@ async def more_waits_than_may(asked: Exchange) -> Answer:
         return await asked.ask("?status=DEAD" if many else "")
 
 
+class CutOff:
+    """A node's part in a cluster that fails; tests/node/sharing has real ones."""
+
+    as_of = None
+    ailments: Sequence[str] = ()
+
+    def __init__(self, error: RegistryError) -> None:
+        self._error = error
+
+    async def reached(self, _token: str) -> None:
+        raise self._error
+
+
+def cut_off(error: RegistryError) -> Callable[[Exchange], Awaitable[Answer]]:
+    async def ask(asked: Exchange) -> Answer:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asked.served.node, "shared", CutOff(error))
+            return await asked.ask(headers={"X-Cameleer-Position": "x-1"})
+
+    return ask
+
+
 async def one_too_many(asked: Exchange) -> Answer:
     async with following(asked.served):
         return await asked.ask()
@@ -349,6 +372,9 @@ REFUSALS: Final[Mapping[str, Callable[[Exchange], Awaitable[Answer]]]] = {
     "auth-off": lambda asked: asked.ask(),
     "storage-unavailable": nothing_can_be_kept,
     "storage-slow": more_waits_than_may,
+    "not-in-contact": cut_off(NotInContact("cut off")),
+    "node-behind": cut_off(NodeBehind("behind")),
+    "outcome-unknown": cut_off(OutcomeUnknown("unknown")),
     "unknown-host": lambda asked: asked.ask(headers={"Host": "evil.example"}),
 }
 

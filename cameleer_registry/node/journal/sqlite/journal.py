@@ -9,6 +9,7 @@ log stays short.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from ....core.events import Event
 from ....core.instant import NANOSECONDS
 from ....core.kept import TARGETS, Entity, RowMaker, Touched
 from ....core.registry import Registry
-from ....errors import StorageUnavailable
+from ....errors import CannotOpenDatabase, StorageUnavailable
 from ....logs import get_logger
 from ....security.encoding import ENCODERS
 from ....security.kept import CREDENTIAL, maker
@@ -30,7 +31,7 @@ from ...feed.feed import Feed
 from ...telling.histogram import Histogram
 from ..kinds import AWAITED, NEVER_KEPT, READ
 from ..port import Figures
-from . import errors
+from . import cluster, errors
 from .batches import Batch
 from .condition import Condition
 from .file import File, open_file
@@ -63,8 +64,9 @@ class SqliteJournal:
 
     keeps = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, leave_cluster: bool = False) -> None:
         self.path = path
+        self._leave_cluster = leave_cluster
         self.durable = self.awaited = self.readable = 0
         # The number of the newest fact.
         self.position = 0
@@ -107,6 +109,7 @@ class SqliteJournal:
         """Open the file, and make the registry of what is in it; raises CannotOpenDatabase."""
         self._file, self._clock = open_file(self.path), clock
         try:
+            self._check_cluster(self._file)
             loaded = load(self._file, registry, clock, credentials or Credentials())
         except BaseException:
             self._file.abandon()
@@ -123,6 +126,22 @@ class SqliteJournal:
         self._gathering = Batch(self.position, self.position)
         log.info("database opened", **loaded.told())
         return loaded
+
+    def _check_cluster(self, file: File) -> None:
+        """Refuse the database of a node of a cluster, unless it is to leave that."""
+        try:
+            if not cluster.belongs(file.connection):
+                return
+            if self._leave_cluster:
+                cluster.leave(file.connection)
+                log.warning("the database has left its cluster", database=str(self.path))
+                return
+        except sqlite3.Error as error:
+            raise errors.unreadable(self.path, error) from None
+        raise CannotOpenDatabase(
+            f"{self.path} is that of a node of a cluster: start this server with --cluster, or "
+            "with --leave-cluster to make a registry of its own of it"
+        )
 
     def keeper(self, registry: Registry, feed: Feed, *, heartbeat_interval: float) -> Folding:
         """Return who makes rows of what things have come to, and keeps the feed."""

@@ -3,7 +3,9 @@
 import { ticking } from "../clock.js";
 import { fill, h, setAttribute, setText, show } from "../dom.js";
 import { age, moment, plain } from "../format.js";
+import { to } from "../router.js";
 import { menu } from "./menu.js";
+import { isAlone, nodesText } from "./nodes.js";
 import { fact } from "./parts.js";
 
 export class About {
@@ -38,7 +40,7 @@ export class About {
 
   /** @param {import("../store.js").Change} change */
   update({ topics }) {
-    if (topics.has("server") || topics.has("session")) this.#draw();
+    if (["server", "session", "nodes"].some((topic) => topics.has(topic))) this.#draw();
   }
 
   #draw() {
@@ -55,6 +57,9 @@ export class About {
           )
         : []),
       ...(instance ? fact("Instance", h("code", null, plain(instance))) : []),
+      ...(this.#store.nodes?.length
+        ? fact("Nodes", h("a", { href: to("nodes") }, nodesIn(this.#store.nodes)))
+        : []),
       ...fact("Address", h("code", null, document.baseURI.replace(/#.*/, ""))),
     );
     fill(
@@ -97,6 +102,9 @@ export class About {
     }
   }
 }
+
+/** @param {import("../answers.js").NodeView[]} nodes */
+const nodesIn = (nodes) => (isAlone(nodes) ? "This one alone" : nodesText(nodes));
 
 /** Show a server's name and colour around the page. @param {import("../answers.js").ServerView} server @param {HTMLElement} brand */
 export function brandWith({ name, color }, brand) {

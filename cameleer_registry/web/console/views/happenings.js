@@ -132,6 +132,7 @@ const CLOSED = {
   replaced: "it opened a newer one",
   "agent-removed": "the agent was forgotten",
   "slow-consumer": "it did not read",
+  "node-lost": "its node was lost",
   shutdown: "the server shut down",
 };
 

@@ -23,6 +23,8 @@ const STATUS_WORDS = /** @type {Record<string, string>} */ ({
   PARTLY: "Partly failed",
   EXPIRED: "Expired",
   UNDELIVERABLE: "No agents",
+  LEFT: "Left",
+  LOST: "Lost",
 });
 
 /** A status in a word, behind a sign of its own form and colour. @param {string} status */

@@ -1,0 +1,146 @@
+"""A copy of a replica as plain values, from which another node begins.
+
+It is made of the rows that a journal keeps, and of the orders that these do not have: whoever
+begins with it is equal to who has made it, and stays so.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import attrs
+from attrs import field, frozen
+
+from . import encoding, kept, members
+from .beside import Beside
+from .encoding import Encoder, TargetLists, Value
+from .kept import Entity, Loader, RowMaker
+from .log_time import LogTime
+from .model import AgentStatus
+from .registry import Limits, Registry
+from .replica import Replica
+
+FORMAT: Final = 1
+"""The version of the format of copies."""
+
+LOADED_FIRST: Final = (kept.TARGETS, kept.COMMAND, kept.DELIVERY)
+"""Rows that refer to each other, in the order in which they are loaded."""
+
+
+class UnknownCopy(ValueError):
+    """A copy is of a form that this version does not know."""
+
+
+@frozen(kw_only=True)
+class Copy:
+    """All that a replica has come to at one position of its log."""
+
+    about: dict[str, Value]
+    """What is not in rows."""
+    rows: Sequence[tuple[str, str, str, Value]] = field(repr=False)
+    """Table, key, part of the key and value of each."""
+
+    @property
+    def position(self) -> int:
+        """The position of the newest entry that is in it."""
+        return int(self.about["position"])
+
+
+def copy_of(replica: Replica) -> Copy:
+    """Return a copy of a replica as it is now."""
+    return Copy(about=about(replica), rows=list(rows_of(replica.registry)))
+
+
+def about(replica: Replica) -> dict[str, Value]:
+    """Return what is in no row of a copy."""
+    registry, time = replica.registry, replica.time
+    ledger = registry._ledger
+    return {
+        "format": FORMAT,
+        "position": replica.position,
+        "checksum": replica.checksum,
+        "now": encoding.instant(time.now),
+        "stamp": time.stamp,
+        "limits": attrs.asdict(registry.limits),
+        "members": members.value(replica.members),
+        "issued": ledger.issued,
+        "finished": list(ledger._finished),
+        "open": list(ledger._open),
+    }
+
+
+def to_replica(
+    copy: Copy, registry: Registry | None = None, beside: Beside | None = None
+) -> Replica:
+    """Return the replica that a copy was made of; raises UnknownCopy.
+
+    ``registry`` is what becomes equal to that of the copy; else it is a new one. ``beside`` is what
+    stands beside it, and was made of the same copy.
+    """
+    about = copy.about
+    if about.get("format") != FORMAT:
+        raise UnknownCopy(f"a copy of the format {about.get('format')}; this one knows {FORMAT}")
+    try:
+        with attrs.validators.disabled():
+            return _to_replica(copy, registry, beside)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UnknownCopy(f"the copy is not understood: {error!r}") from error
+
+
+def _to_replica(copy: Copy, registry: Registry | None, beside: Beside | None) -> Replica:
+    about = copy.about
+    limits = Limits(**about["limits"])
+    if registry is None:
+        registry = Registry(limits, in_order=True)
+    else:
+        registry.start_over(limits, in_order=True)
+    loader = Loader(registry, TargetLists())
+    by_table: dict[str, list[tuple[Entity, Value]]] = {table: [] for table in kept.TABLES}
+    for table, key, part, value in copy.rows:
+        by_table[table].append((Entity(table, key, part), value))
+    rest = [table for table in kept.TABLES if table not in LOADED_FIRST]
+    for table in (*LOADED_FIRST, *rest):
+        for entity, value in by_table[table]:
+            loader.take(entity, 0, value)
+    loader.index(issued=about["issued"])
+    loader.finish()
+    ledger = registry._ledger
+    ledger._finished = OrderedDict((each, ledger._finished[each]) for each in about["finished"])
+    ledger._open = OrderedDict((each, ledger._open[each]) for each in about["open"])
+    return Replica(
+        registry,
+        members.to_members(about["members"]),
+        LogTime(encoding.to_instant(about["now"]), about["stamp"]),
+        position=about["position"],
+        checksum=about["checksum"],
+        beside=beside,
+    )
+
+
+def rows_of(registry: Registry) -> Iterator[tuple[str, str, str, Value]]:
+    """Return all rows of a copy, one by one. Nothing may change until the last has been taken."""
+    roster, ledger = registry._roster, registry._ledger
+    maker = RowMaker(registry, Encoder(registry.targets_of))
+
+    def row(table: str, key: str, part: str = "") -> tuple[str, str, str, Value]:
+        return table, key, part, maker.row(Entity(table, key, part)).value
+
+    for status in AgentStatus:
+        for agent_id in roster._by_status[status]:
+            yield row(kept.AGENT, agent_id)
+    for name in roster._vacated:
+        yield row(kept.GROUP, name)
+    for agent_id in ledger._removed:
+        yield row(kept.DELETED, agent_id)
+    for record in ledger.commands.values():
+        yield row(kept.COMMAND, record.command_id)
+        for agent_id in record.records:
+            yield row(kept.DELIVERY, record.command_id, agent_id)
+    for key in ledger.keys:
+        of_key = ledger.keys.record(key)
+        if of_key is not None and of_key.command_id not in ledger.commands:
+            yield row(kept.KEY, of_key.command_id, key)
+    for of_list in maker.new_lists():
+        yield kept.TARGETS, of_list.entity.key, "", of_list.value

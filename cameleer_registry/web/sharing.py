@@ -1,0 +1,89 @@
+"""Where many nodes share a registry: what a request needs of the others, and what answers say.
+
+An answer of a change says up to which position of the log it is true. A request that brings that to
+another node waits until the node knows as much. And nobody is told that something does not exist
+for mere lag: the node looks at the end of the log first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+from aiohttp import hdrs
+from multidict import istr
+
+from ..errors import GroupNotAllowed, InvalidToken, NotFound, NotInContact, OutcomeUnknown
+from ..node.node import Node
+from ..security.tokens import may_be_ours
+from .access import Access
+from .answers import Answer
+from .calls import Call
+from .gate import Gate
+
+POSITION: Final = istr("X-Cameleer-Position")
+T = TypeVar("T")
+
+
+async def admit(gate: Gate, call: Call, access: Access) -> None:
+    """Admit a call; what it is refused for may be known elsewhere, and is looked for.
+
+    Raises what :meth:`~.gate.Gate.admit` does, NotInContact where nobody can be asked, and what
+    :meth:`~cameleer_registry.node.sharing.shared.Shared.check_level` does.
+    """
+    shared = call.node.shared
+    if shared is None:
+        gate.admit(call, access)
+        return
+    if access.needs is None and access.any_host:
+        gate.admit(call, access)  # a probe
+        return
+    shared.check_level(started=call.node.has_started)
+    try:
+        gate.admit(call, access)
+    except (InvalidToken, NotFound, GroupNotAllowed) as error:
+        if isinstance(error, InvalidToken) and not _may_be_known_elsewhere(call):
+            raise
+        try:
+            await shared.look()
+        except (NotInContact, OutcomeUnknown):
+            raise NotInContact(
+                "this node does not know that credential, or what it may do, and has not heard from"
+                " the others"
+            ) from None
+        gate.admit(call, access)
+
+
+def _may_be_known_elsewhere(call: Call) -> bool:
+    """Tell whether a credential that is not known here may have been made at another node."""
+    sent = call.headers.getall(hdrs.AUTHORIZATION, ())
+    return not sent or may_be_ours(sent[0].strip(" \t").partition(" ")[2].strip(" "))
+
+
+async def handled(
+    node: Node, headers: Mapping[str, str], access: Access, handle: Callable[[], Awaitable[T]]
+) -> T:
+    """Have a request handled when this node knows what its client has been told elsewhere.
+
+    Raises NodeBehind, and what the handler does.
+    """
+    shared = node.shared
+    if shared is None:
+        return await handle()
+    if (token := headers.get(POSITION)) is not None:
+        await shared.reached(token)
+    try:
+        answer = await handle()
+    except NotFound as error:
+        if error.settled:
+            raise
+        try:
+            await shared.look()
+        except (NotInContact, OutcomeUnknown):
+            raise NotInContact(
+                f"{error}, as far as this node knows, which has not heard from the others"
+            ) from None
+        answer = await handle()
+    if isinstance(answer, Answer) and access.changes:
+        answer.headers = {**answer.headers, POSITION: shared.token}
+    return answer
