@@ -2,8 +2,8 @@
 
 A command line that opens a browser must not pass it the token: histories keep addresses, and
 everybody on a machine can read command lines. A code is valid once and for a minute, which is too
-short to be worth storing: only the process that made it knows it, and in a cluster all nodes know its
-digest.
+short to be worth storing: only the process that made it knows it, and the nodes of a cluster know
+its digest.
 """
 
 from __future__ import annotations
