@@ -77,6 +77,8 @@ class RegistryError(Exception):
     errors: tuple[Fault, ...] = ()
     # Seconds after which to try again, if a server has said so; otherwise None.
     retry_after: float | None = None
+    # The id of the command that may have been issued, if that is what is not known.
+    command_id: str | None = None
     # True if many nodes share the registry and their log has settled it: no other knows better.
     settled: bool = False
 
@@ -93,6 +95,7 @@ class RegistryError(Exception):
         detail: str,
         errors: Iterable[Fault] = (),
         retry_after: float | None = None,
+        command_id: str | None = None,
     ) -> RegistryError:
         """Return the exception that a server has raised: the class of that code, with its texts.
 
@@ -103,6 +106,8 @@ class RegistryError(Exception):
         RegistryError.__init__(error, detail)
         error.code, error.status, error.title = code, status, title
         error.errors, error.retry_after = tuple(errors), retry_after
+        if command_id is not None:
+            error.command_id = command_id
         return error
 
 
@@ -480,6 +485,10 @@ class OutcomeUnknown(RegistryError):
     status = 503
     code = "outcome-unknown"
     title = "The outcome is unknown"
+
+    def __init__(self, detail: str, *, command_id: str | None = None) -> None:
+        super().__init__(detail)
+        self.command_id = command_id
 
 
 class SettingsError(ValueError):

@@ -33,6 +33,7 @@ def told(response: aiohttp.ClientResponse, raw: bytes) -> RegistryError | Unexpe
                 for fault in problem.get("errors", ())
             ],
             retry_after=_retry_after(response),
+            command_id=_text(problem["commandId"]) if "commandId" in problem else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return UnexpectedAnswer(_described(response), status=response.status)

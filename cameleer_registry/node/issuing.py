@@ -102,7 +102,8 @@ class Issuing:
         except OutcomeUnknown as error:
             raise OutcomeUnknown(
                 f"{error}; whether command {wish.command_id} was issued is not known: ask for it, "
-                "or again under the same Idempotency-Key"
+                "or again under the same Idempotency-Key",
+                command_id=wish.command_id,
             ) from None
         if record.command_id != wish.command_id:
             log.info("command requested again", command_id=record.command_id)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import hdrs, web
 
-from ..errors import MethodNotAllowed, NotFound, RegistryError, Unauthenticated
+from ..errors import MethodNotAllowed, NotFound, OutcomeUnknown, RegistryError, Unauthenticated
 from .answers import Answer
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -55,6 +55,8 @@ def details(error: RegistryError) -> dict[str, Any]:
     }
     if error.errors:
         body["errors"] = [{"path": f.path, "message": f.message} for f in error.errors]
+    if isinstance(error, OutcomeUnknown) and error.command_id is not None:
+        body["commandId"] = error.command_id
     return body
 
 

@@ -167,6 +167,10 @@ def _problem(schemas: Schemas) -> Schema:
                 "minItems": 1,
                 "maxItems": FAULTS_NAMED + 1,
             },
+            "commandId": {
+                "description": "With `outcome-unknown`: the command that may have been issued.",
+                "type": "string",
+            },
         },
         "required": ["type", "title", "status", "detail"],
     }

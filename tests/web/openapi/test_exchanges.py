@@ -319,6 +319,9 @@ class CutOff:
     def __init__(self, error: RegistryError) -> None:
         self._error = error
 
+    def check_level(self, *, started: bool) -> None:
+        """It has all that it needs to answer."""
+
     async def reached(self, _token: str) -> None:
         raise self._error
 
