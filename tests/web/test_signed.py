@@ -86,7 +86,7 @@ async def test_the_answer_to_a_registration() -> None:
 async def test_without_keys_nothing_is_signed() -> None:
     """The answers are those of before."""
     async with closed() as served:
-        served.node.signer._key = None
+        served.node.signer._key = served.node.signer.public_key = None
         answer = (await served.enrol("a", challenge="x")).json()
         assert answer["serverPublicKey"] is None
         assert "signature" not in answer
