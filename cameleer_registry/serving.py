@@ -116,7 +116,8 @@ async def serve(settings: Settings) -> None:
         if not await _has_begun(app[NODE], stopped):
             return
         _spare_collections()
-        print(f"cameleer-registry listening on {addresses[0]}", flush=True)
+        # In one piece: without buffers, what the log writes would come between it and its end.
+        print(f"cameleer-registry listening on {addresses[0]}\n", end="", flush=True)
         log.info("listening", address=addresses[0], **_about(settings, addresses, passed=passed))
         systemd.notify("READY=1")
         watching = None if tls is None else asyncio.create_task(tls.watch(), name="certificate")

@@ -290,10 +290,10 @@ async def test_a_renewed_pair_is_noticed(
             # A certificate whose key is yet to come.
             tmp_path.joinpath("cert.pem").unlink()
             put(renewed, tmp_path, key=False)
-            await eventually(lambda: "cannot be used: the one before stays" in caplog.text)
+            await eventually(lambda: "cannot be used, so the previous one stays" in caplog.text)
             assert first == await shown_by(port)
         renew(renewed, tmp_path)
-        await eventually(lambda: "certificate taken up" in caplog.text)
+        await eventually(lambda: "certificate loaded" in caplog.text)
         leaf = x509.load_pem_x509_certificate(renewed.cert_chain_pems[0].bytes())
         assert leaf.serial_number == await shown_by(port)
         writer.write(b"still here\n")

@@ -26,6 +26,7 @@ from .calls import Call, CallHandler, RequestCall, issuer_of, within_of
 from .credentials import shown
 from .links import from_outside, next_page
 from .lists import json_array
+from .sharing import POSITION
 
 SLICE: Final = 100
 """Agents that are looked up at a time."""
@@ -70,6 +71,8 @@ async def heartbeat(call: Call) -> Answer:
     """``POST /agents/{id}/heartbeat``: 204; any body is ignored."""
     if (changed := call.node.heartbeat(call.address["agent_id"])) is not None:
         await changed
+        assert call.node.shared is not None
+        return Answer(status=204, headers={POSITION: call.node.shared.token})
     return Answer(status=204)
 
 

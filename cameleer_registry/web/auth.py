@@ -29,7 +29,7 @@ from ..security.table import TokenRecord
 from .answers import Answer, json
 from .app_keys import NODE
 from .calls import Call, CallHandler, RequestCall, read_as
-from .identity import name_of_cookie, session_in
+from .identity import check_origin_is_told, name_of_cookie, session_in
 from .lists import json_array
 
 METHODS: Final = ("token",)
@@ -145,6 +145,8 @@ async def sign_out(call: Call) -> Answer:
     node = call.node
     node.authority.check_on()
     secret = session_in(call.headers.getall(hdrs.COOKIE, ()), call.prefix)
+    if secret is not None:
+        check_origin_is_told(call)
     node.journal.check()
     if secret is not None:
         await node.office.sign_out(secret)

@@ -106,7 +106,7 @@ class Identities:
 
     def check_url(self, call: Call) -> None:
         """Refuse a credential in the address; raises CredentialInUrl."""
-        if not call.query or "token" not in call.query:
+        if not call.query or ("token" not in call.query and "%" not in call.query):
             return
         for name, _ in parse_qsl(call.query, keep_blank_values=True):
             if name in IN_URLS:

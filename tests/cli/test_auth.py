@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from cameleer_registry.security.keys import KeySet, Use
 from cameleer_registry.security.lines import Kind
 
 from ..processes import run, server
+from ..support import within
 
 
 def said(out: str) -> dict[str, str]:
@@ -101,6 +103,18 @@ async def test_without_a_credential_nobody_else_is_served(host: str, tmp_path: P
     last = err.splitlines()[-1]
     assert "cameleer-registry auth init" in last
     assert "--auth off" in last
+
+
+async def test_an_open_server_says_which_names_it_takes() -> None:
+    """At the start, if it is asked from afar; not on this machine, nor if names are set."""
+    open_to_all = ("--auth", "off", "--host", "0.0.0.0", "--port", "0")
+    named = ("--allowed-hosts", "registry.example")
+    for args, says in ((open_to_all, True), (open_to_all[:2], False), (open_to_all + named, False)):
+        args = args if "--port" in args else (*args, "--port", "0")
+        async with server(*args, stderr=PIPE) as served:
+            served.process.terminate()
+            _, err = await within(served.process.communicate())
+        assert says == (b"set allowed_hosts" in err)
 
 
 async def test_a_container_of_which_the_volume_has_credentials(tmp_path: Path) -> None:

@@ -118,12 +118,12 @@ def a_row_of_another_form(path: Path) -> None:
 
 RUINED: dict[str, tuple[Ruin, str]] = {
     "newer": (lambda path: sql(path, "PRAGMA user_version = 2"), "newer version"),
-    "foreign": (foreign, "something else"),
-    "foreign, in its log": (foreign_in_its_log, "something else"),
-    "another id": (lambda path: sql(path, "PRAGMA application_id = 7"), "something else"),
-    "text": (replaced_by(b"agents:\n" * 1000), "no database"),
-    "a few bytes": (replaced_by(b"SQLite format 3\0"), "no database"),
-    "cut in a page": (cut(lambda size: size - 1000), "cut off"),
+    "foreign": (foreign, "of another program"),
+    "foreign, in its log": (foreign_in_its_log, "of another program"),
+    "another id": (lambda path: sql(path, "PRAGMA application_id = 7"), "of another program"),
+    "text": (replaced_by(b"agents:\n" * 1000), "not an SQLite database"),
+    "a few bytes": (replaced_by(b"SQLite format 3\0"), "not an SQLite database"),
+    "cut in a page": (cut(lambda size: size - 1000), "ends in the middle of a page"),
     "cut": (cut(lambda size: size // 8192 * 4096), "cannot be read"),
     "noise, 1": (overwritten(1), "cannot be read"),
     "noise, 2": (overwritten(2), "cannot be read"),

@@ -159,7 +159,7 @@ async def log_line(stderr: asyncio.StreamReader | None) -> tuple[str, str]:
     assert stderr is not None
     while True:
         entry = json.loads(await stderr.readline())
-        if entry["event"] != "listening" and not entry["event"].startswith("nothing is kept"):
+        if entry["event"] != "listening" and not entry["event"].startswith("nothing is stored"):
             return entry["level"], entry["event"]
 
 

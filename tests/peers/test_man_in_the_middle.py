@@ -127,7 +127,7 @@ class World:
         """Check what the operator sees; some say a little more."""
         status, message = await self.outcome(command_id)
         assert "FAILURE" == status
-        assert f"refused: {why}" == (message or "").partition(": it is no JSON")[0]
+        assert f"refused: {why}" == (message or "").partition(": it is not JSON")[0]
 
     async def outcome(self, command_id: str) -> tuple[str, str | None]:
         """Return what the operator sees."""

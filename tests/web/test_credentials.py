@@ -191,7 +191,7 @@ async def test_a_revoked_agent_is_refused_at_once(way: type[web.AppRunner]) -> N
         assert "credential-revoked" == await code_of(served, heartbeat, "old")
 
 
-@pytest.mark.parametrize("name", ["token", "access_token"])
+@pytest.mark.parametrize("name", ["token", "access_token", "%74oken", "access%5Ftoken"])
 async def test_a_credential_in_the_address_is_refused(way: type[web.AppRunner], name: str) -> None:
     """With or without one in the header."""
     async with closed(runs=way) as served:

@@ -147,6 +147,8 @@ async def test_signing_in_and_out() -> None:
         # The header counts before the cookie.
         answer = await served.ask("viewer", "POST", path, command, headers={**cookie, **site})
         assert "insufficient-role" == answer.code
+        answer = await served.ask(None, "DELETE", "/auth/session", headers=cookie)
+        assert "cross-site-request" == answer.code
         answer = await served.ask(None, "DELETE", "/auth/session", headers={**cookie, **site})
         assert 204 == answer.status
         assert "Max-Age=0" in answer.headers["set-cookie"]

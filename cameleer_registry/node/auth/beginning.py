@@ -111,6 +111,7 @@ class Beginning:
         settings, credentials = self.settings, authority.credentials
         if settings.auth is AuthMode.OFF:
             authority.mode = Mode.OFF
+            self._say_which_names()
             return ()
         ring = self.ring()
         self.hold_files(credentials, now)
@@ -136,6 +137,16 @@ class Beginning:
             log.warning("every request will be refused, because there is no token", help=INIT)
         return facts
 
+    def _say_which_names(self) -> None:
+        """Say that an open server refuses names that it does not know, if it is asked from afar."""
+        settings = self.settings
+        if self.alone and not settings.allowed_hosts and not is_only_here(settings.host):
+            log.warning(
+                "requests under names other than localhost, host and public_url are refused: "
+                "set allowed_hosts",
+                host=settings.host,
+            )
+
     # One of many nodes
 
     def prepare(self, authority: Authority, *, now: Instant) -> None:
@@ -159,6 +170,7 @@ class Beginning:
         authority.mode, authority.by_default = mode, self.alone and mode is Mode.OFF
         if self.settings.auth is AuthMode.OFF:
             authority.by_default = False
+            self._say_which_names()
         if mode is not Mode.OFF and holding is None:
             raise SettingsError(NO_KEYS)
         if mode is Mode.REQUIRED and not credentials.tokens() and not self.embedded:
