@@ -219,7 +219,7 @@ class Node(Reading):
         )
         self._push.tell_others = self.shared.pushed
         self.feed.share(lambda: self.position)
-        self.shared.on_lost = self._lost
+        self.shared.part.on_lost = self._lost
 
     @property
     def position(self) -> int:
@@ -401,7 +401,7 @@ class Node(Reading):
         shutting_down = ["shutting down"] if self.shutting_down else []
         storage = [] if (trouble := self.journal.trouble) is None else [f"storage: {trouble}"]
         failing = [f"{name} keeps failing" for name in self._supervisor.failing]
-        cut_off = [] if self.shared is None else self.shared.ailments
+        cut_off = [] if self.shared is None else self.shared.shown.ailments
         return shutting_down + storage + cut_off + failing
 
     @property
@@ -743,7 +743,7 @@ class Node(Reading):
     def nodes(self) -> list[ClusterNode]:
         """Show the nodes that share this registry, this one included; it alone if none do."""
         if self.shared is not None:
-            return self.shared.nodes()
+            return self.shared.shown.nodes()
         started = views.time_of_day(self._started)
         return [
             ClusterNode(

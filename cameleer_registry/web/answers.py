@@ -107,7 +107,8 @@ def _to_the_second(second: int) -> str:
 async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
     """Complete a response that aiohttp is about to write, and count it."""
     complete(response)
-    if (shared := request.app[NODE].shared) is not None and (moment := shared.as_of) is not None:
+    shared = request.app[NODE].shared
+    if shared is not None and (moment := shared.shown.as_of) is not None:
         response.headers[AS_OF] = moment
     request.app[METRICS].http.count(request, response.status)
 

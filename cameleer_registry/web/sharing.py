@@ -29,7 +29,7 @@ async def admit(gate: Gate, call: Call, access: Access) -> None:
     """Admit a call; what it is refused for may be known elsewhere, and is looked for.
 
     Raises what :meth:`~.gate.Gate.admit` does, NotInContact where nobody can be asked, and what
-    :meth:`~cameleer_registry.node.sharing.shared.Shared.check_level` does.
+    :meth:`~cameleer_registry.node.sharing.part.Part.check_level` does.
     """
     shared = call.node.shared
     if shared is None:

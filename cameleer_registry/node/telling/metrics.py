@@ -247,7 +247,7 @@ class NodeCollector(Collector):
         shared = self._node.shared
         if shared is None or shared.replica is None:
             return
-        figures = shared.figures()
+        figures = shared.shown.figures()
         yield gauge("cameleer_cluster_nodes", "Nodes that take part.", figures.live)
         yield gauge(
             "cameleer_cluster_position",

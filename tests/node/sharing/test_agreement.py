@@ -48,7 +48,7 @@ async def test_the_younger_of_two_begins_anew(
         monkeypatch.setattr(b.log, "load", slowly)
         lead_astray(b)
         command = await a.order()
-        await eventually(lambda: b.shared.rebuilds == 1)
+        await eventually(lambda: b.shared.rebuilding.rebuilds == 1)
         assert 503 == (await b.request("GET", "//readyz")).status
         go_on.set()
         await eventually(lambda: not b.node.ailments)
@@ -57,8 +57,8 @@ async def test_the_younger_of_two_begins_anew(
         await a.ack("x", command["commandId"])
         await b.ack("y", command["commandId"])
         await of.level()
-        assert 0 == a.shared.rebuilds
-        assert b.shared.divergences > 0
+        assert 0 == a.shared.rebuilding.rebuilds
+        assert b.shared.applying.divergences > 0
         assert "has derived something else than the others and begins anew" in caplog.text
         shown = (await b.request("GET", "//metrics")).body
         assert b"cameleer_cluster_rebuilds_total 1.0" in shown
@@ -75,7 +75,9 @@ async def test_the_older_of_two_begins_anew_if_that_was_not_it(
         await of.level()
         lead_astray(a)
         await b.order()
-        await eventually(lambda: a.shared.rebuilds == 1 and b.shared.rebuilds == 1)
+        await eventually(
+            lambda: a.shared.rebuilding.rebuilds == 1 and b.shared.rebuilding.rebuilds == 1
+        )
         await eventually(lambda: not (a.node.ailments or b.node.ailments))
         await of.level()
         assert 1 == len(a.node.agents())
@@ -89,9 +91,9 @@ async def test_one_of_three_begins_anew_whichever_it_is() -> None:
         await of.level()
         lead_astray(a)
         await b.order()
-        await eventually(lambda: a.shared.rebuilds == 1 and not a.node.ailments)
+        await eventually(lambda: a.shared.rebuilding.rebuilds == 1 and not a.node.ailments)
         await of.level()
-        assert [1, 0, 0] == [each.shared.rebuilds for each in (a, b, c)]
+        assert [1, 0, 0] == [each.shared.rebuilding.rebuilds for each in (a, b, c)]
 
 
 async def test_streams_and_followers_go_on() -> None:
@@ -108,7 +110,7 @@ async def test_streams_and_followers_go_on() -> None:
             await of.level()
             lead_astray(b)
             missed = await a.order()
-            await eventually(lambda: b.shared.rebuilds == 1 and not b.node.ailments)
+            await eventually(lambda: b.shared.rebuilding.rebuilds == 1 and not b.node.ailments)
             after = await b.order()
             for stream in (at_x, at_y):
                 ids: list[str] = []
@@ -130,7 +132,7 @@ async def test_who_waits_goes_on_waiting() -> None:
         await of.level()
         lead_astray(b, "x-7")
         await a.order()
-        await eventually(lambda: b.shared.rebuilds == 1)
+        await eventually(lambda: b.shared.rebuilding.rebuilds == 1)
         asked = [asyncio.create_task(b.enter(f"y-{number}")) for number in range(20)]
         answers = await within(asyncio.gather(*asked))
         assert {answer.status for answer in answers} <= {201, 503}
@@ -146,14 +148,14 @@ async def test_a_node_that_stays_wrong_gives_up(monkeypatch: pytest.MonkeyPatch)
     try:
         a, b, c = [await of.join(name) for name in "abc"]
         lost: list[str] = []
-        b.shared.on_lost = lost.append
+        b.shared.part.on_lost = lost.append
         replica = b.shared.replica
         assert replica is not None
         monkeypatch.setattr(type(replica), "_sum_up", wrong(type(replica)._sum_up, b))
         await a.enter("x")
         await eventually(lambda: bool(lost))
         assert "again and again" in lost[0]
-        assert TRIES + 1 == b.shared.rebuilds
+        assert TRIES + 1 == b.shared.rebuilding.rebuilds
         await of.level(a, c)
     finally:
         await of.end()
@@ -177,7 +179,7 @@ async def test_the_same_over_nats(tmp_path: Path) -> None:
         issued = await a.request("POST", "/agents/commands", {"type": "replay"})
         shared = b.node.shared
         assert shared is not None
-        await eventually(lambda: shared.rebuilds == 1 and not b.node.ailments)
+        await eventually(lambda: shared.rebuilding.rebuilds == 1 and not b.node.ailments)
         command_id = issued.json()["commandId"]
         assert 200 == (await b.request("POST", f"/agents/x/commands/{command_id}/ack")).status
         shown = await a.request("GET", f"/commands/{command_id}?wait=5")

@@ -17,7 +17,7 @@ from .world import Member, World, world
 def silent(member: Member, seconds: float) -> None:
     """Have a node believe that it has been cut off for so long."""
     loop = asyncio.get_running_loop()
-    member.shared.contact.clock = lambda: loop.time() + seconds
+    member.shared.part.contact.clock = lambda: loop.time() + seconds
     member.log.cut = True
 
 
@@ -56,7 +56,7 @@ async def test_after_fifteen_seconds_it_changes_nothing_any_more() -> None:
         assert 200 == (await a.request("GET", "//healthz")).status
         assert 200 == (await a.request("GET", "/agents/x")).status
         last = of.engine.last
-        a.shared.contact.clock = asyncio.get_running_loop().time
+        a.shared.part.contact.clock = asyncio.get_running_loop().time
         a.log.heal()
         await eventually(lambda: of.engine.last > last)
         assert 202 == (await a.request("POST", "/agents/x/commands", {"type": "replay"})).status
@@ -80,7 +80,7 @@ async def test_an_outcome_is_unknown_when_it_was_sent(monkeypatch: pytest.Monkey
     async with world("a") as of:
         [a] = of.members
         await a.enter("x")
-        await eventually(lambda: a.shared._appender is not None and a.shared._appender.idle)
+        await eventually(lambda: a.shared.part.appender is not None and a.shared.part.appender.idle)
         a.log.cut = True
         key = {"Idempotency-Key": '"k"'}
         order = {"type": "replay"}

@@ -92,7 +92,7 @@ async def test_a_node_that_is_cut_off_says_nothing_of_a_token_that_it_does_not_k
         a, b = of.members
         await of.level()
         loop = asyncio.get_running_loop()
-        b.shared.contact.clock = lambda: loop.time() + 20
+        b.shared.part.contact.clock = lambda: loop.time() + 20
         b.log.cut = True
         made = await of.create(a, Role.VIEWER)
         answer = await of.ask(b, made, "GET", "/agents")
@@ -298,7 +298,7 @@ async def test_a_joiner_knows_all_of_it_from_a_snapshot() -> None:
         code = (await of.ask(a, "admin", "POST", "/auth/session/code")).json()["code"]
         await of.ask(a, "admin", "POST", "/agents/x/commands", {"type": "replay"})
         a.shared.tell(Mark())
-        await eventually(lambda: a.shared.snapshot_position > 0)
+        await eventually(lambda: a.shared.copying.snapshot_position > 0)
         b = await of.enter("b")
         await of.level()
         assert "credential-revoked" == (await of.ask(b, gone, "GET", "/agents")).code
@@ -334,7 +334,7 @@ async def test_keys_are_compared_wherever_the_log_has_published_them() -> None:
         for marked in (False, True):
             if marked:
                 a.shared.tell(Mark())
-                await eventually(lambda: a.shared.snapshot_position > 0)
+                await eventually(lambda: a.shared.copying.snapshot_position > 0)
             for ring in (KeyRing.generate(at=RING.keys.issued_at), None):
                 with pytest.raises((CannotJoin, SettingsError), match="keys"):
                     await of.enter("b", ring, mode=Mode.OFF)

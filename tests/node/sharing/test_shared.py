@@ -179,7 +179,7 @@ async def test_who_comes_back_does_not_win() -> None:
                 await older.closed()
                 command = await a.order("/agents/x/commands")
                 assert command["commandId"] == (await newer.event())["id"]
-                await eventually(lambda: a.shared.number == 3)
+                await eventually(lambda: a.shared.part.number == 3)
                 await of.level()
 
 
@@ -191,8 +191,8 @@ async def test_a_joiner_starts_from_a_snapshot() -> None:
             await a.enter(f"x-{number}")
         command = await a.order()
         a.shared.tell(Mark())
-        await eventually(lambda: a.shared.snapshot_position > 0)
-        assert of.engine.snapshots[-1].position == a.shared.snapshot_position
+        await eventually(lambda: a.shared.copying.snapshot_position > 0)
+        assert of.engine.snapshots[-1].position == a.shared.copying.snapshot_position
         await a.ack("x-1", command["commandId"])
         b = await of.join("b")
         await of.level()
@@ -278,7 +278,9 @@ async def test_what_comes_while_everything_is_copied_waits_and_is_not_lost() -> 
         for _ in range(3):
             a.shared.tell(Mark())
             await asyncio.gather(*(b.node.issue(ORDER, Target.all()) for _ in range(20)))
-        await eventually(lambda: a.shared.snapshot_position > 0 and not a.shared._is_copying)
+        await eventually(
+            lambda: a.shared.copying.snapshot_position > 0 and not a.shared.applying.is_holding
+        )
         await of.level()
         c = await of.join("c")
         await of.level()
