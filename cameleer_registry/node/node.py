@@ -546,6 +546,8 @@ class Node(Reading):
     async def _remove_lapsed_shared(
         self, shared: Shared, agents: LapsedAgents, by: str | None
     ) -> int:
+        shared.part.check()  # a node that is cut off changes nothing, even if it finds nobody
+        await shared.look()
         found = sorted(set(self.registry.lapsed(agents, now=self.clock.now())))
         removed = 0
         for start in range(0, len(found), REMOVED_TOGETHER):

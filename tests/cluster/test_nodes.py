@@ -134,6 +134,30 @@ async def test_a_database_belongs_to_one_cluster(nats: NatsServers, tmp_path: Pa
     assert "was used by a registry alone" in said.splitlines()[-1]
 
 
+async def test_a_database_is_the_clusters_from_the_beginning(
+    nats: NatsServers, tmp_path: Path
+) -> None:
+    """Also if the node is killed before it has made a copy, whether or not it founded the log."""
+    founder = tmp_path / "a.db"
+    async with server("--port", "0", "--database", str(founder)) as alone:
+        async with alone.client() as client:
+            await client.post("/agents/register", json={"agentId": "x", "group": "g"})
+        assert 0 == await alone.terminate()
+    async with nodes(nats, tmp_path, "a", "b") as both:
+        for node in both:
+            await node.kill()
+    for database in (founder, tmp_path / "b.db"):
+        status, _, said = await run("--port", "0", "--database", str(database))
+        assert 2 == status
+        assert "--leave-cluster" in said.splitlines()[-1]
+        status, _, said = await run(*flags(nats, database), "--cluster-name", "another")
+        assert 2 == status
+        assert "belongs to another log" in said.splitlines()[-1]
+        leaving = ("--port", "0", "--database", str(database), "--leave-cluster")
+        async with server(*leaving) as left, left.client() as client:
+            assert ["x"] == [each["agentId"] for each in (await client.get("/agents")).json()]
+
+
 async def test_a_name_is_one_nodes(nats: NatsServers, tmp_path: Path) -> None:
     """A second one stops; one that was killed may come back at once."""
     async with nodes(nats, tmp_path, "a") as (a,):

@@ -7,6 +7,7 @@ alone. A database that holds something that the log has not is refused, and left
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import orjson
 from attrs import frozen
@@ -17,12 +18,13 @@ from ...core.log_time import LogTime
 from ...core.members import Members
 from ...core.registry import Limits, Registry
 from ...core.replica import Replica
-from ...errors import CannotJoin
+from ...errors import CannotJoin, CannotOpenDatabase
 from ...logs import get_logger
 from ...security.store import Credentials
 from ..auth import replicated
 from ..auth.signing import Signer
 from ..clock import Clock
+from ..journal.sqlite import errors
 from ..log.port import Log, Snapshot
 from . import snapshots
 from .own_file import OwnFile, refuse
@@ -53,6 +55,8 @@ class Beginning:
         elif belongs is None and self.file is not None:
             self._check_unused(self.file)
         if belongs is None:
+            if self.file is not None:
+                await self._keep(self.file, newest)
             return newest.content
         assert self.file is not None
         position = int(orjson.loads(belongs.content)["about"]["position"])
@@ -63,6 +67,17 @@ class Beginning:
                 "entries that had been confirmed are lost"
             )
         return belongs.content if position + 1 >= oldest else newest.content
+
+    async def _keep(self, file: OwnFile, newest: Snapshot) -> None:
+        """Write the copy to the database before anything else happens.
+
+        From then on the database says to which log it belongs, however this node ends.
+        """
+        copied = orjson.loads(newest.content)
+        try:
+            await file.write(self.log.lineage, copied, replicated.rows(copied["beside"]))
+        except sqlite3.Error as error:
+            raise CannotOpenDatabase(f"{file.path}: {errors.reason(error)}") from None
 
     async def _found(self) -> Snapshot:
         """Found the log with what the database holds; or begin with what another one has."""

@@ -43,6 +43,7 @@ async def test_after_fifteen_seconds_it_changes_nothing_any_more() -> None:
         silent(a, REFUSING + 1)
         for method, path in (
             ("POST", "/agents/x/heartbeat"),
+            ("DELETE", "/agents?status=DEAD"),
             ("POST", "/agents/x/commands"),
             ("POST", "/agents/commands"),
             ("DELETE", "/agents/x"),
