@@ -318,6 +318,7 @@ class CutOff:
 
     def __init__(self, error: RegistryError) -> None:
         self._error = error
+        self.shown = self
 
     def check_level(self, *, started: bool) -> None:
         """It has all that it needs to answer."""
