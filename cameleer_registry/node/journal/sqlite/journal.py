@@ -275,7 +275,7 @@ class SqliteJournal:
         return self._gathering.durable()
 
     async def flush(self) -> None:
-        """Wait until all facts are durable, or cannot become so for now."""
+        """Wait until all facts are durable, or cannot become durable at present."""
         if self._writer is None or self.gave_up or self.durable >= self.position:
             return
         try:
