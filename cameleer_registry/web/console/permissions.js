@@ -38,9 +38,14 @@ export class Permissions {
     return ROLES.indexOf(this.principal.role) >= ROLES.indexOf("operator");
   }
 
+  /** Whether all groups are seen, and so what concerns them together, such as the nodes. */
+  get seesAll() {
+    return this.reads && (this.principal?.groups ?? ["*"]).includes("*");
+  }
+
   /** Whether a command may be sent to all agents. */
   get operatesAll() {
-    return this.operates && (this.principal?.groups ?? ["*"]).includes("*");
+    return this.operates && this.seesAll;
   }
 
   /** Whether two see the same: the same agents, and as much of them. @param {Permissions} other */

@@ -29,8 +29,8 @@ export class ServerWatch {
       return;
     }
     if (this.#store.server.resumed?.notBack) this.#again();
-    // One that does not say, or not to everybody: then nothing is said of nodes.
-    await this.lookAtNodes().catch(() => {});
+    // One that does not say: then nothing is said of nodes.
+    if (this.#store.permissions.seesAll) await this.lookAtNodes().catch(() => {});
   }
 
   /** Read the nodes; raises what api.js does. */
