@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cameleer_registry import Settings
 from cameleer_registry.errors import SettingsError
-from cameleer_registry.settings import Networks
+from cameleer_registry.setting_values import Networks
 from cameleer_registry.tls import BUFFER, Tls
 from cameleer_registry.web.certificates import Certificates
 

@@ -23,7 +23,7 @@ from ..security.keys import KeySet, Use
 from ..security.model import TokenRequest, TokenShown, TokenStatus
 from ..security.principals import CREATABLE, Reclaim, Role
 from ..security.tokens import TokenKind
-from ..settings import duration
+from ..setting_values import duration
 from . import exits
 from .asking import ask, json_option, server_options
 from .help import examples
