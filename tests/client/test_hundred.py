@@ -129,7 +129,9 @@ async def test_keys_that_sign_tokens() -> None:
             shown = wire.decode_answer(answer.body, CredentialShown).credential
             served.tokens[kind] = shown.access_token
             # As if the agent had asked: its next heartbeat may be due at any moment.
-            agent._credentials.take(shown)
+            mine = agent._credentials
+            assert mine is not None
+            mine.take(shown)
         # Those who have renewed are not touched by what becomes of the first one.
         assert 200 == (await served.ask("admin", "DELETE", f"/keys/{first}")).status
         await served.node.standing.look()
