@@ -64,6 +64,7 @@ from .journal.port import Journal, Keeper, Opened
 from .limits import limits_of
 from .log.port import Log
 from .reading import Reading
+from .removing import DEAD_AGENTS, remove_lapsed
 from .resumption import Resumption
 from .sharing.clock import SharedClock
 from .sharing.shared import Shared
@@ -77,18 +78,7 @@ from .waiters import Waiters
 
 log = get_logger(__name__)
 
-DEAD_AGENTS: Final = LapsedAgents()
-
-LOOKED_AT: Final = 1000
-"""Agents that are looked at in one turn of the loop when many are to be forgotten."""
-
-REMOVING: Final = 20
-"""As many as are looked at in the time that it takes to forget one."""
-
 MEMORY: Final = "memory"
-
-REMOVED_TOGETHER: Final = 200
-"""Agents that are forgotten by one entry of the log, if many nodes share the registry."""
 
 SPREAD: Final = 20
 """Streams that are ended at once when many are ended little by little."""
@@ -525,39 +515,7 @@ class Node(Reading):
         Each is judged in the moment in which it is forgotten, and others get a turn in between.
         Ends early when the node shuts down.
         """
-        if self.shared is not None:
-            return await self._remove_lapsed_shared(self.shared, agents, by)
-        await self.catch_up()  # what nobody was told of yet would be looked at all at once
-        removed, effort, now = 0, 0, self.clock.now()
-        for agent_id in self.registry.lapsed(agents, now=now):
-            if effort >= LOOKED_AT:
-                await asyncio.sleep(0)
-                if self.shutting_down:
-                    break
-                effort, now = 0, self.clock.now()
-            self.journal.check()
-            facts = self.registry.remove_lapsed(agent_id, agents, now=now, by=by)
-            self.carry_out(facts)
-            removed += bool(facts)
-            effort += REMOVING if facts else 1
-        await self.settled()
-        return removed
-
-    async def _remove_lapsed_shared(
-        self, shared: Shared, agents: LapsedAgents, by: str | None
-    ) -> int:
-        shared.part.check()  # a node that is cut off changes nothing, even if it finds nobody
-        await shared.look()
-        found = sorted(set(self.registry.lapsed(agents, now=self.clock.now())))
-        removed = 0
-        for start in range(0, len(found), REMOVED_TOGETHER):
-            if self.shutting_down:
-                break
-            some = tuple(found[start : start + REMOVED_TOGETHER])
-            removed += await shared.submit(
-                inputs.RemoveLapsed(agent_ids=some, agents=agents, by=by)
-            )
-        return removed
+        return await remove_lapsed(self, agents, by=by)
 
     # Streams
 
