@@ -19,8 +19,9 @@ import orjson
 from ....core.encoding import Encoder
 from ....core.events import Event
 from ....core.instant import NANOSECONDS
-from ....core.kept import TARGETS, Entity, RowMaker, Touched
+from ....core.kept import TARGETS, Entity, RowMaker
 from ....core.registry import Registry
+from ....core.touched import Touched
 from ....errors import CannotOpenDatabase, StorageUnavailable
 from ....logs import get_logger
 from ....security.encoding import ENCODERS
