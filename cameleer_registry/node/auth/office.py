@@ -11,12 +11,11 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
-
 from ...core.events import CloseReason, Event
 from ...core.inputs import Input
 from ...core.instant import NANOSECONDS
 from ...core.model import Registration
+from ...core.unchanging import unchanging
 from ...errors import (
     CredentialRevoked,
     InvalidToken,
@@ -58,7 +57,7 @@ REVOCATIONS: Final[tuple[type[Event], ...]] = (
 """After these somebody's streams may have nothing to stand on."""
 
 
-@frozen
+@unchanging
 class Enrolled:
     """An agent that has registered."""
 
