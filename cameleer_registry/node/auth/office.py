@@ -18,6 +18,7 @@ from ...core.model import Registration
 from ...core.unchanging import unchanging
 from ...errors import (
     CredentialRevoked,
+    InsufficientRole,
     InvalidToken,
     NotFound,
     NotInContact,
@@ -177,8 +178,9 @@ class Office:
     async def sign_in(self, token: str, source: str) -> str:
         """Open a session on a token; return its secret.
 
-        Raises TooManyAttempts if too many from that source have failed of late, and what
-        :meth:`Verifier.of_token` does. An agent's token opens none.
+        Raises TooManyAttempts if too many from that source have failed of late, what
+        :meth:`Verifier.of_token` does, and InsufficientRole for an enrolment token. An agent's
+        token opens none, either.
         """
         authority, now = self._node.authority, self._node.clock.now()
         authority.attempts.check(source, now)
@@ -186,6 +188,8 @@ class Office:
             principal = await self._owner_of(token)
             if principal.role is Role.AGENT:  # it would outlive its renewal and its revocation
                 raise InvalidToken("an agent's token cannot sign in")
+            if principal.role is Role.ENROL:  # it is there for agents: it stands in their pods
+                raise InsufficientRole(principal.role, "sign-in")
             secret = secrets.token_urlsafe(32)
             await self.do(
                 inputs.OpenSession(
