@@ -34,9 +34,10 @@ from .web.streams import KERNEL_STALLS, LONGEST_USER_TIMEOUT
 
 log = get_logger(__name__)
 
-BACKLOG: Final = 4096
-"""Connections that may wait to be accepted, as far as the kernel's somaxconn allows. aiohttp's
-128 is too small for a fleet that reconnects at once."""
+BACKLOG: Final = 65_535
+"""Connections that may wait to be accepted, as far as the kernel's somaxconn allows: so that is
+all that has to be raised for a larger fleet that reconnects at once. Linux before 4.1 takes 16 bits
+of it. aiohttp's default is 128."""
 
 ACCEPTED_AT_ONCE: Final = 16
 """Connections that asyncio accepts before other work gets its turn. It also uses the backlog for
