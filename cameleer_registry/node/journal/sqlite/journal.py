@@ -104,6 +104,17 @@ class SqliteJournal:
 
     # From start to end
 
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no file yet."""
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:  # opening it will say what is wrong
+            pass
+        return False
+
     def open(
         self, registry: Registry, clock: Clock, credentials: Credentials | None = None
     ) -> Loaded:
@@ -125,7 +136,6 @@ class SqliteJournal:
         self._began, self._last_before = loaded.position, loaded.last_position
         self.position = self.durable = self.awaited = self.readable = loaded.position
         self._gathering = Batch(self.position, self.position)
-        log.info("database opened", **loaded.told())
         return loaded
 
     def _check_cluster(self, file: File) -> None:
