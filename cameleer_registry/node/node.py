@@ -149,6 +149,8 @@ class Node(Reading):
         # What has happened so far, in numbers.
         self.meters = Meters()
         self.narrator = Narrator()
+        # Under which address it is reached; None if whoever runs it has not said.
+        self.address = settings.public_url
         # True from the beginning of the shutdown on.
         self.shutting_down = False
         # True when it has started: one of many nodes may wait long for the others before that.
@@ -728,7 +730,7 @@ class Node(Reading):
             ClusterNode(
                 name=self.settings.node_name or socket.gethostname(),
                 version=__version__,
-                address=self.settings.public_url,
+                address=self.address,
                 status=NodeStatus.LIVE,
                 own=True,
                 position=0,

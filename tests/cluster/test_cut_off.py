@@ -45,7 +45,7 @@ HELD: Final = "a stream that was open"
 
 AT_ONCE: Final = {
     "at first": {READ: "200", HEARTBEAT: "204", READY: "200", HELD: "open"},
-    "after 3 s": {READ: "200 as of then", HEARTBEAT: "204", READY: "200", HELD: "open"},
+    "after 3 s": {READ: "200 as of then", HEARTBEAT: "204 as of then", READY: "200", HELD: "open"},
     "after 15 s": {
         READ: "200 as of then",
         HEARTBEAT: "503 not-in-contact",

@@ -31,8 +31,6 @@ class Part:
         self.log = shared_log
         self.name = name
         self._has_started = has_started
-        # Under which address the others name this node; set by whoever listens.
-        self.address: str | None = None
         # Set when the node begins with a copy, and again when it begins anew.
         self.replica: Replica | None = None
         # False while this node begins anew: what it shows is what was before.
