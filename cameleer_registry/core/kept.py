@@ -28,6 +28,7 @@ from .model import AgentStatus, DeliveryState, Outcome, Registration
 from .push_times import PushTimes
 from .registry import Registry
 from .roster import AgentRecord
+from .slices import Slices, at_once
 from .targets import Targets
 from .unchanging import unchanging
 
@@ -449,10 +450,14 @@ class Loader:
 
     def index(self, issued: int) -> None:
         """Make the registry of all rows; ``issued`` commands had been issued, or more."""
+        at_once(self.indexing(issued))
+
+    def indexing(self, issued: int) -> Slices[None]:
+        """Do the same in slices."""
         roster, ledger = self.registry._roster, self.registry._ledger
-        roster.restore(self._agent_records, self._groups)
+        yield from roster.restoring(self._agent_records, self._groups)
         records = sorted(self._command_records.values(), key=lambda record: record.number)
-        ledger.restore(records, self._deleted, issued)
+        yield from ledger.restoring(records, self._deleted, issued)
         self._newest = ledger.issued
         ledger.keys.hold_all()
         restore_keys(ledger.keys, records, self._keys)

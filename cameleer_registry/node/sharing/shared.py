@@ -16,14 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from ...core import inputs
-from ...core.copies import UnknownCopy, to_replica
+from ...core.copies import UnknownCopy, making
 from ...core.inputs import Input
 from ...core.replica import Replica
 from ...errors import CannotJoin, NodeBehind, NotInContact
 from ...logs import get_logger
+from ...system import no_collections
 from ..auth.replicated import Replicated
 from ..limits import limits_of
 from ..log.port import Log, LogLost, LogUnavailable
@@ -42,6 +41,7 @@ from .part import Part, forget
 from .rebuilding import Rebuilding
 from .shown import Shown
 from .signs import Signs
+from .turns import in_turns
 
 if TYPE_CHECKING:
     from ..node import Node
@@ -130,13 +130,15 @@ class Shared:
             limits=self.node.registry.limits,
             heartbeat_interval=self.node.settings.heartbeat_interval,
         )
-        copied = orjson.loads(await beginning.content())
-        copy = snapshots.copy_in(copied)
-        try:
-            replica = to_replica(copy)
-            self.applying.begin_with(replica, copied)
-        except (UnknownCopy, KeyError) as error:
-            raise CannotJoin(f"the snapshot of the log cannot be read: {error}") from None
+        with no_collections(for_good=True):
+            content = await beginning.content()
+            try:
+                copied = await in_turns(snapshots.unpack(content))
+                replica = await in_turns(making(snapshots.copy_in(copied)))
+                await self.applying.begin_with(replica, copied)
+            except (UnknownCopy, KeyError, ValueError) as error:
+                raise CannotJoin(f"the snapshot of the log cannot be read: {error}") from None
+            del content, copied
         if limits_of(self.node.settings) != replica.registry.limits:
             log.warning("this node's settings are others than the log's, which count")
         _, newest = await self.part.log.bounds()
