@@ -142,6 +142,11 @@ class SqliteJournal:
         """Refuse the database of a node of a cluster, unless it is to leave that."""
         try:
             if not cluster.belongs(file.connection):
+                if self._leave_cluster:
+                    log.warning(
+                        "leave_cluster changes nothing: the database belongs to no cluster",
+                        database=str(self.path),
+                    )
                 return
             if self._leave_cluster:
                 cluster.leave(file.connection)
