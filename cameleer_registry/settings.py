@@ -327,6 +327,8 @@ class Settings:
             )
         if not faults and self.cluster and self.leave_cluster:
             faults.append("leave_cluster: a server with cluster takes part in one")
+        if not faults and self.database == "memory" and self.leave_cluster:
+            faults.append("leave_cluster: there is no database that could leave one")
         if not faults and self.agent_token_renewal > _LONGEST_RENEWABLE:
             faults.append("agent_token_renewal: expected 30d at most")
         if not faults and self.agent_token_ttl < 1:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import cycle
 from typing import Any, Final
@@ -82,7 +82,7 @@ _PORTS: Final = range(12_000, 32_000)
 """Below 32,768, where the range of Linux begins (ip(7), ip_local_port_range)."""
 
 _BEGIN: Final = os.getpid() * 37 % len(_PORTS)
-_NEXT_PORT: Final = cycle((*_PORTS[_BEGIN:], *_PORTS[:_BEGIN]))
+_NEXT_PORT: Final[Iterator[int]] = cycle((*_PORTS[_BEGIN:], *_PORTS[:_BEGIN]))
 
 
 def required(program: str) -> str:

@@ -602,8 +602,9 @@ def test_names_in_a_cluster_are_looked_at(name: str, value: str) -> None:
 
 
 def test_who_leaves_a_cluster_does_not_take_part_in_one() -> None:
-    """Either is meant."""
+    """Either is meant; and a database."""
     assert "leave_cluster" in refusal({"cluster": "nats://a", "leave_cluster": True})
+    assert "leave_cluster" in refusal({"database": "memory", "leave_cluster": True})
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SWITCHES])

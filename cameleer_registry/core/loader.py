@@ -16,6 +16,7 @@ from .model import DeliveryState, Outcome, Registration
 from .plain import Value
 from .registry import Registry
 from .roster import AgentRecord
+from .slices import Slices, at_once
 from .target_lists import TargetLists
 from .targets import Targets
 
@@ -112,10 +113,14 @@ class Loader:
 
     def index(self, issued: int) -> None:
         """Make the registry of all rows; ``issued`` commands had been issued, or more."""
+        at_once(self.indexing(issued))
+
+    def indexing(self, issued: int) -> Slices[None]:
+        """Do the same in slices."""
         roster, ledger = self.registry._roster, self.registry._ledger
-        roster.restore(self._agent_records, self._groups)
+        yield from roster.restoring(self._agent_records, self._groups)
         commands = sorted(self._command_records.values(), key=lambda record: record.number)
-        ledger.restore(commands, self._deleted, issued)
+        yield from ledger.restoring(commands, self._deleted, issued)
         self._newest = ledger.issued
         ledger.keys.hold_all()
         restore_keys(ledger.keys, commands, self._keys)

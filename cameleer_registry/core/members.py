@@ -71,6 +71,19 @@ class Members:
         yield from self.live.values()
         yield from self.ended
 
+    def by_name(self) -> list[Member]:
+        """Return the newest of each name: those that take part, and behind them those that ended.
+
+        A node that was killed and started again is one node.
+        """
+        names = {member.name for member in self.live.values()}
+        ended = []
+        for member in reversed(self.ended):
+            if member.name not in names:
+                names.add(member.name)
+                ended.append(member)
+        return [*self.live.values(), *reversed(ended)]
+
     def join(self, boot: str, no: int, wish: Join, now: Instant) -> Member:
         """Enter a node; raises NodeNameInUse where another one that takes part is called so."""
         if any(member.name == wish.name for member in self.live.values()):

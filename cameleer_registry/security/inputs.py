@@ -19,10 +19,11 @@ from ..core import inputs, plain
 from ..core.inputs import Entry, Input, UnknownInput
 from ..core.model import Registration
 from ..core.plain import Value
+from ..core.unchanging import unchanging
 from .principals import Principal, Reclaim, Role, Scope
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Given:
     """The token that an agent is to be given, if what it asks for is not refused."""
 
@@ -31,7 +32,7 @@ class Given:
     """For how many seconds it is good."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Enrol(Input):
     """Somebody wants an agent to be registered. The outcome is an :class:`~.desk.Admitted`."""
 
@@ -40,7 +41,7 @@ class Enrol(Input):
     given: Given | None
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Renew(Input):
     """An agent wants another token. The outcome is an :class:`~.desk.Admitted`."""
 

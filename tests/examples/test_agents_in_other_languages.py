@@ -436,6 +436,46 @@ async def test_several_addresses(language: Language, tmp_path: Path) -> None:
             await obeys(an_agent, client, {"at": "the second"})
 
 
+async def test_a_node_that_ends_sends_it_to_another(language: Language, tmp_path: Path) -> None:
+    """As soon as it says at the end of the stream, and not when it had said at the beginning."""
+    opened: list[str] = []
+
+    def node(name: str) -> web.Application:
+        async def register(_: web.Request) -> web.Response:
+            intervals = ("heartbeatIntervalMs", "keepaliveIntervalMs", "commandTtlMs")
+            config = dict.fromkeys(intervals, 60_000)
+            return web.json_response(
+                {"sseEndpoint": f"/api/v1/agents/{AGENT}/events", "config": config}
+            )
+
+        async def stream(request: web.Request) -> web.StreamResponse:
+            opened.append(name)
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"retry: 60000\n: connected\n")
+            if len(opened) == 1:
+                await response.write(b"retry: 100\n")
+            else:
+                await asyncio.sleep(60)
+            return response
+
+        async def missed(_: web.Request) -> web.Response:
+            return web.json_response([])
+
+        app = web.Application()
+        app.router.add_post("/api/v1/agents/register", register)
+        app.router.add_get(f"/api/v1/agents/{AGENT}/events", stream)
+        app.router.add_get(f"/api/v1/agents/{AGENT}/commands", missed)
+        return app
+
+    async with running(node("a")) as (host, port), running(node("b")) as (_, other):
+        urls = f"http://{host}:{port},http://{host}:{other}"
+        async with agent(language, urls, tmp_path) as an_agent:
+            await an_agent.says("listening")
+            await an_agent.says("listening", 2)
+    assert {"a", "b"} == set(opened)
+
+
 async def test_each_command_once(language: Language, tmp_path: Path) -> None:
     """Though it comes thrice; and its acknowledgement again and again until it is taken."""
     commands = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ...errors import AgentNotRegistered, AuthOff, NotFound, TooManyAttempts
+from ...errors import AgentNotRegistered, AuthOff, InsufficientRole, NotFound, TooManyAttempts
 from ...security.model import (
     AuthShown,
     CredentialShown,
@@ -72,20 +72,21 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="signIn",
         tag="Credentials",
         summary="Sign a browser in",
-        description="With a token, or with a code that stands for one. The cookie replaces the "
-        "token for 12 hours. A browser that sends the cookie must say where a change comes "
-        "from, in `Origin` or `Sec-Fetch-Site`.",
+        description="With a token, or with a code that stands for one. Tokens for enrolment, and "
+        "those of agents, do not sign in. The cookie replaces the token for 12 hours. A browser "
+        "that sends the cookie must say where a change comes from, in `Origin` or "
+        "`Sec-Fetch-Site`.",
         body=SessionRequest,
         body_example=SessionRequest(token=examples.TOKEN_MADE.token),
         answers=(Answer(status=204, description="Signed in.", headers=("Set-Cookie",)),),
-        problems=(AuthOff, TooManyAttempts),
+        problems=(AuthOff, InsufficientRole, TooManyAttempts),
     ),
     "POST /api/v1/auth/session/code": Operation(
         operation_id="makeCode",
         tag="Credentials",
         summary="Make a code that signs a browser in",
-        description="The code is valid once, within a minute, on the server that made it, and "
-        "signs in as the holder of the token. A session cannot make one.",
+        description="The code is valid once, within a minute, at every node of the registry, "
+        "and signs in as the holder of the token. A session cannot make one.",
         answers=one_answer("The code.", SessionCode, examples.SESSION_CODE, status=201),
         problems=(AuthOff,),
     ),
