@@ -415,11 +415,20 @@ class Node(Reading):
 
         The kinds are the classes of :mod:`cameleer_registry.core.events`. A fact is told when it is
         durable and carried out, in order. The listener is called on the loop and must not block;
-        what it raises is logged. ::
+        what it raises is logged. One of many nodes that has to begin anew, since it was wrong, does
+        not tell again what it has told. ::
 
             forget = node.listen(print, AgentWentDead)
         """
-        return self._effects.tell(listener, kinds or (*events.KINDS, *KEPT, *PASSING))
+        kinds = kinds or (*events.KINDS, *KEPT, *PASSING)
+        if self.shared is None:
+            return self._effects.tell(listener, kinds)
+
+        def tell_once(fact: Event) -> None:
+            if not self._push.rests:
+                listener(fact)
+
+        return self._effects.tell(tell_once, kinds)
 
     def carry_out(self, facts: Events) -> None:
         """Have carried out and told what the registry says has happened."""

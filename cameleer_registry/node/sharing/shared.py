@@ -80,13 +80,19 @@ class Shared:
         self.applying = Applying(
             node, part, beside, agreement=agreement, copying=self.copying, entering=entering
         )
+        self.announcing = Announcing(node, part)
+        self._gathering = Gathering(node, part)
         self.rebuilding = Rebuilding(
-            node, part, agreement=agreement, applying=self.applying, copying=self.copying
+            node,
+            part,
+            agreement=agreement,
+            applying=self.applying,
+            copying=self.copying,
+            announcing=self.announcing,
+            written=self._gathering.written,
         )
         self._entering = entering
-        self.announcing = Announcing(node, part)
         self._looks = Looks(part.submit, part.time)
-        self._gathering = Gathering(node, part)
         self._signs = Signs(
             node,
             part,

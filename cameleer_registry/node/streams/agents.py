@@ -18,7 +18,7 @@ ALL: Final = slice(None)
 class AgentStream(OutgoingStream):
     """The event stream of one agent on one connection."""
 
-    __slots__ = ("agent_id",)
+    __slots__ = ("agent_id", "since")
 
     def __init__(
         self,
@@ -30,6 +30,9 @@ class AgentStream(OutgoingStream):
     ) -> None:
         super().__init__(streams, transport, chunked=chunked)
         self.agent_id = agent_id
+        # How many commands had been issued when it became its agent's, if many nodes share the
+        # registry: those are not written to it.
+        self.since = 0
 
     def push(self, frame: Frame) -> bool:
         """Write a frame, unless the connection is closing, or breaks; tell whether it was written.
