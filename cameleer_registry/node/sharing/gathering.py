@@ -86,6 +86,5 @@ class Gathering:
         for command_id, agent_ids in pushed.items():
             targets = self._node.registry.targets_of(command_id)
             if targets is not None:
-                known = [agent_id for agent_id in agent_ids if agent_id in targets.places]
-                bits = inputs.bits_of(known, targets)
+                bits = inputs.bits_of(agent_ids, targets)
                 self._part.tell(inputs.NotePushed(command_id=command_id, bits=bits))

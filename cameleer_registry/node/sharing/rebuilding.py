@@ -113,13 +113,15 @@ class Rebuilding:
     async def _rebuild(self) -> None:
         part, standing = self._part, self._node.standing
         newest = await part.log.load()
-        _, head = await part.log.bounds()
         if newest is None:
             raise LogLost("there is no snapshot")
         # Made beside what is shown meanwhile, and put into its place at once.
         with no_collections(for_good=False):
             copied: dict[str, Any] = await in_turns(snapshots.unpack(newest.content))
             replica = await in_turns(making(snapshots.copy_in(copied)))
+        oldest, head = await part.log.bounds()
+        if oldest > replica.position + 1:
+            raise LogUnavailable("the log was trimmed while its snapshot was loaded")
         part.is_level, standing.rests = False, True
         try:
             await part.log.unfollow()

@@ -147,7 +147,9 @@ class Shared:
             del content, copied
         if limits_of(self.node.settings) != replica.registry.limits:
             log.warning("this node's settings are others than the log's, which count")
-        _, newest = await self.part.log.bounds()
+        oldest, newest = await self.part.log.bounds()
+        if oldest > replica.position + 1:
+            raise LogUnavailable("the log was trimmed while its snapshot was loaded")
         await self.applying.catch_up(newest)
 
     async def send(self) -> None:
