@@ -77,7 +77,7 @@ class AgentStreams(Streams[AgentStream]):
     ) -> AgentStream:
         """Take over a connection whose response headers have been written; the newest counts.
 
-        ``stream_id`` is its id where that was drawn before.
+        ``stream_id`` is its id if that was drawn before.
         """
         stream = self._of[agent_id] = AgentStream(self, agent_id, transport, chunked=chunked)
         if stream_id is not None:
