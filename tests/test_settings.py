@@ -19,20 +19,18 @@ import pytest
 from cameleer_registry.cli.main import cli
 from cameleer_registry.cli.serve import serve_command
 from cameleer_registry.errors import SettingsError
-from cameleer_registry.settings import (
+from cameleer_registry.setting_values import (
     HostNames,
-    Settings,
     color,
     duration,
     duration_or_off,
-    environment_variable_of,
-    flag_of,
     label,
     name_of_host,
     url,
     whole_number,
     yes_or_no,
 )
+from cameleer_registry.settings import Settings, environment_variable_of, flag_of
 from cameleer_registry.sources import load
 
 SETTINGS = attrs.fields(Settings)

@@ -13,15 +13,18 @@ from typing import Final
 import attrs
 from attrs import field, frozen
 
-from . import encoding, kept, members
+from . import kept, members, plain
 from .beside import Beside
-from .encoding import Encoder, TargetLists, Value
-from .kept import Entity, Loader, RowMaker
+from .encoding import Encoder
+from .kept import Entity, RowMaker
+from .loader import Loader
 from .log_time import LogTime
 from .model import AgentStatus
+from .plain import Value
 from .registry import Limits, Registry
 from .replica import Replica
 from .slices import SLICE, Slices, at_once
+from .target_lists import TargetLists
 
 FORMAT: Final = 1
 """The version of the format of copies."""
@@ -62,7 +65,7 @@ def about(replica: Replica) -> dict[str, Value]:
         "format": FORMAT,
         "position": replica.position,
         "checksum": replica.checksum,
-        "now": encoding.instant(time.now),
+        "now": plain.instant(time.now),
         "stamp": time.stamp,
         "limits": attrs.asdict(registry.limits),
         "members": members.value(replica.members),
@@ -118,7 +121,7 @@ def _making(copy: Copy, beside: Beside | None) -> Slices[Replica]:
     return Replica(
         registry,
         members.to_members(about["members"]),
-        LogTime(encoding.to_instant(about["now"]), about["stamp"]),
+        LogTime(plain.to_instant(about["now"]), about["stamp"]),
         position=about["position"],
         checksum=about["checksum"],
         beside=beside,

@@ -261,11 +261,17 @@ class Node(Reading):
         await self.join()
         self.start()
 
+    def check_settings(self) -> None:
+        """Raise SettingsError if the start would, as far as that can be told before it."""
+        self.authority.check_files(is_new=self.journal.is_new, now=self.clock.now())
+
     def start(self) -> None:
         """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
         self.shutting_down = False
         self.opened = self.journal.open(self.registry, self.clock, self.authority.credentials)
         began = self._begin_authority() if self.shared is None else ()
+        if self.opened is not None:  # a start that is refused says no more than why
+            log.info("database opened", **self.opened.told())
         self.journal.start(self._effects.proceed, self._storage_failed)
         if self.opened is not None:
             self._resume(self.opened)

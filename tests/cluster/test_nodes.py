@@ -14,7 +14,7 @@ import pytest
 
 from cameleer_registry.database import log_of
 from cameleer_registry.errors import CannotJoin
-from cameleer_registry.settings import NatsServers as Urls
+from cameleer_registry.setting_values import NatsServers as Urls
 from cameleer_registry.settings import Settings
 
 from ..nats import NatsServer, NatsServers, nats_servers

@@ -96,7 +96,7 @@ class Agent:
 
     async def says(self, line: str, times: int = 1) -> None:
         """Wait until it has said that so often."""
-        await eventually(lambda: self.lines.count(line) >= times, 30)
+        await eventually(lambda: self.lines.count(line) >= times, 60)
 
     def carried_out(self) -> Counter[str]:
         """Return how often it has carried out each command."""
@@ -133,7 +133,7 @@ async def agent(language: Language, url: str, folder: Path, **more: str) -> Asyn
 
 async def is_live_and_connected(client: httpx.AsyncClient) -> dict[str, Any]:
     """Wait until the agent is, and return what the server shows of it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             answer = await client.get(f"/agents/{AGENT}")
             shown: dict[str, Any] = answer.json()
@@ -225,7 +225,7 @@ async def test_where_credentials_are_asked_for(
         else {"CAMELEER_TOKEN": made["enrolment token"]}
     )
     admin = {"Authorization": f"Bearer {made['admin token']}"}
-    settings = (*SETTINGS, "--database", str(database), "--agent-token-ttl", "3")
+    settings = (*SETTINGS, "--database", str(database), "--agent-token-ttl", "6")
     async with (
         server("--port", "0", *settings) as served,
         served.client(headers=admin) as client,
@@ -239,7 +239,7 @@ async def test_where_credentials_are_asked_for(
 
         # Longer than a token is good for: the stream of before is still open.
         began = (await client.get(f"/agents/{AGENT}")).json()["registeredAt"]
-        await asyncio.sleep(5)
+        await asyncio.sleep(7)
         await obeys(an_agent, client, {"after": "its first token"})
         assert 1 == an_agent.lines.count("listening")
         assert began == (await client.get(f"/agents/{AGENT}")).json()["registeredAt"]

@@ -40,7 +40,7 @@ from ...errors import (
     UnsupportedProtocolVersion,
 )
 from ...security.principals import OWN, Permission
-from ...wire import FAULTS_NAMED
+from ...wire.faults import FAULTS_NAMED
 from ..access import Rests
 from ..gate import SAFE
 from ..problems import MEDIA_TYPE, details, type_of

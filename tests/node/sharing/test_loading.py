@@ -14,7 +14,7 @@ import pytest
 
 from cameleer_registry.core.copies import Copy
 from cameleer_registry.core.inputs import Mark, Register
-from cameleer_registry.core.kept import Loader
+from cameleer_registry.core.loader import Loader
 from cameleer_registry.core.slices import SLICE, at_once
 from cameleer_registry.node.log.local import LocalLog
 from cameleer_registry.node.log.port import Snapshot

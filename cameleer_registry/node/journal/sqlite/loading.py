@@ -13,13 +13,17 @@ import orjson
 from attrs import define
 
 from .... import interning
-from ....core import encoding, kept
-from ....core.encoding import Decoder, TargetLists, UnknownFact
+from ....core import kept, plain
+from ....core.encoding import Decoder
 from ....core.events import Event
 from ....core.instant import NANOSECONDS, Instant
-from ....core.kept import Entity, Loader, Touched
+from ....core.kept import Entity
+from ....core.loader import Loader
 from ....core.model import Registration
+from ....core.plain import UnknownFact
 from ....core.registry import Registry
+from ....core.target_lists import TargetLists
+from ....core.touched import Touched
 from ....errors import CannotOpenDatabase
 from ....security import kept as of_credentials
 from ....security.encoding import DECODERS, TOLD_ONE_BY_ONE
@@ -247,7 +251,7 @@ def _later(one: str, other: str) -> str:
 def _to_registration(values: Sequence[Any]) -> Registration:
     """Return a registration in which what many agents declare alike is kept once."""
     agent_id, group, name, version, route_ids, capabilities, instance_id = values
-    return encoding.to_registration(
+    return plain.to_registration(
         (
             agent_id,
             interning.text(group),
