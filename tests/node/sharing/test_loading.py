@@ -126,9 +126,7 @@ async def test_a_log_that_is_trimmed_meanwhile(joins: bool) -> None:
                 for _ in range(2):
                     before = a.shared.copying.snapshot_position
                     a.shared.tell(Mark())
-                    await eventually(
-                        lambda b=before: a.shared.copying.snapshot_position > b  # type: ignore[misc]
-                    )
+                    await eventually(lambda b=before: a.shared.copying.snapshot_position > b)
                 await eventually(lambda: found is not None and of.engine.first > found.position + 1)
             return found
 
