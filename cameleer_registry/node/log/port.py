@@ -60,7 +60,7 @@ class Log(Protocol):
         """How many entries there are behind the newest that was given, as far as is known here."""
 
     async def open(self) -> None:
-        """Connect, and make the log where there is none; raises CannotJoin.
+        """Connect, and make the log if there is none; raises CannotJoin.
 
         Waits for as long as nobody is there who could answer.
         """
@@ -96,13 +96,13 @@ class Log(Protocol):
         """Save a snapshot, and keep the one before it; raises LogUnavailable."""
 
     async def load(self) -> Snapshot | None:
-        """Return the newest snapshot that is whole, or None where there is none.
+        """Return the newest snapshot that is whole, or None if there is none.
 
-        Raises LogUnavailable, and LogLost where there are some but none is whole.
+        Raises LogUnavailable, and LogLost if there are some but none is whole.
         """
 
     async def kept(self) -> int:
-        """Return the position of the older of the snapshots that are kept; 0 where there is none.
+        """Return the position of the older of the snapshots that are kept; 0 if there is none.
 
         Raises LogUnavailable.
         """

@@ -80,13 +80,19 @@ class Shared:
         self.applying = Applying(
             node, part, beside, agreement=agreement, copying=self.copying, entering=entering
         )
+        self.announcing = Announcing(node, part)
+        self._gathering = Gathering(node, part)
         self.rebuilding = Rebuilding(
-            node, part, agreement=agreement, applying=self.applying, copying=self.copying
+            node,
+            part,
+            agreement=agreement,
+            applying=self.applying,
+            copying=self.copying,
+            announcing=self.announcing,
+            written=self._gathering.written,
         )
         self._entering = entering
-        self.announcing = Announcing(node, part)
         self._looks = Looks(part.submit, part.time)
-        self._gathering = Gathering(node, part)
         self._signs = Signs(
             node,
             part,
@@ -141,7 +147,9 @@ class Shared:
             del content, copied
         if limits_of(self.node.settings) != replica.registry.limits:
             log.warning("this node's settings are others than the log's, which count")
-        _, newest = await self.part.log.bounds()
+        oldest, newest = await self.part.log.bounds()
+        if oldest > replica.position + 1:
+            raise LogUnavailable("the log was trimmed while its snapshot was loaded")
         await self.applying.catch_up(newest)
 
     async def send(self) -> None:

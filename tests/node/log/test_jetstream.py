@@ -156,6 +156,29 @@ async def test_a_gap_is_noticed_and_filled(
         assert log.tail_restarts >= 2
 
 
+async def test_it_is_followed_as_soon_as_a_consumer_can_be_made(
+    one: NatsServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not while the servers elect who leads them: it is tried again, and nothing is missed."""
+    api, refused = connection_module.Connection.api, 0
+
+    async def elects(self: connection_module.Connection, what: str, *args: Any, **body: Any) -> Any:
+        nonlocal refused
+        if what.startswith("CONSUMER.CREATE") and refused < 3:
+            refused += 1
+            raise LogUnavailable("JetStream: no leader at present")
+        return await api(self, what, *args, **body)
+
+    monkeypatch.setattr(connection_module.Connection, "api", elects)
+    async with opened(one) as log:
+        reader = reading(log)
+        for number in range(5):
+            await log.append(b"%d" % number, f"x.{number}")
+        await reader.reads(5)
+        assert [b"%d" % number for number in range(5)] == reader.contents
+        assert 3 == refused
+
+
 async def test_the_last_entry_is_missed_by_nobody(
     one: NatsServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

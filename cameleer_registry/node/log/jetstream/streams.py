@@ -56,7 +56,7 @@ class Names:
 
 
 async def ensure(connection: Connection, names: Names, servers: int) -> str:
-    """Make the streams where there are none; return the lineage. Raises CannotJoin."""
+    """Make the streams if there are none; return the lineage. Raises CannotJoin."""
     entries = await _ensure(
         connection,
         servers,
@@ -86,7 +86,7 @@ def lineage_of(info: dict[str, Any]) -> str:
 
 
 async def look(connection: Connection, names: Names, lineage: str) -> dict[str, Any]:
-    """Return the state of the log; raises LogLost where it is gone or another one."""
+    """Return the state of the log; raises LogLost if it is gone or another one."""
     try:
         info = await connection.api(f"STREAM.INFO.{names.entries}")
     except ApiError as error:
