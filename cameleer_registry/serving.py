@@ -104,8 +104,7 @@ async def serve(settings: Settings) -> None:
     )
     _freeze_imports()
     addresses = [_address(sock, settings, passed=passed) for sock in sockets]
-    if (shared := app[NODE].shared) is not None:
-        shared.part.address = settings.public_url or addresses[0]
+    app[NODE].address = settings.public_url or addresses[0]
     await runner.setup()
     try:
         for sock, address in zip(sockets, addresses, strict=True):

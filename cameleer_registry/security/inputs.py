@@ -15,10 +15,10 @@ from typing import Any, Final
 import attrs
 from attrs import frozen
 
-from ..core import encoding, inputs
-from ..core.encoding import Value
+from ..core import inputs, plain
 from ..core.inputs import Entry, Input, UnknownInput
 from ..core.model import Registration
+from ..core.plain import Value
 from ..core.unchanging import unchanging
 from .principals import Principal, Reclaim, Role, Scope
 
@@ -190,7 +190,7 @@ def _to_renew(of: Sequence[Value]) -> Renew:
 _ENCODERS: Final[Mapping[type[Input], Callable[[Any], list[Value]]]] = {
     Enrol: lambda of: [
         "enrol",
-        encoding.registration(of.registration),
+        plain.registration(of.registration),
         _principal(of.principal),
         _given(of.given),
     ],
@@ -218,7 +218,7 @@ _ENCODERS: Final[Mapping[type[Input], Callable[[Any], list[Value]]]] = {
 
 _DECODERS: Final[Mapping[str, Callable[[Sequence[Value]], Input]]] = {
     "enrol": lambda of: Enrol(
-        registration=encoding.to_registration(of[0]),
+        registration=plain.to_registration(of[0]),
         principal=_to_principal(of[1]),
         given=_to_given(of[2]),
     ),

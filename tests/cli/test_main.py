@@ -61,6 +61,18 @@ def test_a_server_needs_neither_tables_nor_a_client() -> None:
     assert not {"rich.live", "cameleer_registry.client"} & set(loaded)
 
 
+@pytest.mark.parametrize(
+    "code", ["import cameleer_registry.client.agent", "import cameleer_registry.cli.asking"]
+)
+def test_who_runs_an_agent_or_asks_does_not_load_the_server(code: str) -> None:
+    """Neither the package itself nor what it is made of does: a shell has no time for that."""
+    code = f"{code}; import sys; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    servers = ("cameleer_registry.web", "cameleer_registry.node", "prometheus_client")
+    assert "cameleer_registry.client" in loaded
+    assert not [name for name in loaded if name.startswith(servers)]
+
+
 async def test_commands_are_listed_in_the_help() -> None:
     """With what each is for."""
     status, out, err = await run("--help")

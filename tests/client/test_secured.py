@@ -20,7 +20,8 @@ from cameleer_registry.security.jwt import Lifetimes
 from cameleer_registry.security.keyring import KeyRing
 
 from ..closed import RING, SETTINGS, Closed, closed
-from ..support import eventually
+from ..support import eventually, virtual_clock
+from .support import VirtualServerClock
 
 
 @asynccontextmanager
@@ -205,10 +206,14 @@ async def test_what_waits_for_the_list_when_the_stream_breaks(gate: asyncio.Even
         assert [{"n": 0}] == taken
 
 
+@pytest.mark.looptime(start=1000)
 async def test_it_renews_its_token() -> None:
     """Before it ends, without a break of its stream."""
     lifetimes = Lifetimes(token=3, renewable=600)
-    async with closed(agents={}, lifetimes=lifetimes) as served, running(served) as (agent, _):
+    async with (
+        closed(agents={}, lifetimes=lifetimes, clock=virtual_clock()) as served,
+        running(served, clock=VirtualServerClock()) as (agent, _),
+    ):
         opened = served.node.meters.streams_opened
         assert agent._credentials is not None
         first = agent._credentials.header()

@@ -19,7 +19,8 @@ from ...security.keys import Use
 from ...security.principals import Role
 from ...security.store import Credentials, Facts
 from ...security.token_files import TokenFiles
-from ...settings import AuthMode, Settings
+from ...setting_values import AuthMode
+from ...settings import Settings
 from .authority import Authority
 from .holding import NO_KEYS, Holding
 from .mode import Mode

@@ -322,8 +322,11 @@ class CutOff:
         self._error = error
         self.shown = self
 
-    def check_level(self, *, started: bool) -> None:
+    def check_level(self) -> None:
         """It has all that it needs to answer."""
+
+    async def level(self) -> None:
+        raise self._error  # where only that can be the reason
 
     async def reached(self, _token: str) -> None:
         raise self._error

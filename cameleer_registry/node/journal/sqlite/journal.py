@@ -19,8 +19,9 @@ import orjson
 from ....core.encoding import Encoder
 from ....core.events import Event
 from ....core.instant import NANOSECONDS
-from ....core.kept import TARGETS, Entity, RowMaker, Touched
+from ....core.kept import TARGETS, Entity, RowMaker
 from ....core.registry import Registry
+from ....core.touched import Touched
 from ....errors import CannotOpenDatabase, StorageUnavailable
 from ....logs import get_logger
 from ....security.encoding import ENCODERS
@@ -141,6 +142,11 @@ class SqliteJournal:
         """Refuse the database of a node of a cluster, unless it is to leave that."""
         try:
             if not cluster.belongs(file.connection):
+                if self._leave_cluster:
+                    log.warning(
+                        "leave_cluster changes nothing: the database belongs to no cluster",
+                        database=str(self.path),
+                    )
                 return
             if self._leave_cluster:
                 cluster.leave(file.connection)
