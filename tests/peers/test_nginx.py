@@ -9,7 +9,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from attrs import evolve
@@ -143,7 +143,8 @@ async def test_events_pass_at_once_over_http_2(tmp_path: Path) -> None:
 async def test_a_closed_server_behind_it(tmp_path: Path) -> None:
     """Credentials, sessions and names are passed on, and a stream ends with its credential."""
     name = "registry.example"
-    settings = evolve(SETTINGS, public_url=f"https://{name}", allowed_hosts=(name,))
+    known: Any = {"public_url": f"https://{name}", "allowed_hosts": (name,)}
+    settings = evolve(SETTINGS, **known)
     async with (
         closed(agents={}, settings=settings) as served,
         nginx_before(served, tmp_path) as sock,
