@@ -229,7 +229,7 @@ def _about(settings: Settings, addresses: list[str], *, passed: bool) -> dict[st
         "version": __version__,
         "instance": instance(),
         "pid": os.getpid(),
-        **({"name": settings.name} if settings.name else {}),
+        **({"server": settings.name} if settings.name else {}),
         **({"also": others} if others else {}),
         **({"sockets": "passed with LISTEN_FDS"} if passed else {}),
     }

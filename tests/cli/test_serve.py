@@ -408,6 +408,20 @@ async def test_json_logs() -> None:
     assert all(line["timestamp"].endswith("Z") for line in told)
 
 
+async def test_a_server_with_a_name_says_it() -> None:
+    """In the first line of its log, and to whoever asks for it."""
+    options = ("--name", "Production", "--name-color", "red", "--log-format", "json")
+    async with server("--port", "0", *options, stderr=PIPE) as served:
+        async with served.client() as client:
+            told = (await client.get("/server")).json()
+        assert ("Production", "red") == (told["name"], told["color"])
+        assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        lines = (await served.process.stderr.read()).decode().splitlines()
+    [listening] = [line for line in map(json.loads, lines) if line["event"] == "listening"]
+    assert "Production" == listening["server"]
+
+
 async def test_bytes_that_are_no_http_request() -> None:
     """400, and nothing in the log by which a stranger could fill a disk."""
     async with server("--port", "0", stderr=PIPE) as served:
