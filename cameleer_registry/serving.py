@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -116,8 +117,7 @@ async def serve(settings: Settings) -> None:
         if not await _has_begun(app[NODE], stopped):
             return
         _spare_collections()
-        # In one piece: without buffers, what the log writes would come between it and its end.
-        print(f"cameleer-registry listening on {addresses[0]}\n", end="", flush=True)
+        _say(f"cameleer-registry listening on {addresses[0]}\n")
         log.info("listening", address=addresses[0], **_about(settings, addresses, passed=passed))
         systemd.notify("READY=1")
         watching = None if tls is None else asyncio.create_task(tls.watch(), name="certificate")
@@ -220,6 +220,22 @@ def _address(sock: socket.socket, settings: Settings, *, passed: bool) -> str:
         address = listening.address_of(settings.host, sock.getsockname()[1])
     scheme = "http" if settings.tls_cert is None else "https"
     return address if sock.family == socket.AF_UNIX else f"{scheme}://{address}"
+
+
+def _say(line: str) -> None:
+    """Print a line for whoever started the server, who may not be there to read it any more.
+
+    A server goes on without a reader, and on a disk that is full.
+    """
+    try:
+        # In one piece: without buffers, what the log writes would come between it and its end.
+        print(line, end="", flush=True)
+    except OSError as error:
+        log.warning("standard output cannot be written to", reason=reason_of(error))
+        # What is left in its buffer would make a failure of the end of the process.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _about(settings: Settings, addresses: list[str], *, passed: bool) -> dict[str, Any]:
