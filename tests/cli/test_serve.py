@@ -408,6 +408,50 @@ async def test_json_logs() -> None:
     assert all(line["timestamp"].endswith("Z") for line in told)
 
 
+async def test_a_server_with_a_name_says_it() -> None:
+    """In the first line of its log, and to whoever asks for it."""
+    options = ("--name", "Production", "--name-color", "red", "--log-format", "json")
+    async with server("--port", "0", *options, stderr=PIPE) as served:
+        async with served.client() as client:
+            told = (await client.get("/server")).json()
+        assert ("Production", "red") == (told["name"], told["color"])
+        assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        lines = (await served.process.stderr.read()).decode().splitlines()
+    [listening] = [line for line in map(json.loads, lines) if line["event"] == "listening"]
+    assert "Production" == listening["server"]
+
+
+@pytest.mark.parametrize("stdout", ["/dev/full", "a closed pipe"])
+async def test_a_server_whose_output_nobody_takes(stdout: str, tmp_path: Path) -> None:
+    """It serves, and ends, as any other: the disk may be full, or whoever started it gone."""
+    if stdout == "/dev/full":
+        end = os.open(stdout, os.O_WRONLY)
+    else:
+        reading, end = os.pipe()
+        os.close(reading)
+    address = f"unix:{tmp_path}/socket"
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "--host", address, stdout=end, stderr=PIPE, env=environment()
+    )
+    os.close(end)
+    try:
+        assert process.stderr is not None
+        while b" listening " not in (line := await within(process.stderr.readline())):
+            assert line
+        async with httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=f"{tmp_path}/socket")
+        ) as client:
+            assert 200 == (await client.get("http://localhost/healthz")).status_code
+        process.terminate()
+        assert b"Traceback" not in await within(process.stderr.read())
+        assert 0 == await within(process.wait())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 async def test_bytes_that_are_no_http_request() -> None:
     """400, and nothing in the log by which a stranger could fill a disk."""
     async with server("--port", "0", stderr=PIPE) as served:
