@@ -14,7 +14,7 @@ import stat
 from typing import Final
 
 from .errors import CannotListen, reason_of
-from .settings import UNIX
+from .setting_values import UNIX
 
 ATTEMPTS: Final = 10
 """Free ports of a name's first address that are tried with the others."""

@@ -34,9 +34,10 @@ from .web.streams import KERNEL_STALLS, LONGEST_USER_TIMEOUT
 
 log = get_logger(__name__)
 
-BACKLOG: Final = 4096
-"""Connections that may wait to be accepted, as far as the kernel's somaxconn allows. aiohttp's
-128 is too small for a fleet that reconnects at once."""
+BACKLOG: Final = 65_535
+"""Connections that may wait to be accepted, as far as the kernel's somaxconn allows: so that is
+all that has to be raised for a larger fleet that reconnects at once. Linux before 4.1 takes 16 bits
+of it. aiohttp's default is 128."""
 
 ACCEPTED_AT_ONCE: Final = 16
 """Connections that asyncio accepts before other work gets its turn. It also uses the backlog for
@@ -83,13 +84,15 @@ async def serve(settings: Settings) -> None:
     sockets = sockets or listening.open_sockets(settings.host, settings.port)
     if settings.database is None:
         settings = attrs.evolve(settings, database=str(default_path()))
-    if settings.database == MEMORY:
-        log.info("nothing is stored: a restart forgets all agents and commands", database=MEMORY)
     tls = Tls.of(settings)
     if tls is not None:
         spare_buffers()
     # One of many nodes may wait long for the others: its probes answer meanwhile.
     app = make_app(settings, alone=True, joins_later=bool(settings.cluster))
+    # Before anything is stored: a start that is refused leaves nothing behind.
+    app[NODE].check_settings()
+    if settings.database == MEMORY:
+        log.info("nothing is stored: a restart forgets all agents and commands", database=MEMORY)
     app[NODE].on_storage_failure = lambda reason: _end(f"the storage has failed: {reason}")
     app[NODE].on_lost = lambda reason: _end(f"this node takes part no more: {reason}")
     runner = _runner_of(loop)(
@@ -101,8 +104,7 @@ async def serve(settings: Settings) -> None:
     )
     _freeze_imports()
     addresses = [_address(sock, settings, passed=passed) for sock in sockets]
-    if (shared := app[NODE].shared) is not None:
-        shared.part.address = settings.public_url or addresses[0]
+    app[NODE].address = settings.public_url or addresses[0]
     await runner.setup()
     try:
         for sock, address in zip(sockets, addresses, strict=True):

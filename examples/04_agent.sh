@@ -62,7 +62,11 @@ main() {
             register
             listen
         fi
-        if [ "$lasted" -ge 10 ]; then
+        if [ "$sent_away" ]; then
+            # By a node that ends, while others go on: it has said when to come to them.
+            move_on && events=$agents/$agent/events
+            nap $((retry + $(below "$retry")))
+        elif [ "$lasted" -ge 10 ]; then
             # A balancer has ended it, say. Soon, but not before the server has noticed the end.
             pause=$retry
             nap $((250 + $(below 500)))
@@ -189,7 +193,7 @@ move_on() {
 
 # Holds the stream until it ends, and returns the exit status of curl.
 listen() {
-    id='' lasted=$(date +%s)
+    id='' opened='' sent_away='' lasted=$(date +%s)
     curl -qsSfN --connect-timeout 10 -H "$protocol" -H "@$work/token" \
         -H 'Accept: text/event-stream' "$events" >"$work/stream" &
     stream=$!
@@ -223,7 +227,10 @@ take() {
     while IFS= read -r line <&3; do
         : >"$work/heard"
         case $line in
-        'retry: '*) retry=${line#retry: } && say listening && catch_up ;;
+        'retry: '*)
+            retry=${line#retry: }
+            if [ "$opened" ]; then sent_away=yes; else opened=yes && say listening && catch_up; fi
+            ;;
         'id: '*) id=${line#id: } ;;
         'event: '*) type=${line#event: } ;;
         'data: '*) json=${line#data: } ;;

@@ -150,6 +150,10 @@ public final class Agent implements AutoCloseable {
     private long pauseMs = retryMs;
     /** By {@link System#nanoTime}, of the last turn of {@link #run}; null where none was opened. */
     private Long streamBegan;
+    /** At which address it was opened. */
+    private URI streamAt;
+    /** Whether a node that ends, while others go on, has said in that turn when to come to them. */
+    private boolean sentAway;
     private volatile boolean closed;
 
     /**
@@ -205,6 +209,7 @@ public final class Agent implements AutoCloseable {
     public void run() throws InterruptedException {
         while (!closed) {
             streamBegan = null;
+            sentAway = false;
             try {
                 if (!registered) {
                     register();
@@ -219,7 +224,10 @@ public final class Agent implements AutoCloseable {
             } catch (IOException e) {
                 LOG.log(Level.WARNING, "disconnected: " + e);
             }
-            if (streamBegan != null && sinceNanoTime(streamBegan).compareTo(LASTING) >= 0) {
+            if (sentAway) {
+                moveOn(streamAt);
+                pause(retryMs + random(retryMs));
+            } else if (streamBegan != null && sinceNanoTime(streamBegan).compareTo(LASTING) >= 0) {
                 // A balancer has ended it, say. Soon, but not before the server has noticed.
                 pauseMs = retryMs;
                 pause(250 + random(500));
@@ -438,7 +446,7 @@ public final class Agent implements AutoCloseable {
         var here = agents;
         // What another address has named is its own.
         var isHome = config.server().equals(here);
-        var events = isHome ? config.events() : here.resolve(agentId + "/events");
+        var events = isHome ? config.events() : URI.create(here + agentId + "/events");
         var request = request(events).header("Accept", "text/event-stream").build();
         var answer = send(request, BodyHandlers.ofInputStream());
         try (var body = new HeardStream(answer.body())) {
@@ -450,6 +458,7 @@ public final class Agent implements AutoCloseable {
                 throw new IOException("the stream was answered " + answer.statusCode());
             }
             streamBegan = System.nanoTime();
+            streamAt = here;
             LOG.log(Level.INFO, "listening");
             catchUp();
             var watchdog = timers.scheduleWithFixedDelay(
@@ -467,9 +476,12 @@ public final class Agent implements AutoCloseable {
     private void readEvents(BufferedReader lines) throws IOException, InterruptedException {
         String data = null;
         String id = null;
+        boolean opened = false;
         for (String line; !closed && (line = lines.readLine()) != null; ) {
             if (line.startsWith("retry: ")) {
                 retryMs = Long.parseLong(line.substring("retry: ".length()));
+                sentAway = opened;
+                opened = true;
             } else if (line.startsWith("id: ")) {
                 id = line.substring("id: ".length());
             } else if (line.startsWith("data: ")) {  // one line, and it says all

@@ -29,6 +29,7 @@ class HeldJournal:
         self._scheduled = False
 
     keeps = True
+    is_new = True
     trouble: str | None = None
     failed = False
 

@@ -10,9 +10,10 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import cycle
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -61,11 +62,27 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port on which nobody listens, and which the system gives to nobody.
+
+    The system gives ports of its own range to whoever connects, so one of those may be in use by
+    the time at which a server is started on it, or started again. Processes that run tests at the
+    same time begin at different places.
+    """
+    for _ in _PORTS:
+        port = next(_NEXT_PORT)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                sock.bind(("127.0.0.1", port))
+                return port
+    raise AssertionError("no port is free")
+
+
+_PORTS: Final = range(12_000, 32_000)
+"""Below 32,768, where the range of Linux begins (ip(7), ip_local_port_range)."""
+
+_BEGIN: Final = os.getpid() * 37 % len(_PORTS)
+_NEXT_PORT: Final[Iterator[int]] = cycle((*_PORTS[_BEGIN:], *_PORTS[:_BEGIN]))
 
 
 def required(program: str) -> str:

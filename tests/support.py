@@ -8,7 +8,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from attrs import define, field
@@ -19,6 +19,10 @@ from cameleer_registry.node.clock import Clock
 from cameleer_registry.web.inline import InlineRunner
 
 T = TypeVar("T")
+
+AT_ONCE: Final = 10.0
+"""Seconds within which a server notices at once that a client is gone, on a busy machine: less than
+the 15 of a keepalive, with which it would notice anyhow."""
 
 
 @define

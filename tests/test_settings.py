@@ -19,20 +19,18 @@ import pytest
 from cameleer_registry.cli.main import cli
 from cameleer_registry.cli.serve import serve_command
 from cameleer_registry.errors import SettingsError
-from cameleer_registry.settings import (
+from cameleer_registry.setting_values import (
     HostNames,
-    Settings,
     color,
     duration,
     duration_or_off,
-    environment_variable_of,
-    flag_of,
     label,
     name_of_host,
     url,
     whole_number,
     yes_or_no,
 )
+from cameleer_registry.settings import Settings, environment_variable_of, flag_of
 from cameleer_registry.sources import load
 
 SETTINGS = attrs.fields(Settings)
@@ -604,8 +602,9 @@ def test_names_in_a_cluster_are_looked_at(name: str, value: str) -> None:
 
 
 def test_who_leaves_a_cluster_does_not_take_part_in_one() -> None:
-    """Either is meant."""
+    """Either is meant; and a database."""
     assert "leave_cluster" in refusal({"cluster": "nats://a", "leave_cluster": True})
+    assert "leave_cluster" in refusal({"database": "memory", "leave_cluster": True})
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SWITCHES])

@@ -8,7 +8,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -246,12 +246,22 @@ def by_a_link(made: trustme.LeafCert, folder: Path) -> None:
     os.replace(folder / "..tmp", folder / "..data")
 
 
-async def shown_by(port: int) -> int:
-    _, writer = await asyncio.open_connection(
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection(
         "127.0.0.1", port, ssl=trusting(), server_hostname="localhost"
     )
-    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    writer.close()
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):  # the other side may be quicker
+            await within(writer.wait_closed())
+
+
+async def shown_by(port: int) -> int:
+    async with connected(port) as (_, writer):
+        der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     return x509.load_der_x509_certificate(der).serial_number
 
 
@@ -274,34 +284,36 @@ async def test_a_renewed_pair_is_noticed(
     made = Tls(tmp_path / "cert.pem", tmp_path / "key.pem")
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            writer.write(line)
+        try:
+            while line := await reader.readline():
+                writer.write(line)
+        finally:
+            writer.close()
 
     listening = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=made.context)
     port = listening.sockets[0].getsockname()[1]
     watching = asyncio.create_task(made.watch())
     try:
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", port, ssl=trusting(), server_hostname="localhost"
-        )
-        first = await shown_by(port)
-        renewed = CA.issue_cert("localhost")
-        if renew is not by_a_link:
-            # A certificate whose key is yet to come.
-            tmp_path.joinpath("cert.pem").unlink()
-            put(renewed, tmp_path, key=False)
-            await eventually(lambda: "cannot be used, so the previous one stays" in caplog.text)
-            assert first == await shown_by(port)
-        renew(renewed, tmp_path)
-        await eventually(lambda: "certificate loaded" in caplog.text)
-        leaf = x509.load_pem_x509_certificate(renewed.cert_chain_pems[0].bytes())
-        assert leaf.serial_number == await shown_by(port)
-        writer.write(b"still here\n")
-        assert b"still here\n" == await within(reader.readline())
-        writer.close()
+        async with connected(port) as (reader, writer):
+            first = await shown_by(port)
+            renewed = CA.issue_cert("localhost")
+            if renew is not by_a_link:
+                # A certificate whose key is yet to come.
+                tmp_path.joinpath("cert.pem").unlink()
+                put(renewed, tmp_path, key=False)
+                await eventually(lambda: "cannot be used, so the previous one stays" in caplog.text)
+                assert first == await shown_by(port)
+            renew(renewed, tmp_path)
+            await eventually(lambda: "certificate loaded" in caplog.text)
+            leaf = x509.load_pem_x509_certificate(renewed.cert_chain_pems[0].bytes())
+            assert leaf.serial_number == await shown_by(port)
+            writer.write(b"still here\n")
+            assert b"still here\n" == await within(reader.readline())
     finally:
         watching.cancel()
+        await asyncio.wait([watching])
         listening.close()
+        await within(listening.wait_closed())
 
 
 # Memory

@@ -36,6 +36,8 @@ from cameleer_registry.core.model import (
     Welcome,
 )
 from cameleer_registry.errors import Fault, InvalidRequest, MalformedJson, RegistryError
+from cameleer_registry.wire import converter, parsing
+from cameleer_registry.wire.times import timestamp
 
 AT = datetime(2026, 11, 23, 8, 15, 30, 123000, tzinfo=UTC)
 AT_TEXT = "2026-11-23T08:15:30.123Z"
@@ -240,7 +242,7 @@ def test_no_more_faults_are_looked_for_than_are_named() -> None:
             return refuse
 
     with pytest.raises(IterableValidationError):
-        wire._structure_each(Converter(), [1] * 500_000, str)  # type: ignore[arg-type]
+        converter.structure_each(Converter(), [1] * 500_000, str)  # type: ignore[arg-type]
     assert 101 == len(looked_at)
 
 
@@ -296,10 +298,10 @@ def nested(levels: int, innermost: str) -> bytes:
 @pytest.mark.parametrize("innermost", ["[1]", "[]", "{}", '{"a": null}'])
 def test_nesting_has_a_limit(innermost: str) -> None:
     """128 levels of arrays and objects, whether or not there is anything in the last."""
-    deepest = wire.decode(nested(wire.MAX_DEPTH, innermost), Order)
+    deepest = wire.decode(nested(parsing.MAX_DEPTH, innermost), Order)
     assert orjson.loads(wire.encode(deepest)) == orjson.loads(nested(128, innermost))
     expected = {"$": "nested more than 128 levels deep"}
-    assert expected == faults(nested(wire.MAX_DEPTH + 1, innermost), Order)
+    assert expected == faults(nested(parsing.MAX_DEPTH + 1, innermost), Order)
     assert expected == faults(nested(900, innermost), Order)
 
 
@@ -326,7 +328,7 @@ def depth_of(value: Any) -> int:
 )
 def test_nesting_is_that_of_the_value(value: Any) -> None:
     """Whatever brackets, quotes and backslashes its strings hold."""
-    assert depth_of(value) == wire._depth_of(json.dumps(value).encode())
+    assert depth_of(value) == parsing.depth_of(json.dumps(value).encode())
 
 
 def test_of_a_key_that_stands_twice_the_last_one_counts() -> None:
@@ -632,7 +634,7 @@ def test_null_is_sent() -> None:
 )
 def test_timestamps_are_utc_with_milliseconds(moment: datetime, text: str) -> None:
     """RFC 3339, always 24 characters, and never a moment that is still to come."""
-    assert text == wire.timestamp(moment)
+    assert text == timestamp(moment)
     assert wire.encode(moment) == b'"%b"' % text.encode()
 
 

@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 import click
 import uuid_utils
 
-from .. import wire
 from ..client import Operator
 from ..core.instant import nanoseconds
 from ..core.views import time_of_day
@@ -23,7 +22,8 @@ from ..security.keys import KeySet, Use
 from ..security.model import TokenRequest, TokenShown, TokenStatus
 from ..security.principals import CREATABLE, Reclaim, Role
 from ..security.tokens import TokenKind
-from ..settings import duration
+from ..setting_values import duration
+from ..wire.times import timestamp
 from . import exits
 from .asking import ask, json_option, server_options
 from .help import examples
@@ -193,8 +193,8 @@ def list_command(server: Server, database: str | None, as_json: bool) -> None:
                 str(one.role),
                 ",".join(one.groups),
                 str(one.status),
-                wire.timestamp(one.created_at),
-                "" if one.expires_at is None else wire.timestamp(one.expires_at),
+                timestamp(one.created_at),
+                "" if one.expires_at is None else timestamp(one.expires_at),
                 one.note or "",
             )
             for one in shown
@@ -299,7 +299,7 @@ def _print_keys(line: bytes) -> None:
     table(
         [Column(name) for name in ("KEY", "FOR", "STATUS", "SINCE")],
         [
-            _row(key.key_id, str(key.use), str(key.status), wire.timestamp(moment))
+            _row(key.key_id, str(key.use), str(key.status), timestamp(moment))
             for key, moment in zip(keys.keys, since, strict=True)
         ],
     )

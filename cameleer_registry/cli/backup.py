@@ -15,7 +15,7 @@ from ..errors import CannotOpenDatabase, SettingsError
 from ..node.journal.sqlite.backup import Copy, CopyFailed, back_up, restore
 from ..settings import Settings, environment_variable_of
 from ..sources import load
-from ..wire import timestamp
+from ..wire.times import timestamp
 from . import copied_keys, exits, output, views
 from .asking import json_option
 from .copied_keys import Keys

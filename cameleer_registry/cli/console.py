@@ -13,7 +13,7 @@ import click
 from attrs import evolve
 
 from ..client import Operator
-from ..settings import UNIX
+from ..setting_values import UNIX
 from .asking import ask, json_option, server_options
 from .help import examples
 from .output import json as print_json

@@ -13,7 +13,8 @@ import click
 from ..errors import CannotJoin, CannotListen, CannotOpenDatabase, SettingsError
 from ..logs import LogFormat, LogLevel, configure, flush, get_logger
 from ..serving import serve
-from ..settings import Settings, duration_or_off, environment_variable_of, flag_of
+from ..setting_values import duration_or_off
+from ..settings import Settings, environment_variable_of, flag_of
 from ..sources import load
 from . import exits
 from .help import examples

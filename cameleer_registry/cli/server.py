@@ -21,7 +21,7 @@ from aiohttp import hdrs
 from attrs import frozen
 
 from ..client import Operator
-from ..settings import UNIX
+from ..setting_values import UNIX
 from .help import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")  # RFC 9110, 5.6.2

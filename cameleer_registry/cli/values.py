@@ -14,7 +14,7 @@ from .. import wire
 from ..core import rules
 from ..core.model import JsonObject
 from ..errors import RegistryError
-from ..settings import duration
+from ..setting_values import duration
 
 
 class Duration(click.ParamType[float]):

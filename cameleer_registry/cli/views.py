@@ -22,7 +22,7 @@ from ..core.model import (
     Resumed,
     Target,
 )
-from ..wire import timestamp
+from ..wire.times import timestamp
 from .layout import Column
 from .output import Cell
 from .plain import plain_json

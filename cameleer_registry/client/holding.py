@@ -38,6 +38,11 @@ SILENT_KEEPALIVES: Final = 3
 """Keepalives that may be missing before a stream is taken for dead."""
 
 
+SENT_ON: Final = 1.0
+"""Seconds for which a stream must last that a node ends with the word to come back at once. If it
+lasted less, the node that ends was asked again: that is done ever more rarely."""
+
+
 class _EndedSoon(ServerUnreachable):
     """The server has ended a stream soon after it was opened."""
 
@@ -99,7 +104,7 @@ class HeldStream:
         except (Unauthenticated, GroupNotAllowed):
             membership.refused(welcome)
             stream = await self._open(await membership.registered())
-        loop = asyncio.get_running_loop()
+        loop, address = asyncio.get_running_loop(), self._connection.addresses.current
         opened = loop.time()
         self._log.info("stream opened")
         self.connected = True
@@ -114,6 +119,11 @@ class HeldStream:
             self._retry = stream.retry or self._retry
             stream.close()
         lasted = loop.time() - opened
+        if stream.is_sent_away:
+            self._connection.addresses.leave(address)
+            if lasted >= SENT_ON:
+                self._log.info("stream ended by a node that ends itself")
+                return backoff.spread(self._retry)
         if lasted < LASTING:
             raise broke or _EndedSoon("the server ended the stream soon after it was opened")
         if broke is None:

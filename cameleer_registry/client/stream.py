@@ -1,7 +1,8 @@
 """An agent's event stream, from the agent's side.
 
 launchdarkly-eventsource parses the events, over a connection of ours. It does not pass ``retry:``
-on, so that is read here, in the stream's first line, where this protocol has it.
+on, so that is read here. This protocol has it in the stream's first line, and once more just before
+the end of a stream whose client shall come back sooner, to another node.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from ld_eventsource.config.error_strategy import ErrorStrategy
 
 from ..errors import ServerUnreachable
 
-_RETRY: Final = re.compile(rb"retry: ?(\d{1,8})\r?\n")
+_RETRY: Final = re.compile(rb"^retry: ?(\d{1,8})\r?\n", re.MULTILINE)
 _LONGEST_RETRY_LINE: Final = 64
+
+_INSIDE: Final = b"."
+"""In place of the beginning of a line that is longer than those that are looked for."""
 
 # Told of none, the library would add a handler to one of its own for each stream that is opened.
 _log: Final = logging.getLogger(__name__)
@@ -35,8 +39,15 @@ class EventStream:
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
-        # Seconds to wait before reconnecting; None until the server has said so.
+        # Seconds to wait before reconnecting, as the server said last; None until it has.
         self.retry: float | None = None
+        # How often it has.
+        self._said = 0
+
+    @property
+    def is_sent_away(self) -> bool:
+        """Whether the server ends, while others go on: it has said anew when to come back."""
+        return self._said > 1
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Return the events as they come, until the server ends the stream.
@@ -61,12 +72,15 @@ class EventStream:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Return what comes, as it comes."""
-        opening = b""
+        line = b""  # what has come of the one that is not complete
         async for chunk in self._response.content.iter_any():
-            if self.retry is None and len(opening) < _LONGEST_RETRY_LINE:
-                opening += chunk[:_LONGEST_RETRY_LINE]
-                if found := _RETRY.match(opening):
-                    self.retry = int(found[1]) / 1000
+            text = line + chunk
+            for found in _RETRY.finditer(text):
+                self.retry = int(found[1]) / 1000
+                self._said += 1
+            line = text[text.rfind(b"\n") + 1 :]
+            if len(line) > _LONGEST_RETRY_LINE:
+                line = _INSIDE
             yield chunk
 
 

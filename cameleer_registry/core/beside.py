@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from .encoding import Value
 from .events import Event
 from .inputs import Input, Issue, Join
 from .instant import Instant
 from .members import Members
+from .plain import Value
 from .registry import Registry
 
 

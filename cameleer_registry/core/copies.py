@@ -13,14 +13,18 @@ from typing import Final
 import attrs
 from attrs import field, frozen
 
-from . import encoding, kept, members
+from . import kept, members, plain
 from .beside import Beside
-from .encoding import Encoder, TargetLists, Value
-from .kept import Entity, Loader, RowMaker
+from .encoding import Encoder
+from .kept import Entity, RowMaker
+from .loader import Loader
 from .log_time import LogTime
 from .model import AgentStatus
+from .plain import Value
 from .registry import Limits, Registry
 from .replica import Replica
+from .slices import SLICE, Slices, at_once
+from .target_lists import TargetLists
 
 FORMAT: Final = 1
 """The version of the format of copies."""
@@ -61,7 +65,7 @@ def about(replica: Replica) -> dict[str, Value]:
         "format": FORMAT,
         "position": replica.position,
         "checksum": replica.checksum,
-        "now": encoding.instant(time.now),
+        "now": plain.instant(time.now),
         "stamp": time.stamp,
         "limits": attrs.asdict(registry.limits),
         "members": members.value(replica.members),
@@ -71,40 +75,45 @@ def about(replica: Replica) -> dict[str, Value]:
     }
 
 
-def to_replica(
-    copy: Copy, registry: Registry | None = None, beside: Beside | None = None
-) -> Replica:
+def to_replica(copy: Copy, beside: Beside | None = None) -> Replica:
     """Return the replica that a copy was made of; raises UnknownCopy.
 
-    ``registry`` is what becomes equal to that of the copy; else it is a new one. ``beside`` is what
-    stands beside it, and was made of the same copy.
+    ``beside`` is what stands beside it, and was made of the same copy.
     """
+    return at_once(making(copy, beside))
+
+
+def making(copy: Copy, beside: Beside | None = None) -> Slices[Replica]:
+    """Do the same in slices."""
     about = copy.about
     if about.get("format") != FORMAT:
         raise UnknownCopy(f"a copy of the format {about.get('format')}; this one knows {FORMAT}")
     try:
-        with attrs.validators.disabled():
-            return _to_replica(copy, registry, beside)
+        return (yield from _making(copy, beside))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UnknownCopy(f"the copy is not understood: {error!r}") from error
 
 
-def _to_replica(copy: Copy, registry: Registry | None, beside: Beside | None) -> Replica:
+def _making(copy: Copy, beside: Beside | None) -> Slices[Replica]:
     about = copy.about
     limits = Limits(**about["limits"])
-    if registry is None:
-        registry = Registry(limits, in_order=True)
-    else:
-        registry.start_over(limits, in_order=True)
+    registry = Registry(limits, in_order=True)
     loader = Loader(registry, TargetLists())
     by_table: dict[str, list[tuple[Entity, Value]]] = {table: [] for table in kept.TABLES}
-    for table, key, part, value in copy.rows:
-        by_table[table].append((Entity(table, key, part), value))
+    for start in range(0, len(copy.rows), SLICE):
+        for table, key, part, value in copy.rows[start : start + SLICE]:
+            by_table[table].append((Entity(table, key, part), value))
+        yield
     rest = [table for table in kept.TABLES if table not in LOADED_FIRST]
     for table in (*LOADED_FIRST, *rest):
-        for entity, value in by_table[table]:
-            loader.take(entity, 0, value)
-    loader.index(issued=about["issued"])
+        rows = by_table.pop(table)
+        for start in range(0, len(rows), SLICE):
+            # For this slice only: others check what they make in between.
+            with attrs.validators.disabled():
+                for entity, value in rows[start : start + SLICE]:
+                    loader.take(entity, 0, value)
+            yield
+    yield from loader.indexing(issued=about["issued"])
     loader.finish()
     ledger = registry._ledger
     ledger._finished = OrderedDict((each, ledger._finished[each]) for each in about["finished"])
@@ -112,7 +121,7 @@ def _to_replica(copy: Copy, registry: Registry | None, beside: Beside | None) ->
     return Replica(
         registry,
         members.to_members(about["members"]),
-        LogTime(encoding.to_instant(about["now"]), about["stamp"]),
+        LogTime(plain.to_instant(about["now"]), about["stamp"]),
         position=about["position"],
         checksum=about["checksum"],
         beside=beside,

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from . import encoding, members
+from . import members, plain, records
 from .model import AgentStatus
 from .registry import Registry
 from .replica import Replica
@@ -22,7 +22,7 @@ def digest(registry: Registry) -> str:
 
 def digest_of_replica(replica: Replica) -> str:
     """Return the same of all that the nodes of a cluster share."""
-    now = encoding.instant(replica.time.now)
+    now = plain.instant(replica.time.now)
     beside = None if replica.beside is None else replica.beside.value()
     shared = [replica.position, replica.checksum, now, members.value(replica.members), beside]
     return _of([_agents(replica.registry), _commands(replica.registry), shared])
@@ -36,19 +36,7 @@ def _of(value: Any) -> str:
 def _agents(registry: Registry) -> list[Any]:
     roster = registry._roster
     return [
-        [
-            [
-                encoding.registration(record.registration),
-                encoding.instant(record.registered),
-                encoding.instant(record.heard),
-                record.status.value,
-                encoding.instant(record.changed),
-                record.stream_id,
-                record.takeovers,
-                record.conflict_told,
-            ]
-            for record in roster.agents.values()
-        ],
+        [records.agent(record) for record in roster.agents.values()],
         {status.value: sorted(roster._by_status[status]) for status in AgentStatus},
         list(roster._vacated),
     ]
@@ -62,23 +50,13 @@ def _commands(registry: Registry) -> list[Any]:
         [
             [
                 record.command_id,
-                record.number,
-                encoding.order(record.order),
-                encoding.target(record.target),
-                encoding.instant(record.created),
-                encoding.instant(record.expires),
-                record.connected_count,
-                record.skipped,
+                *records.head(record),
                 record.size,
-                record.payload_size,
-                encoding.idempotency(record.idempotency),
                 {state.value: count for state, count in record.counts.items()},
                 record.targets,
                 sorted(record.groups),
-                record.issued_by,
                 record.line,
                 record.failed,
-                encoding.optional_instant(record.finished),
                 record.others.value,
                 _deliveries(record),
                 _pushed(record),
@@ -97,21 +75,12 @@ def _command_id(ledger: Any, key: str) -> str | None:
 
 
 def _deliveries(record: Any) -> dict[str, Any]:
-    return {
-        agent_id: [
-            delivery.state.value,
-            encoding.optional_instant(delivery.acknowledged),
-            encoding.optional_instant(delivery.late_ack),
-            None if delivery.result is None else encoding.ack(delivery.result),
-            delivery.size,
-        ]
-        for agent_id, delivery in record.records.items()
-    }
+    return {agent_id: records.delivery(delivery) for agent_id, delivery in record.records.items()}
 
 
 def _pushed(record: Any) -> dict[str, Any]:
     return {
-        agent_id: encoding.optional_instant(record.push_times.at(agent_id))
+        agent_id: plain.optional_instant(record.push_times.at(agent_id))
         for agent_id in record.targets
         if record.push_times.at(agent_id) is not None
     }

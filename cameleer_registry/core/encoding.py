@@ -6,245 +6,22 @@ Within one version of the format fields are only added, at the end and with a de
 an older server has kept can be read; a name that is not known is refused.
 
 What names thousands of agents is kept small. The targets of a command to many stand with the first
-such command and are referred to after that (:class:`TargetLists`). Agents of whom a command tells
+such command and are referred to after that (:mod:`.target_lists`). Agents of whom a command tells
 later are ranges among its targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from attrs import define, field
-
-from . import events
+from . import events, plain
 from .events import CloseReason, Event, ExpiryReason
-from .idempotency import Idempotency
 from .instant import Instant
-from .model import (
-    Ack,
-    AgentStatus,
-    CommandStatus,
-    Order,
-    Outcome,
-    Registration,
-    Target,
-    TargetLevel,
-)
+from .model import AgentStatus, CommandStatus, Registration
+from .plain import UnknownFact, Value
+from .target_lists import MANY, TargetLists
 from .targets import Targets
-
-Value = Any
-"""What JSON can express, made of lists, strings, numbers and the JSON of clients."""
-
-MANY: Final = 100
-"""Targets from which on a list of them is kept once."""
-
-
-class UnknownFact(ValueError):
-    """A kept fact is of a kind, or of a form, that this version does not know."""
-
-
-class Declared(Protocol):
-    """Makes one object of what many agents declare alike."""
-
-    def registration(self, values: Sequence[Value]) -> Registration:
-        """Return the registration that some values stand for."""
-
-
-# Parts of facts
-
-
-def instant(value: Instant) -> list[int]:
-    """Return a moment as a list."""
-    return [value.wall, value.steady, value.lease]
-
-
-def optional_instant(value: Instant | None) -> list[int] | None:
-    """Return a moment as a list, or None where there is none."""
-    return None if value is None else [value.wall, value.steady, value.lease]
-
-
-def to_instant(value: Sequence[int]) -> Instant:
-    """Return the moment that a list stands for."""
-    return Instant(*value)
-
-
-def to_optional_instant(value: Sequence[int] | None) -> Instant | None:
-    """Return the moment that a list stands for, or None."""
-    return None if value is None else Instant(*value)
-
-
-def registration(value: Registration) -> list[Value]:
-    """Return what an agent declares as a list."""
-    return [
-        value.agent_id,
-        value.group,
-        value.name,
-        value.version,
-        value.route_ids,
-        value.capabilities,
-        value.instance_id,
-    ]
-
-
-def to_registration(value: Sequence[Value]) -> Registration:
-    """Return the registration that a list stands for."""
-    agent_id, group, name, version, route_ids, capabilities, instance_id = value
-    return Registration(
-        agent_id=agent_id,
-        group=group,
-        name=name,
-        version=version,
-        route_ids=route_ids,
-        capabilities=capabilities,
-        instance_id=instance_id,
-    )
-
-
-def target(value: Target) -> list[str]:
-    """Return a target as a list: its level, and whom it names."""
-    named = getattr(value, "agent_id", None) or getattr(value, "group", None)
-    return [value.level.value] if named is None else [value.level.value, named]
-
-
-def to_target(value: Sequence[str]) -> Target:
-    """Return the target that a list stands for."""
-    match value[0]:
-        case TargetLevel.AGENT:
-            return Target.agent(value[1])
-        case TargetLevel.GROUP:
-            return Target.of_group(value[1])
-        case TargetLevel.ALL:
-            return Target.all()
-        case level:
-            raise UnknownFact(f"a target of the level {level!r}")
-
-
-def order(value: Order) -> list[Value]:
-    """Return an order as a list."""
-    return [value.type.value, value.payload]
-
-
-def to_order(value: Sequence[Value]) -> Order:
-    """Return the order that a list stands for."""
-    return Order(type=value[0], payload=value[1])
-
-
-def ack(value: Ack) -> list[Value]:
-    """Return an agent's answer as a list."""
-    if value.message is None and value.data is None:
-        return [value.status.value]
-    return [value.status.value, value.message, value.data]
-
-
-def to_ack(value: Sequence[Value]) -> Ack:
-    """Return the answer that a list stands for."""
-    if len(value) == 1:
-        return SUCCESS if value[0] == Outcome.SUCCESS else Ack(status=value[0])
-    return Ack(status=value[0], message=value[1], data=value[2])
-
-
-SUCCESS: Final = Ack()
-
-
-def idempotency(value: Idempotency | None) -> list[str] | None:
-    """Return a key with its fingerprint as a list, or None where there is none."""
-    return None if value is None else [value.key, value.fingerprint.hex()]
-
-
-def to_idempotency(value: Sequence[str] | None) -> Idempotency | None:
-    """Return the key that a list stands for, or None."""
-    return None if value is None else Idempotency(value[0], bytes.fromhex(value[1]))
-
-
-def some(agent_ids: Sequence[str], targets: Targets | None) -> list[Value]:
-    """Return some of a command's targets as a list: where each run of them begins and ends.
-
-    One alone stands there by its id, as do those of a command that is not known any more.
-    """
-    if targets is None or len(agent_ids) == 1:
-        return list(agent_ids)
-    if agent_ids == targets:
-        return [0, len(targets)]
-    places, found = targets.places, list[int]()
-    end = -1
-    if not all(map(places.__contains__, agent_ids)):
-        return list(agent_ids)
-    for place in sorted(map(places.__getitem__, agent_ids)):
-        if place != end:
-            found += [place, place]
-        end = place + 1
-        found[-1] = end
-    return found
-
-
-def to_some(found: Sequence[Value], targets: Targets | None) -> tuple[str, ...]:
-    """Return the targets that a list stands for; none where their command is not known."""
-    if not found or not isinstance(found[0], int):
-        return tuple(found)
-    if targets is None:
-        return ()
-    if list(found) == [0, len(targets)]:
-        return targets
-    starts_and_ends = zip(found[::2], found[1::2], strict=True)
-    return tuple(agent_id for start, end in starts_and_ends for agent_id in targets[start:end])
-
-
-@define
-class TargetLists:
-    """Lists of many targets that commands share, each kept once, under a number."""
-
-    # By the identity of the list, which is held on to: the number under which it is kept, with
-    # the groups that its agents were in.
-    _numbers: dict[int, tuple[int, Targets, frozenset[str]]] = field(factory=dict)
-    _lists: dict[int, tuple[Targets, frozenset[str]]] = field(factory=dict)
-    _next: int = 1
-    # Those that have come since somebody asked.
-    _new: list[int] = field(factory=list)
-
-    def number_of(self, targets: Targets, groups: frozenset[str]) -> int | None:
-        """Return the number under which a list is kept, or None where it is not."""
-        known = self._numbers.get(id(targets))
-        return known[0] if known is not None and known[2] == groups else None
-
-    def add(self, targets: Targets, groups: frozenset[str], number: int | None = None) -> int:
-        """Keep a list, under a number of its own; return that."""
-        number = self._next if number is None else number
-        self._next = max(self._next, number + 1)
-        self._numbers[id(targets)] = number, targets, groups
-        self._lists[number] = targets, groups
-        self._new.append(number)
-        return number
-
-    @property
-    def has_new(self) -> bool:
-        """Whether lists have come since :meth:`take_new`."""
-        return bool(self._new)
-
-    def take_new(self) -> list[int]:
-        """Return the numbers of lists that have come since the last time."""
-        new, self._new = self._new, []
-        return new
-
-    def find(self, number: int) -> tuple[Targets, frozenset[str]]:
-        """Return the list that is kept under a number; raises UnknownFact."""
-        try:
-            return self._lists[number]
-        except KeyError:
-            raise UnknownFact(f"a list of targets {number}, which is not there") from None
-
-    def forget(self, number: int) -> None:
-        """Forget a list that nothing refers to any more."""
-        targets, _ = self._lists.pop(number)
-        if self._numbers.get(id(targets), (0,))[0] == number:
-            del self._numbers[id(targets)]
-
-    def __contains__(self, number: object) -> bool:
-        return number in self._lists
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._lists)
-
 
 TargetsOf = Callable[[str], Targets | None]
 """Returns the targets of a command, by its id; None where it is not known."""
@@ -295,7 +72,7 @@ class Encoder:
         return [list(targets), list(groups), self.lists.add(targets, groups)]
 
     def _agents(self, command_id: str, agent_ids: Sequence[str]) -> list[Value]:
-        return some(agent_ids, self._targets_of(command_id))
+        return plain.some(agent_ids, self._targets_of(command_id))
 
     def _issued(self, fact: events.CommandIssued) -> list[Value]:
         at = fact.at
@@ -306,14 +83,14 @@ class Encoder:
             at.lease,
             fact.command_id,
             fact.number,
-            order(fact.order),
-            target(fact.target),
-            instant(fact.expires),
+            plain.order(fact.order),
+            plain.target(fact.target),
+            plain.instant(fact.expires),
             self.targets(fact.agent_ids, fact.groups),
             fact.connected_count,
             fact.skipped,
             fact.size,
-            idempotency(fact.idempotency),
+            plain.idempotency(fact.idempotency),
             fact.by,
             fact.payload_size,
             fact.line,
@@ -340,7 +117,7 @@ def _registered(fact: events.AgentRegistered) -> list[Value]:
         at.wall,
         at.steady,
         at.lease,
-        registration(fact.registration),
+        plain.registration(fact.registration),
         fact.resumed,
         fact.left,
         fact.by,
@@ -357,7 +134,7 @@ def _revived(fact: events.AgentRevived) -> list[Value]:
 
 
 def _went_stale(fact: events.AgentWentStale) -> list[Value]:
-    return [*_of_member("agent-went-stale", fact), instant(fact.heard)]
+    return [*_of_member("agent-went-stale", fact), plain.instant(fact.heard)]
 
 
 def _went_dead(fact: events.AgentWentDead) -> list[Value]:
@@ -389,7 +166,7 @@ def _acknowledged(fact: events.DeliveryAcknowledged) -> list[Value]:
         at.lease,
         fact.agent_id,
         fact.command_id,
-        ack(fact.result),
+        plain.ack(fact.result),
         fact.size,
         fact.by,
     ]
@@ -414,7 +191,7 @@ class Decoder:
         self,
         targets_of: TargetsOf,
         lists: TargetLists | None = None,
-        to_registration: Callable[[Sequence[Value]], Registration] = to_registration,
+        to_registration: Callable[[Sequence[Value]], Registration] = plain.to_registration,
     ) -> None:
         self._targets_of = targets_of
         self._to_registration = to_registration
@@ -425,7 +202,7 @@ class Decoder:
                 at=at, **_member(of), previous=AgentStatus(of[2])
             ),
             "agent-went-stale": lambda at, of: events.AgentWentStale(
-                at=at, **_member(of), heard=to_instant(of[2])
+                at=at, **_member(of), heard=plain.to_instant(of[2])
             ),
             "agent-went-dead": lambda at, of: events.AgentWentDead(at=at, **_member(of)),
             "agent-removed": lambda at, of: events.AgentRemoved(
@@ -443,7 +220,12 @@ class Decoder:
                 at=at, command_id=of[0], agent_ids=self._agents(of[0], of[1])
             ),
             "delivery-acknowledged": lambda at, of: events.DeliveryAcknowledged(
-                at=at, agent_id=of[0], command_id=of[1], result=to_ack(of[2]), size=of[3], by=of[4]
+                at=at,
+                agent_id=of[0],
+                command_id=of[1],
+                result=plain.to_ack(of[2]),
+                size=of[3],
+                by=of[4],
             ),
             "late-ack-received": lambda at, of: events.LateAckReceived(
                 at=at, agent_id=of[0], command_id=of[1]
@@ -484,7 +266,7 @@ class Decoder:
         return targets, groups
 
     def _agents(self, command_id: str, value: Sequence[Value]) -> tuple[str, ...]:
-        return to_some(value, self._targets_of(command_id))
+        return plain.to_some(value, self._targets_of(command_id))
 
     def _registered(self, at: Instant, of: Sequence[Value]) -> events.AgentRegistered:
         declared = self._to_registration(of[0])
@@ -503,15 +285,15 @@ class Decoder:
             at=at,
             command_id=of[0],
             number=of[1],
-            order=to_order(of[2]),
-            target=to_target(of[3]),
-            expires=to_instant(of[4]),
+            order=plain.to_order(of[2]),
+            target=plain.to_target(of[3]),
+            expires=plain.to_instant(of[4]),
             agent_ids=targets,
             groups=groups,
             connected_count=of[6],
             skipped=tuple(of[7]),
             size=of[8],
-            idempotency=to_idempotency(of[9]),
+            idempotency=plain.to_idempotency(of[9]),
             by=of[10],
             payload_size=of[11],
             line=of[12] if len(of) > 12 else None,

@@ -19,13 +19,13 @@ from typing import Any, Final
 import attrs
 from attrs import frozen
 
-from . import encoding
-from .encoding import Value
+from . import plain
 from .events import CloseReason, Event
 from .idempotency import Idempotency
 from .instant import Instant
 from .ledger import CommandRecord, DeliveryRecord
 from .model import Ack, AgentStatus, Order, Registration, Target
+from .plain import Value
 from .registry import Events, Registry
 from .selection import LapsedAgents
 from .targets import Targets
@@ -321,7 +321,7 @@ def decode(value: Sequence[Value]) -> Input:
 
 
 _ENCODERS: Final[Mapping[type[Input], Callable[[Any], list[Value]]]] = {
-    Register: lambda of: ["register", encoding.registration(of.registration), of.by],
+    Register: lambda of: ["register", plain.registration(of.registration), of.by],
     Hear: lambda of: ["hear", of.agent_ids],
     Remove: lambda of: ["remove", of.agent_id, of.by],
     RemoveLapsed: lambda of: [
@@ -337,11 +337,11 @@ _ENCODERS: Final[Mapping[type[Input], Callable[[Any], list[Value]]]] = {
     Issue: lambda of: [
         "issue",
         of.command_id,
-        encoding.order(of.order),
-        encoding.target(of.target),
+        plain.order(of.order),
+        plain.target(of.target),
         of.size,
         of.payload_size,
-        encoding.idempotency(of.idempotency),
+        plain.idempotency(of.idempotency),
         of.by,
     ],
     NotePushed: lambda of: ["note-pushed", of.command_id, f"{of.bits:x}"],
@@ -349,7 +349,7 @@ _ENCODERS: Final[Mapping[type[Input], Callable[[Any], list[Value]]]] = {
         "acknowledge",
         of.agent_id,
         of.command_id,
-        encoding.ack(of.ack),
+        plain.ack(of.ack),
         of.size,
         of.by,
     ],
@@ -370,7 +370,7 @@ _ENCODERS: Final[Mapping[type[Input], Callable[[Any], list[Value]]]] = {
 }
 
 _DECODERS: Final[Mapping[str, Callable[[Sequence[Value]], Input]]] = {
-    "register": lambda of: Register(registration=encoding.to_registration(of[0]), by=of[1]),
+    "register": lambda of: Register(registration=plain.to_registration(of[0]), by=of[1]),
     "hear": lambda of: Hear(agent_ids=tuple(of[0])),
     "remove": lambda of: Remove(agent_id=of[0], by=of[1]),
     "remove-lapsed": lambda of: RemoveLapsed(
@@ -386,16 +386,16 @@ _DECODERS: Final[Mapping[str, Callable[[Sequence[Value]], Input]]] = {
     ),
     "issue": lambda of: Issue(
         command_id=of[0],
-        order=encoding.to_order(of[1]),
-        target=encoding.to_target(of[2]),
+        order=plain.to_order(of[1]),
+        target=plain.to_target(of[2]),
         size=of[3],
         payload_size=of[4],
-        idempotency=encoding.to_idempotency(of[5]),
+        idempotency=plain.to_idempotency(of[5]),
         by=of[6],
     ),
     "note-pushed": lambda of: NotePushed(command_id=of[0], bits=int(of[1], 16)),
     "acknowledge": lambda of: Acknowledge(
-        agent_id=of[0], command_id=of[1], ack=encoding.to_ack(of[2]), size=of[3], by=of[4]
+        agent_id=of[0], command_id=of[1], ack=plain.to_ack(of[2]), size=of[3], by=of[4]
     ),
     "join": lambda of: Join(
         name=of[0], version=of[1], address=of[2], registry=of[3], root=of[4], holds=tuple(of[5])

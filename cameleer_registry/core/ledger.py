@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from typing import Final
@@ -32,6 +32,7 @@ from .idempotency import Idempotency, IdempotencyKeys
 from .instant import Instant
 from .model import Ack, CommandStatus, DeliveryState, Order, Outcome, Target
 from .push_times import PushTimes
+from .slices import SLICE, Slices
 from .targets import Targets
 
 MANY: Final = 100
@@ -301,15 +302,17 @@ class Ledger:
 
     # Being made of what was kept
 
-    def restore(
-        self, commands: Iterable[CommandRecord], removed: Mapping[str, int], issued: int
-    ) -> None:
+    def restoring(
+        self, commands: Sequence[CommandRecord], removed: Mapping[str, int], issued: int
+    ) -> Slices[None]:
         """Take in all commands, in the order of issue, and which agents were deleted when."""
         self.issued = issued
         self._removed = OrderedDict(removed)
         self._most_removed = 2**62  # what is told after this may come in another order
         finished = []
-        for record in commands:
+        for count, record in enumerate(commands):
+            if count % SLICE == 0:
+                yield
             self.issued = max(self.issued, record.number)
             self.commands[record.command_id] = record
             many = len(record.targets) >= MANY

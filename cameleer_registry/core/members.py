@@ -16,7 +16,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from ..errors import NodeNameInUse
-from . import encoding
+from . import plain
 from .inputs import Join
 from .instant import NANOSECONDS, Instant
 from .model import NodeStatus
@@ -70,6 +70,19 @@ class Members:
     def __iter__(self) -> Iterator[Member]:
         yield from self.live.values()
         yield from self.ended
+
+    def by_name(self) -> list[Member]:
+        """Return the newest of each name: those that take part, and behind them those that ended.
+
+        A node that was killed and started again is one node.
+        """
+        names = {member.name for member in self.live.values()}
+        ended = []
+        for member in reversed(self.ended):
+            if member.name not in names:
+                names.add(member.name)
+                ended.append(member)
+        return [*self.live.values(), *reversed(ended)]
 
     def join(self, boot: str, no: int, wish: Join, now: Instant) -> Member:
         """Enter a node; raises NodeNameInUse where another one that takes part is called so."""
@@ -147,11 +160,11 @@ def _member(of: Member) -> list[Any]:
         of.boot,
         of.version,
         of.address,
-        encoding.instant(of.joined),
-        encoding.instant(of.heard),
+        plain.instant(of.joined),
+        plain.instant(of.heard),
         of.no,
         of.status.value,
-        encoding.optional_instant(of.ended),
+        plain.optional_instant(of.ended),
         of.position,
         of.streams,
         of.registry,
@@ -167,11 +180,11 @@ def _to_member(of: Sequence[Any]) -> Member:
         boot=of[2],
         version=of[3],
         address=of[4],
-        joined=encoding.to_instant(of[5]),
-        heard=encoding.to_instant(of[6]),
+        joined=plain.to_instant(of[5]),
+        heard=plain.to_instant(of[6]),
         no=of[7],
         status=NodeStatus(of[8]),
-        ended=encoding.to_optional_instant(of[9]),
+        ended=plain.to_optional_instant(of[9]),
         position=of[10],
         streams=of[11],
         registry=of[12],

@@ -98,10 +98,6 @@ class Registry(Queries):
             events.CommandForgotten: (ledger.apply_forgotten,),
         }
 
-    def start_over(self, limits: Limits, *, in_order: bool) -> None:
-        """Forget everything, and live by other limits: those of a registry that is shared."""
-        Registry.__init__(self, limits, in_order=in_order)
-
     def become(self, other: Registry) -> None:
         """Be what another registry is, which is not used any more after that."""
         self.__dict__.update(other.__dict__)

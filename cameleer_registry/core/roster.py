@@ -24,6 +24,7 @@ from . import events
 from .instant import Instant
 from .lifecycle import TRANSITIONS, Lease, LeaseTrigger
 from .model import AgentStatus, AgentTarget, AllTarget, GroupTarget, Registration, Target
+from .slices import SLICE, Slices
 from .targets import Targets
 
 CONFLICT_TAKEOVERS: Final = 3
@@ -325,12 +326,16 @@ class Roster:
 
     # Being made of what was kept
 
-    def restore(self, records: Iterable[AgentRecord], vacated: Mapping[str, int]) -> None:
+    def restoring(self, records: Iterable[AgentRecord], vacated: Mapping[str, int]) -> Slices[None]:
         """Load all agents, and the groups without agents, with their numbers."""
         ordered = sorted(records, key=lambda record: record.heard.lease)
+        yield
         self.agents = SortedDict((record.agent_id, record) for record in ordered)
-        for record in ordered:
-            self._join(record)
+        yield
+        for start in range(0, len(ordered), SLICE):
+            for record in ordered[start : start + SLICE]:
+                self._join(record)
+            yield
         empty = sorted(
             (number, name) for name, number in vacated.items() if name not in self.groups
         )

@@ -15,8 +15,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import frozen
-
 from .. import wire
 from ..core import events, inputs, views
 from ..core.events import CloseReason, Event
@@ -65,9 +63,12 @@ from .limits import limits_of
 from .log.port import Log
 from .reading import Reading
 from .resumption import Resumption
+from .sharing.announcing import Announced
 from .sharing.clock import SharedClock
 from .sharing.shared import Shared
+from .streams import frames
 from .streams.agents import AgentStream, AgentStreams
+from .streams.frames import Frame
 from .streams.outgoing import BATCH
 from .streams.push import Push
 from .supervisor import Supervisor
@@ -98,15 +99,6 @@ MOVING_SECONDS: Final = 3.0
 
 DRAIN_SECONDS: Final = 1.0
 """How long streams may take to end at shutdown before they are cut."""
-
-
-@frozen
-class Announced:
-    """A stream that is its agent's already, and about to be opened."""
-
-    stream_id: int
-    issued: int
-    """How many commands had been issued by then."""
 
 
 class Node(Reading):
@@ -157,6 +149,8 @@ class Node(Reading):
         # What has happened so far, in numbers.
         self.meters = Meters()
         self.narrator = Narrator()
+        # Under which address it is reached; None if whoever runs it has not said.
+        self.address = settings.public_url
         # True from the beginning of the shutdown on.
         self.shutting_down = False
         # True when it has started: one of many nodes may wait long for the others before that.
@@ -267,11 +261,17 @@ class Node(Reading):
         await self.join()
         self.start()
 
+    def check_settings(self) -> None:
+        """Raise SettingsError if the start would, as far as that can be told before it."""
+        self.authority.check_files(is_new=self.journal.is_new, now=self.clock.now())
+
     def start(self) -> None:
         """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
         self.shutting_down = False
         self.opened = self.journal.open(self.registry, self.clock, self.authority.credentials)
         began = self._begin_authority() if self.shared is None else ()
+        if self.opened is not None:  # a start that is refused says no more than why
+            log.info("database opened", **self.opened.told())
         self.journal.start(self._effects.proceed, self._storage_failed)
         if self.opened is not None:
             self._resume(self.opened)
@@ -348,17 +348,22 @@ class Node(Reading):
 
     def end_streams(self, reason: CloseReason) -> None:
         """End all streams of this node, whatever anybody knows of them."""
+        count = len(self.streams)
         for stream in self.streams:
-            self.streams.close(stream.stream_id, reason)
+            last = None if self.shared is None else frames.moving(count)
+            self.streams.close(stream.stream_id, reason, last=last)
         if self.shared is None:
             self.feed.end()
 
     async def spread_ends(self, reason: CloseReason, seconds: float) -> None:
-        """End all streams little by little, so that agents do not all come elsewhere at once."""
+        """End all streams little by little, so that agents do not all come elsewhere at once.
+
+        Each is told to come to another node soon.
+        """
         streams = list(self.streams)
         pause = min(0.1, seconds * SPREAD / max(1, len(streams)))
         for count, stream in enumerate(streams, start=1):
-            self.close_stream(stream, reason)
+            self.close_stream(stream, reason, last=frames.moving(len(streams)))
             if count % SPREAD == 0:
                 await asyncio.sleep(pause)
 
@@ -564,19 +569,16 @@ class Node(Reading):
     async def announce_stream(self, agent_id: str) -> Announced | None:
         """Make a stream that is about to open its agent's, where many nodes share the registry.
 
-        An older one is ended, wherever it is. Returns what :meth:`open_stream` is given, and None
-        where this node is alone. Raises AgentNotRegistered, NotInContact and OutcomeUnknown.
+        An older one is ended, wherever it is. Returns what :meth:`open_stream` is given: None if
+        this node is alone. Raises AgentNotRegistered, and NotInContact if the node has been cut off
+        for too long.
         """
-        if self.shared is None:
-            return None
-        stream_id = self.shared.draw_stream_id()
-        wish = inputs.OpenStream(agent_id=agent_id, stream_id=stream_id)
-        return Announced(stream_id, await self.shared.submit(wish))
+        return None if self.shared is None else await self.shared.announcing.announce(agent_id)
 
     def withdraw_stream(self, agent_id: str, announced: Announced | None) -> None:
         """Tell that a stream is not opened after all: its client is gone."""
-        if announced is not None:
-            self._tell_closed(agent_id, announced.stream_id, CloseReason.CLIENT_GONE)
+        if self.shared is not None and announced is not None:
+            self.shared.announcing.withdraw(agent_id, announced)
 
     def open_stream(
         self,
@@ -594,12 +596,12 @@ class Node(Reading):
         and then leaves the connection alone.
         """
         self.check_target(Target.agent(agent_id))
-        if announced is not None:
-            stream = self._open_announced(agent_id, transport, announced, chunked=chunked)
-            self.standing.opened(stream, principal)
-            return stream
-        stream = self.streams.open(agent_id, transport, chunked=chunked)
+        stream_id = None if announced is None else announced.stream_id
+        stream = self.streams.open(agent_id, transport, chunked=chunked, stream_id=stream_id)
         self.standing.opened(stream, principal)
+        if self.shared is not None and announced is not None:
+            self.shared.announcing.opened(stream, announced)
+            return stream
         self.carry_out(
             self.registry.stream_opened(agent_id, stream.stream_id, now=self.clock.now())
         )
@@ -607,37 +609,20 @@ class Node(Reading):
             self.close_stream(stream, CloseReason.SHUTDOWN)
         return stream
 
-    def _open_announced(
-        self, agent_id: str, transport: asyncio.Transport, announced: Announced, *, chunked: bool
-    ) -> AgentStream:
-        stream = self.streams.open(
-            agent_id, transport, chunked=chunked, stream_id=announced.stream_id
-        )
-        record = self.registry.find_agent(agent_id)
-        if record is None or record.stream_id != announced.stream_id:
-            self.streams.close(stream.stream_id, CloseReason.REPLACED)  # meanwhile, and elsewhere
-        elif self.shutting_down:
-            self.close_stream(stream, CloseReason.SHUTDOWN)
-        else:
-            missed = self.registry.issued_since(agent_id, announced.issued, now=self.clock.now())
-            self._push.catch_up(stream, missed)
-        return stream
-
     def catch_up_stream(self, stream: AgentStream, missed: Sequence[AgentDelivery]) -> None:
         """Write to a stream what was not written to it, in order of issue."""
         self._push.catch_up(stream, missed)
 
-    def _tell_closed(self, agent_id: str, stream_id: int, reason: CloseReason) -> None:
-        if self.shared is not None:
-            self.shared.tell(
-                inputs.CloseStream(agent_id=agent_id, stream_id=stream_id, reason=reason)
-            )
+    def close_stream(
+        self, stream: AgentStream, reason: CloseReason, *, last: Frame | None = None
+    ) -> None:
+        """End a stream; nothing happens if it is not its agent's any more.
 
-    def close_stream(self, stream: AgentStream, reason: CloseReason) -> None:
-        """End a stream; nothing happens where it is not its agent's any more."""
+        ``last`` is what is written before its end, if many nodes share the registry.
+        """
         if self.shared is not None:
-            self.streams.close(stream.stream_id, reason)
-            self._tell_closed(stream.agent_id, stream.stream_id, reason)
+            self.streams.close(stream.stream_id, reason, last=last)
+            self.shared.announcing.tell_closed(stream.agent_id, stream.stream_id, reason)
             return
         self.carry_out(
             self.registry.stream_closed(
@@ -751,7 +736,7 @@ class Node(Reading):
             ClusterNode(
                 name=self.settings.node_name or socket.gethostname(),
                 version=__version__,
-                address=self.settings.public_url,
+                address=self.address,
                 status=NodeStatus.LIVE,
                 own=True,
                 position=0,

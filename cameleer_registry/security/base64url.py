@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Final
+
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def encode(raw: bytes) -> str:
     """Return the text of some bytes."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    # As base64.urlsafe_b64encode does, in half the time: every token of an agent needs it twice.
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
 
 def decode(text: str | bytes) -> bytes:
@@ -22,6 +26,6 @@ def decode(text: str | bytes) -> bytes:
         raw = base64.urlsafe_b64decode(given + b"=" * (-len(given) % 4))
     except (UnicodeEncodeError, binascii.Error):
         raise ValueError("this is not base64url") from None
-    if base64.urlsafe_b64encode(raw).rstrip(b"=") != given:
+    if encode(raw).encode("ascii") != given:
         raise ValueError("this is not canonical base64url")
     return raw

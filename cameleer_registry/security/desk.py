@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from attrs import frozen
-
 from ..core.events import Event
 from ..core.inputs import Input
 from ..core.instant import NANOSECONDS, Instant
@@ -19,6 +17,7 @@ from ..core.members import Members
 from ..core.model import AgentStatus
 from ..core.queries import Queries
 from ..core.registry import Registry
+from ..core.unchanging import unchanging
 from ..errors import (
     AgentIdInUse,
     AgentNotRegistered,
@@ -40,7 +39,7 @@ class KeysNotHeld(ValueError):
     """A key set would have a key sign that some node does not hold."""
 
 
-@frozen
+@unchanging
 class Admitted:
     """An agent that was registered, or whose token is renewed."""
 

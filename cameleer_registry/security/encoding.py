@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from ..core.encoding import Value, optional_instant, to_optional_instant
 from ..core.events import Event
 from ..core.instant import Instant
+from ..core.plain import Value, optional_instant, to_optional_instant
 from . import facts
 from .principals import Reclaim, Role
 

@@ -7,13 +7,12 @@ could take an agent out of another group, or listen to what is sent there.
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from ..core.unchanging import unchanging
 from ..errors import AgentIdInUse, GroupNotAllowed, NotYourAgent
 from .principals import Permission, Principal, Reclaim, Role
 
 
-@frozen
+@unchanging
 class Present:
     """An agent as the registry knows it before the registration."""
 

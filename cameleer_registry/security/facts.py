@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import frozen
-
 from ..core.events import Event, MemberEvent
 from ..core.instant import Instant
+from ..core.unchanging import unchanging
 from .principals import Reclaim, Role
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AuthBegan(Event):
     """There is the first token or key set. From now on credentials are required, for ever."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class TokenCreated(Event):
     """A token was made."""
 
@@ -39,7 +38,7 @@ class TokenCreated(Event):
     by: str | None = None
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class TokenUsed(Event):
     """A token with a limit has registered an agent that was new."""
 
@@ -47,7 +46,7 @@ class TokenUsed(Event):
     agent_id: str
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class TokenRevoked(Event):
     """A token is void, nor is any session that stands on it."""
 
@@ -55,7 +54,7 @@ class TokenRevoked(Event):
     by: str | None = None
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AgentCredentialsRevoked(Event):
     """Every credential that an agent was given is void."""
 
@@ -67,7 +66,7 @@ class AgentCredentialsRevoked(Event):
     by: str | None = None
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class AllCredentialsRevoked(Event):
     """Every token, session and agent's credential so far is void."""
 
@@ -76,7 +75,7 @@ class AllCredentialsRevoked(Event):
     by: str | None = None
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class SessionOpened(Event):
     """Somebody signed in with a token."""
 
@@ -88,14 +87,14 @@ class SessionOpened(Event):
     """As a token's."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class SessionClosed(Event):
     """Somebody signed out."""
 
     session_id: str
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class KeySetPublished(Event):
     """There is a new version of the registry's key set."""
 
@@ -104,7 +103,7 @@ class KeySetPublished(Event):
     """The set as signed by its root key."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CredentialIssued(MemberEvent):
     """An agent was given a token, which says all about itself."""
 
@@ -117,7 +116,7 @@ class CredentialIssued(MemberEvent):
     """Whether the agent itself has asked for it: then its stream stands on it from now on."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class CredentialConflict(MemberEvent):
     """Somebody wanted to enrol under the id of an agent that another process seems to be."""
 

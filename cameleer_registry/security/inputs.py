@@ -15,14 +15,15 @@ from typing import Any, Final
 import attrs
 from attrs import frozen
 
-from ..core import encoding, inputs
-from ..core.encoding import Value
+from ..core import inputs, plain
 from ..core.inputs import Entry, Input, UnknownInput
 from ..core.model import Registration
+from ..core.plain import Value
+from ..core.unchanging import unchanging
 from .principals import Principal, Reclaim, Role, Scope
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Given:
     """The token that an agent is to be given, if what it asks for is not refused."""
 
@@ -31,7 +32,7 @@ class Given:
     """For how many seconds it is good."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Enrol(Input):
     """Somebody wants an agent to be registered. The outcome is an :class:`~.desk.Admitted`."""
 
@@ -40,7 +41,7 @@ class Enrol(Input):
     given: Given | None
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Renew(Input):
     """An agent wants another token. The outcome is an :class:`~.desk.Admitted`."""
 
@@ -189,7 +190,7 @@ def _to_renew(of: Sequence[Value]) -> Renew:
 _ENCODERS: Final[Mapping[type[Input], Callable[[Any], list[Value]]]] = {
     Enrol: lambda of: [
         "enrol",
-        encoding.registration(of.registration),
+        plain.registration(of.registration),
         _principal(of.principal),
         _given(of.given),
     ],
@@ -217,7 +218,7 @@ _ENCODERS: Final[Mapping[type[Input], Callable[[Any], list[Value]]]] = {
 
 _DECODERS: Final[Mapping[str, Callable[[Sequence[Value]], Input]]] = {
     "enrol": lambda of: Enrol(
-        registration=encoding.to_registration(of[0]),
+        registration=plain.to_registration(of[0]),
         principal=_to_principal(of[1]),
         given=_to_given(of[2]),
     ),

@@ -25,6 +25,7 @@ from attrs.validators import ge, le
 
 from ..core import rules
 from ..core.instant import NANOSECONDS, Instant
+from ..core.unchanging import unchanging
 from ..errors import CredentialRevoked, InvalidToken
 from . import base64url
 from .ed25519 import SigningKey, verifies
@@ -58,7 +59,7 @@ class Lifetimes:
             raise ValueError("renewable: expected at least the lifetime of a token")
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Claims:
     """What a token says. Times are seconds since 1970, as JWTs have them."""
 
@@ -74,7 +75,7 @@ class Claims:
     """The key that has signed it."""
 
 
-@frozen(kw_only=True)
+@unchanging(kw_only=True)
 class Credential:
     """What an agent is given. Durations are relative: its own time of day may be wrong."""
 
@@ -175,18 +176,24 @@ class Reader:
         if public is None:
             # Whether it is genuine cannot be told any more, and makes no difference.
             raise CredentialRevoked("the key that has signed the token is revoked")
+        # What it says is looked at when it is known to be genuine.
+        if not self._is_genuine(signed, signature, public, self._private.get(key_id)):
+            raise InvalidToken
         try:
-            proof = base64url.decode(signature)
             claims = orjson.loads(base64url.decode(body))
         except ValueError:
             raise InvalidToken from None
-        message = signed.encode("ascii")
-        key = self._private.get(key_id)
-        if not (
-            verifies(public, proof, message) if key is None else key.has_signed(message, proof)
-        ):
-            raise InvalidToken
         return self._checked(claims, key_id)
+
+    def _is_genuine(
+        self, signed: str, signature: str, public: bytes, key: SigningKey | None
+    ) -> bool:
+        try:
+            if key is not None:
+                return key.has_signed(signed.encode("ascii"), signature.encode("ascii"))
+            return verifies(public, base64url.decode(signature), signed.encode("ascii"))
+        except ValueError:
+            return False
 
     def _checked(self, claims: Any, key_id: str) -> Claims:
         """Take claims that are signed; another version of this program may have written others."""

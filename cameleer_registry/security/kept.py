@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from ..core.encoding import Value
 from ..core.events import Event
 from ..core.instant import Instant
 from ..core.kept import Entity
+from ..core.plain import Value
 from . import facts
 from .encoding import DECODERS, ENCODERS
 from .store import Credentials

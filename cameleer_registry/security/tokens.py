@@ -2,6 +2,9 @@
 
 ::
 
+    came_<secret><checksum>.<thumbprint of the root key>    enrols agents
+    camo_<secret><checksum>                                 operators, and everybody else
+
 The secret is 30 characters of base 62, 178 random bits. The checksum, a CRC-32 of everything before
 it in 6 characters, is GitHub's idea: a mistyped token is noticed at once, scanners find a leaked
 one, and garbage need not be looked up. It protects nothing.
@@ -9,10 +12,6 @@ one, and garbage need not be looked up. It protects nothing.
 The thumbprint in an enrolment token is for the agent: the string by which the server recognises the
 agent also tells the agent which server is the right one. The server treats the token as one string,
 and stores only its SHA-256.
-
-The thumbprint in an enrolment token is for the agent: the string by which the server knows the
-agent also tells the agent which server is the right one. The server treats the token as one string,
-and keeps only its SHA-256.
 """
 
 from __future__ import annotations

@@ -97,8 +97,6 @@ class Verifier:
         """
         if value is None:
             raise Unauthenticated
-        if (known := self.known(value, now.steady)) is not None:
-            return known
         scheme, _, token = value.strip(" \t").partition(" ")
         if scheme.lower() != SCHEME:
             raise Unauthenticated("expected the scheme Bearer in the header Authorization")
@@ -192,11 +190,19 @@ class Verifier:
             revocation=revocation,
             key_id=self._issuing,
         )
-        renewable = now.after(made.renewable_for_ms * _MILLISECOND)
         assert principal.expires is not None
+        # Many nodes may know by now of a revocation that comes after it.
+        credentials = self._credentials
+        is_current = revocation >= credentials.revocation(agent_id)
         self._remember(
             sha256(made.access_token.encode("ascii")).digest(),
-            _Verified(principal, agent_id, principal.expires.steady, renewable.steady, -1),
+            _Verified(
+                principal,
+                agent_id,
+                principal.expires.steady,
+                now.steady + made.renewable_for_ms * _MILLISECOND,
+                credentials.revocations if is_current else -1,
+            ),
         )
         return principal
 

@@ -39,6 +39,10 @@ class Access:
     renews: bool = False
     """Whether an agent's token is good there that has expired and can be renewed."""
 
+    unfailing: bool = False
+    """Whether clients may stop for good there if a server has trouble of its own and says so: those
+    of an agent's stream. They wait for as long as there is hope instead."""
+
     passing: bool = False
     """Whether it changes what a registry alone keeps nowhere, and many nodes have to agree on."""
 
@@ -55,6 +59,7 @@ class Access:
 DONE: Final = Access(rests=Rests.DONE)
 READ: Final = Access(rests=Rests.READ)
 STREAM: Final = Access(rests=Rests.BEGUN)
+AGENT_STREAM: Final = Access(rests=Rests.BEGUN, unfailing=True)
 PING: Final = Access(rests=Rests.NOTHING)
 STATIC: Final = Access(versioned=False, rests=Rests.NOTHING, sessions=False)
 PROBE: Final = Access(versioned=False, any_host=True, rests=Rests.NOTHING, sessions=False)

@@ -28,8 +28,8 @@ TIME_HEADER: Final = "X-Cameleer-Time"
 SUPPORTED_VERSIONS: Final = ("1",)
 
 AS_OF: Final = "X-Cameleer-As-Of"
-"""On what aiohttp answers for a node that has not heard from the others for some seconds: as of
-when that is."""
+"""On every answer of a node that has not heard from the others for some seconds: as of when it
+is."""
 
 JSON: Final = "application/json"
 

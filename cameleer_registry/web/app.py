@@ -34,6 +34,9 @@ def create_app(
 
     ::
 
+        host = web.Application()
+        host.add_subapp("/registry", create_app())
+
     Each has a registry of its own, available as ``app[NODE]`` before and while it runs. The
     settings ``host`` and ``port`` are for the command line. ``clock`` is for tests.
 
@@ -42,10 +45,6 @@ def create_app(
     Otherwise everybody is served, unless the settings say ``auth="required"``. If the files that
     they name cannot be used, the start of the application raises SettingsError.
 
-    ``authenticate`` says who asks: it is given each request, and returns a Principal or None, or
-    something to be awaited that does. Then nobody is served without. Otherwise everybody is,
-    unless the settings say ``auth="required"``. If their files cannot be used, the start of the
-    application raises SettingsError.
     """
     settings = settings or Settings()
     return make_app(settings, clock=clock, alone=False, authenticate=authenticate)

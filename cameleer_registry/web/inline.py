@@ -138,11 +138,12 @@ class InlineApp:
                 self._gate.admit(call, route.access)
                 return await answer(call)
             await sharing.admit(self._gate, call, route.access)
-            return await sharing.handled(
+            answered = await sharing.handled(
                 call.node, call.headers, route.access, lambda: answer(call)
             )
         except Exception as error:
-            return await gate.refused(error, call.node, route.access, method=METHOD, path=path)
+            answered = await gate.refused(error, call.node, route.access, method=METHOD, path=path)
+        return sharing.dated(call.node, answered)
 
 
 class Held:

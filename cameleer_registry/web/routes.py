@@ -23,7 +23,18 @@ from . import (
     server,
     streams,
 )
-from .access import CODE, DONE, PING, PROBE, READ, SIGN_IN, STATIC, STREAM, Access
+from .access import (
+    AGENT_STREAM,
+    CODE,
+    DONE,
+    PING,
+    PROBE,
+    READ,
+    SIGN_IN,
+    STATIC,
+    STREAM,
+    Access,
+)
 from .addresses import API
 from .expectations import leave_it, leave_those_elsewhere
 from .responding import Handler, responding
@@ -54,7 +65,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/agents/{_ID}", agents.show_agent, READ.needing(_MAY.READ)),
     ("DELETE", f"{API}/agents/{_ID}", agents.remove_agent, DONE.needing(_MAY.REMOVE)),
     ("POST", f"{API}/agents/{_ID}/heartbeat", agents.heartbeat, PING.needing(_MAY.ACT)),
-    ("GET", f"{API}/agents/{_ID}/events", streams.stream_events, STREAM.needing(_MAY.ACT)),
+    ("GET", f"{API}/agents/{_ID}/events", streams.stream_events, AGENT_STREAM.needing(_MAY.ACT)),
     ("POST", f"{API}/agents/{_ID}/token", credentials.renew, RENEWAL),
     ("DELETE", f"{API}/agents/{_ID}/token", credentials.revoke, DONE.needing(_MAY.REVOKE)),
     (

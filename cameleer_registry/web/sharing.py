@@ -7,28 +7,41 @@ for mere lag: the node looks at the end of the log first.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from aiohttp import hdrs
 from multidict import istr
 
-from ..errors import GroupNotAllowed, InvalidToken, NotFound, NotInContact, OutcomeUnknown
+from ..errors import (
+    GroupNotAllowed,
+    InvalidToken,
+    NodeBehind,
+    NotFound,
+    NotInContact,
+    OutcomeUnknown,
+)
 from ..node.node import Node
+from ..node.sharing.shared import Shared
 from ..security.tokens import may_be_ours
 from .access import Access
-from .answers import Answer
+from .answers import AS_OF, Answer
 from .calls import Call
 from .gate import Gate
 
 POSITION: Final = istr("X-Cameleer-Position")
+
+AGAIN: Final = 0.5
+"""Seconds between two looks of one who waits for as long as there is hope."""
+
 T = TypeVar("T")
 
 
 async def admit(gate: Gate, call: Call, access: Access) -> None:
     """Admit a call; what it is refused for may be known elsewhere, and is looked for.
 
-    Raises what :meth:`~.gate.Gate.admit` does, NotInContact where nobody can be asked, and what
+    Raises what :meth:`~.gate.Gate.admit` does, NotInContact if nobody can be asked, and what
     :meth:`~cameleer_registry.node.sharing.part.Part.check_level` does.
     """
     shared = call.node.shared
@@ -38,20 +51,44 @@ async def admit(gate: Gate, call: Call, access: Access) -> None:
     if access.needs is None and access.any_host:
         gate.admit(call, access)  # a probe
         return
-    shared.check_level(started=call.node.has_started)
+    if access.unfailing:
+        await shared.level()
+    elif not (access.any_host and call.node.has_started):  # else a probe, of this node alone
+        shared.check_level()
     try:
         gate.admit(call, access)
     except (InvalidToken, NotFound, GroupNotAllowed) as error:
         if isinstance(error, InvalidToken) and not _may_be_known_elsewhere(call):
             raise
         try:
-            await shared.look()
+            await _look(shared, access)
         except (NotInContact, OutcomeUnknown):
             raise NotInContact(
                 "this node does not know that credential, or what it may do, and has not heard from"
                 " the others"
             ) from None
         gate.admit(call, access)
+
+
+def dated(node: Node, answer: Answer) -> Answer:
+    """Have an answer say as of when it is, if that may be too long ago: see AS_OF."""
+    shared = node.shared
+    if shared is not None and (moment := shared.shown.as_of) is not None:
+        answer.headers = {**answer.headers, AS_OF: moment}
+    return answer
+
+
+async def _look(shared: Shared, access: Access) -> None:
+    """Wait until this node knows all that others had answered; raises what ``look`` does."""
+    while True:
+        try:
+            await shared.look()
+        except (NotInContact, OutcomeUnknown):
+            if not access.unfailing or not shared.has_hope:
+                raise
+            await asyncio.sleep(AGAIN)
+        else:
+            return
 
 
 def _may_be_known_elsewhere(call: Call) -> bool:
@@ -71,14 +108,18 @@ async def handled(
     if shared is None:
         return await handle()
     if (token := headers.get(POSITION)) is not None:
-        await shared.reached(token)
+        try:
+            await shared.reached(token)
+        except NodeBehind:
+            if not access.unfailing:
+                raise
     try:
         answer = await handle()
     except NotFound as error:
         if error.settled:
             raise
         try:
-            await shared.look()
+            await _look(shared, access)
         except (NotInContact, OutcomeUnknown):
             raise NotInContact(
                 f"{error}, as far as this node knows, which has not heard from the others"

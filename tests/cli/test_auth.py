@@ -97,12 +97,38 @@ async def test_from_an_open_server_to_a_closed_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 async def test_without_a_credential_nobody_else_is_served(host: str, tmp_path: Path) -> None:
-    """One line says what to do, and nothing is listened on."""
-    status, out, err = await run("serve", "--port", "0", "--host", host)
+    """One line says what to do, nothing is listened on, and no file is made."""
+    for database in ("memory", str(tmp_path / "new" / "r.db")):
+        args = ("serve", "--port", "0", "--host", host, "--database", database)
+        status, out, err = await run(*args)
+        assert (2, "") == (status, out)
+        [line] = err.splitlines()
+        assert "cameleer-registry auth init" in line
+        assert "--auth off" in line
+    assert not os.listdir(tmp_path)
+
+
+async def test_a_database_without_a_credential_is_not_served_to_all(tmp_path: Path) -> None:
+    """One that was made here is left as it is, and one line is said of it."""
+    path = str(tmp_path / "r.db")
+    async with server("--port", "0", "--database", path) as served:
+        assert 0 == await served.terminate()
+    status, _, err = await run("serve", "--port", "0", "--host", "0.0.0.0", "--database", path)
+    assert 2 == status
+    [line] = err.splitlines()
+    assert "cameleer-registry auth init" in line
+
+
+async def test_keys_of_another_registry_are_said_in_one_line(tmp_path: Path) -> None:
+    """The database is as it was."""
+    for name in ("mine", "other"):
+        folder = tmp_path / name
+        status, _, err = await run("auth", "init", "--database", str(folder / "r.db"))
+        assert 0 == status, err
+    args = ("serve", "--port", "0", "--database", str(tmp_path / "mine" / "r.db"))
+    status, out, err = await run(*args, CAMELEER_KEYS_FILE=str(tmp_path / "other" / "keys.json"))
     assert (2, "") == (status, out)
-    last = err.splitlines()[-1]
-    assert "cameleer-registry auth init" in last
-    assert "--auth off" in last
+    assert 1 == len(err.splitlines()), err
 
 
 async def test_an_open_server_says_which_names_it_takes() -> None:
@@ -141,15 +167,29 @@ async def test_a_container_of_which_the_volume_has_credentials(tmp_path: Path) -
             assert 200 == (await client.get("/agents", headers=headers)).status_code
 
 
+async def test_a_server_in_memory_says_nothing_of_what_nobody_has_done() -> None:
+    """Tokens of a process before are void, which is no news that anybody were to look at."""
+    async with server("--port", "0", "--auth", "required", stderr=PIPE) as served:
+        served.process.terminate()
+        _, err = await within(served.process.communicate())
+    assert b"revoked" not in err
+
+
 @pytest.mark.parametrize("content", [None, "", "short"])
 async def test_a_file_of_tokens_that_is_no_such_file(content: str | None, tmp_path: Path) -> None:
     """Missing, empty or holding what is no token: the server does not start, and quotes nothing."""
     file = tmp_path / "admin"
     if content is not None:
         file.write_text(content)
-    status, _, err = await run("serve", "--port", "0", CAMELEER_ADMIN_TOKEN_FILE=str(file))
-    assert 2 == status
-    assert str(file) in err.splitlines()[-1]
+    database = tmp_path / "new" / "r.db"
+    for args in ((), ("--database", str(database))):
+        status, _, err = await run(
+            "serve", "--port", "0", *args, CAMELEER_ADMIN_TOKEN_FILE=str(file)
+        )
+        assert 2 == status
+        [line] = err.splitlines()
+        assert str(file) in line
+    assert not database.parent.exists()
 
 
 async def test_tokens_from_files_in_memory(tmp_path: Path) -> None:

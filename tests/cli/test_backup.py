@@ -276,7 +276,7 @@ def test_a_copy_takes_nobodys_place(tmp_path: Path) -> None:
     assert "mine" == taken.read_text()
     with pytest.raises(CopyFailed, match="No such file or directory"):
         back_up(path, tmp_path / "nowhere" / "b.db")
-    with pytest.raises(CopyFailed, match="is the database itself"):
+    with pytest.raises(CannotOpenDatabase, match="is the database itself"):
         restore(path, path)
     assert ["r.db", "taken.db"] == names(tmp_path)
 

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import httpx
 import pytest
@@ -26,6 +27,11 @@ def said(out: str) -> dict[str, str]:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+QUICK: Final = ("--heartbeat-interval", "0.5")
+"""An agent looks for a server that is away within two intervals: else for up to half a minute, in
+which the wait for a command would end."""
 
 
 @asynccontextmanager
@@ -75,7 +81,7 @@ async def test_credentials_are_added_to_a_fleet_that_runs_open(tmp_path: Path) -
     """Nobody is turned away until all have one: an agent of before stays, and takes commands."""
     database, port = str(tmp_path / "registry.db"), str(free_port())
     url = f"http://127.0.0.1:{port}"
-    options = ("--port", port, "--database", database, "--heartbeat-interval", "0.5")
+    options = ("--port", port, "--database", database, *QUICK)
     async with working(url, "of-before") as taken:
         async with server(*options) as served, served.client() as nobody:
             assert "ACKNOWLEDGED" == await command(nobody, "of-before", 1)
@@ -112,7 +118,7 @@ async def test_keys_that_are_lost(tmp_path: Path) -> None:
     """Without them the server does not start; with a copy it does, and without one all is anew."""
     folder, port = tmp_path / "state", str(free_port())
     database, keys, url = folder / "registry.db", folder / "keys.json", f"http://127.0.0.1:{port}"
-    options = ("--port", port, "--database", str(database))
+    options = ("--port", port, "--database", str(database), *QUICK)
     _, out, _ = await run("auth", "init", "--database", str(database))
     first = said(out)
     copy = tmp_path / "copy.json"

@@ -18,7 +18,8 @@ from cameleer_registry.security.jwt import Lifetimes
 from cameleer_registry.security.keyring import KeyRing
 
 from ..closed import RING, SETTINGS, Closed, closed
-from ..support import eventually
+from ..support import eventually, virtual_clock
+from .support import VirtualServerClock
 
 
 @asynccontextmanager
@@ -152,10 +153,14 @@ async def test_it_refuses_what_its_registry_has_not_signed(monkeypatch: pytest.M
         assert [{"n": 0}] == taken
 
 
+@pytest.mark.looptime(start=1000)
 async def test_it_renews_its_token() -> None:
     """Before it ends, without a break of its stream."""
     lifetimes = Lifetimes(token=3, renewable=600)
-    async with closed(agents={}, lifetimes=lifetimes) as served, running(served) as (agent, _):
+    async with (
+        closed(agents={}, lifetimes=lifetimes, clock=virtual_clock()) as served,
+        running(served, clock=VirtualServerClock()) as (agent, _),
+    ):
         opened = served.node.meters.streams_opened
         assert agent._credentials is not None
         first = agent._credentials.header()

@@ -66,6 +66,19 @@ async def test_pieces_of_any_size(size: int, end: str) -> None:
         assert 4.368 == stream.retry
 
 
+@pytest.mark.parametrize("size", [1, 3, 1 << 20])
+@pytest.mark.parametrize("data", ["{}", "x" * 200, "a retry: 7"])
+async def test_a_stream_that_sends_its_client_away(size: int, data: str) -> None:
+    """The delay is said anew before the end; and what stands within a line is none."""
+    text = f"retry: 4368\n: connected\nid: 1\nevent: replay\ndata: {data}\n\n"
+    async with opened(pieces(text.encode(), size)) as stream:
+        assert [("replay", data)] == await within(read(stream))
+        assert (4.368, False) == (stream.retry, stream.is_sent_away)
+    async with opened(pieces(f"{text}retry: 150\n".encode(), size)) as stream:
+        assert [("replay", data)] == await within(read(stream))
+        assert (0.15, True) == (stream.retry, stream.is_sent_away)
+
+
 @pytest.mark.parametrize(
     "opening", [b"", b": hello\n", b"retry: soon\n", b"retry: 999999999999\n", b"r" * 100_000]
 )

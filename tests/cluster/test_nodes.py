@@ -14,7 +14,7 @@ import pytest
 
 from cameleer_registry.database import log_of
 from cameleer_registry.errors import CannotJoin
-from cameleer_registry.settings import NatsServers as Urls
+from cameleer_registry.setting_values import NatsServers as Urls
 from cameleer_registry.settings import Settings
 
 from ..nats import NatsServer, NatsServers, nats_servers
@@ -123,12 +123,17 @@ async def test_a_database_belongs_to_one_cluster(nats: NatsServers, tmp_path: Pa
     status, _, said = await run(*flags(nats, database), "--cluster-name", "another")
     assert 2 == status
     assert "belongs to another log" in said.splitlines()[-1]
-    for more in (("--leave-cluster",), ()):
-        async with server("--port", "0", "--database", database, *more) as alone:
-            async with alone.client() as client:
-                agents = (await client.get("/agents")).json()
-                assert [("x", "LIVE")] == [(a["agentId"], a["status"]) for a in agents]
-            assert 0 == await alone.terminate()
+    log, nothing = tmp_path / "alone.log", "leave_cluster changes nothing"
+    for more, told in (("--leave-cluster",), False), ((), False), (("--leave-cluster",), True):
+        with log.open("wb") as stderr:
+            async with server("--port", "0", "--database", database, *more, stderr=stderr) as alone:
+                async with alone.client() as client:
+                    agents = (await client.get("/agents")).json()
+                    assert [("x", "LIVE")] == [(a["agentId"], a["status"]) for a in agents]
+                    (itself,) = (await client.get("/nodes")).json()
+                    assert alone.url == itself["address"]
+                assert 0 == await alone.terminate()
+        assert told == (nothing in log.read_text())
     status, _, said = await run(*flags(nats, database))
     assert 2 == status
     assert "was used by a registry alone" in said.splitlines()[-1]
@@ -166,7 +171,8 @@ async def test_a_name_is_one_nodes(nats: NatsServers, tmp_path: Path) -> None:
         assert "give this one a --node-name of its own" in said.splitlines()[-1]
         await a.kill()
         await a.start()
-        assert 200 == (await a.ask("GET", "/nodes")).status_code
+        listed = (await a.ask("GET", "/nodes")).json()
+        assert [("a", "LIVE", a.url)] == [(e["name"], e["status"], e["address"]) for e in listed]
 
 
 @pytest.mark.parametrize("anew", [False, True])

@@ -13,9 +13,11 @@ from cameleer_registry.core import kept
 from cameleer_registry.core.encoding import Decoder, Encoder
 from cameleer_registry.core.events import CloseReason, Event, HeartbeatReceived, StreamClosed
 from cameleer_registry.core.instant import Instant
-from cameleer_registry.core.kept import Entity, Loader, RowMaker
+from cameleer_registry.core.kept import Entity, RowMaker
+from cameleer_registry.core.loader import Loader
 from cameleer_registry.core.registry import Registry
 from cameleer_registry.core.targets import Targets
+from cameleer_registry.core.touched import Touched
 
 from .invariants import check, snapshot
 
@@ -29,7 +31,7 @@ class Keeping:
         self.maker = RowMaker(self.registry, self.encoder)
         self.log: list[tuple[int, bytes]] = []
         self.rows: dict[Entity, tuple[int, bytes]] = {}
-        self.touched = kept.Touched()
+        self.touched = Touched()
         self.seq = 0
 
     def _targets_of(self, command_id: str) -> Targets | None:

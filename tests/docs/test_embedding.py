@@ -30,6 +30,7 @@ def test_every_call_is_shown_with_what_it_raises() -> None:
     of_streams |= {"catch_up_stream"}
     of_handlers |= {"kept"}
     of_the_application = {"begin", "start", "shut_down", "stop", "join", "carry_out_shared"}
+    of_the_application |= {"check_settings"}
     public = {name for name, _ in inspect.getmembers(Node, inspect.isfunction) if name[0] != "_"}
     shown = {}
     for call, _, raises in rows(EMBEDDING, "Call"):

@@ -83,12 +83,9 @@ async def test_nothing_is_told_before_it_is_durable(tmp_path: Path) -> None:
         for agent_id in "ab":
             await at.register(agent_id)
         earlier = (await at.issue("/agents/b")).json()["commandId"]
-        await asyncio.sleep(0.3)  # the feed has told of all that
-        async with streaming(at, "a") as stream, following(at) as feed:
-            await asyncio.sleep(0.3)  # the feed has told of the stream, if not before
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    await feed.event()
+        async with following(at) as feed, streaming(at, "a") as stream:
+            while "stream-opened" != (await feed.event())["event"]:
+                pass  # all that was before
             on.disk.set(f"sync {LOG} hold")
             order = {"type": "replay"}
             key = {"Idempotency-Key": "k"}

@@ -96,7 +96,7 @@ class Agent:
 
     async def says(self, line: str, times: int = 1) -> None:
         """Wait until it has said that so often."""
-        await eventually(lambda: self.lines.count(line) >= times, 30)
+        await eventually(lambda: self.lines.count(line) >= times, 60)
 
     def carried_out(self) -> Counter[str]:
         """Return how often it has carried out each command."""
@@ -133,7 +133,7 @@ async def agent(language: Language, url: str, folder: Path, **more: str) -> Asyn
 
 async def is_live_and_connected(client: httpx.AsyncClient) -> dict[str, Any]:
     """Wait until the agent is, and return what the server shows of it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             answer = await client.get(f"/agents/{AGENT}")
             shown: dict[str, Any] = answer.json()
@@ -225,7 +225,7 @@ async def test_where_credentials_are_asked_for(
         else {"CAMELEER_TOKEN": made["enrolment token"]}
     )
     admin = {"Authorization": f"Bearer {made['admin token']}"}
-    settings = (*SETTINGS, "--database", str(database), "--agent-token-ttl", "3")
+    settings = (*SETTINGS, "--database", str(database), "--agent-token-ttl", "6")
     async with (
         server("--port", "0", *settings) as served,
         served.client(headers=admin) as client,
@@ -239,7 +239,7 @@ async def test_where_credentials_are_asked_for(
 
         # Longer than a token is good for: the stream of before is still open.
         began = (await client.get(f"/agents/{AGENT}")).json()["registeredAt"]
-        await asyncio.sleep(5)
+        await asyncio.sleep(7)
         await obeys(an_agent, client, {"after": "its first token"})
         assert 1 == an_agent.lines.count("listening")
         assert began == (await client.get(f"/agents/{AGENT}")).json()["registeredAt"]
@@ -434,6 +434,46 @@ async def test_several_addresses(language: Language, tmp_path: Path) -> None:
         async with server("--port", ports[1], *SETTINGS) as second, second.client() as client:
             await is_live_and_connected(client)
             await obeys(an_agent, client, {"at": "the second"})
+
+
+async def test_a_node_that_ends_sends_it_to_another(language: Language, tmp_path: Path) -> None:
+    """As soon as it says at the end of the stream, and not when it had said at the beginning."""
+    opened: list[str] = []
+
+    def node(name: str) -> web.Application:
+        async def register(_: web.Request) -> web.Response:
+            intervals = ("heartbeatIntervalMs", "keepaliveIntervalMs", "commandTtlMs")
+            config = dict.fromkeys(intervals, 60_000)
+            return web.json_response(
+                {"sseEndpoint": f"/api/v1/agents/{AGENT}/events", "config": config}
+            )
+
+        async def stream(request: web.Request) -> web.StreamResponse:
+            opened.append(name)
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"retry: 60000\n: connected\n")
+            if len(opened) == 1:
+                await response.write(b"retry: 100\n")
+            else:
+                await asyncio.sleep(60)
+            return response
+
+        async def missed(_: web.Request) -> web.Response:
+            return web.json_response([])
+
+        app = web.Application()
+        app.router.add_post("/api/v1/agents/register", register)
+        app.router.add_get(f"/api/v1/agents/{AGENT}/events", stream)
+        app.router.add_get(f"/api/v1/agents/{AGENT}/commands", missed)
+        return app
+
+    async with running(node("a")) as (host, port), running(node("b")) as (_, other):
+        urls = f"http://{host}:{port},http://{host}:{other}"
+        async with agent(language, urls, tmp_path) as an_agent:
+            await an_agent.says("listening")
+            await an_agent.says("listening", 2)
+    assert {"a", "b"} == set(opened)
 
 
 async def test_each_command_once(language: Language, tmp_path: Path) -> None:

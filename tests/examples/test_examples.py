@@ -39,9 +39,12 @@ async def program(name: str, *args: str) -> AsyncIterator[Process]:
 
 
 async def says(process: Process, part: str) -> None:
-    """Read what a program prints up to a line that holds this."""
+    """Read what a program prints up to a line that holds this.
+
+    An agent may take half a minute until it looks again for a server that was away.
+    """
     assert process.stdout is not None
-    while line := (await within(process.stdout.readline())).decode():
+    while line := (await within(process.stdout.readline(), 60)).decode():
         if part in line:
             return
     raise AssertionError(f"it never said {part!r}")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from cameleer_registry import Ack, CommandType, Order, Outcome, Settings, Target, wire
+from cameleer_registry import Ack, CommandType, Order, Outcome, Settings, Target
 from cameleer_registry.core.events import CloseReason, Event
 from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.registry import Registry
@@ -17,6 +17,7 @@ from cameleer_registry.node.feed import feed as feed_module
 from cameleer_registry.node.feed.feed import Feed
 from cameleer_registry.node.feed.followers import Follower
 from cameleer_registry.node.feed.ring import USUAL_SIZE, Entry
+from cameleer_registry.wire.times import timestamp
 
 from ..core.conversations import DEAD, STALE, START, TTL, Talk, limits, registration
 from ..support import eventually, following, serving
@@ -69,7 +70,7 @@ def told() -> Told:
 
 def at(seconds: int) -> str:
     """Return the time of day so many seconds after the start of a conversation."""
-    return wire.timestamp(time_of_day(Instant(START.wall + seconds * 1_000_000_000, 0, 0)))
+    return timestamp(time_of_day(Instant(START.wall + seconds * 1_000_000_000, 0, 0)))
 
 
 # Agents

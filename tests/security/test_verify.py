@@ -300,6 +300,32 @@ def test_the_short_way_refuses_what_the_long_way_does(world: World) -> None:
     world.verifier.of_header(f"Bearer {token}", now=world.now, renewing=True)
 
 
+@pytest.mark.parametrize("revoked_before", [False, True])
+def test_a_token_that_was_just_made_takes_the_short_way(world: World, revoked_before: bool) -> None:
+    """From its first request on, unless its agent was revoked between the two."""
+    key = world.ring.signing(Use.TOKEN)
+    assert key is not None
+    world.verifier.use_keys(world.ring.keys, world.ring.private)
+    world.credentials.revoke_agent("a-9", now=world.now)
+    counter = world.credentials.revocation("a-1")
+    made = Issuer(world.ring.registry, key, Lifetimes()).issue(
+        "jti", "a-1", "g", revocation=counter, now=world.now
+    )
+    if revoked_before:
+        world.credentials.revoke_agent("a-1", now=world.now)
+    principal = world.verifier.remember(made, "jti", "a-1", "g", counter, now=world.now)
+    header = f"Bearer {made.access_token}"
+    if revoked_before:
+        assert world.verifier.known(header, world.now.steady) is None
+        with pytest.raises(CredentialRevoked):
+            world.verifier.of_header(header, now=world.now)
+    else:
+        assert principal is world.verifier.known(header, world.now.steady)
+        assert world.verifier.known(header, world.now.after(2 * 3600 * SECOND).steady) is None
+        world.credentials.revoke_agent("a-1", now=world.now)
+        assert world.verifier.known(header, world.now.steady) is None
+
+
 def test_only_so_many_are_remembered(world: World) -> None:
     """The oldest goes first; and garbage takes nobody's place."""
     shown = [world.enrol(f"a-{number}") for number in range(4)]

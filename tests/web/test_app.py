@@ -161,13 +161,13 @@ async def test_a_host_application_may_issue_before_and_after_it_runs() -> None:
     order = Order(type=CommandType.REPLAY)
     for number in range(600):
         await node.register(Registration(agent_id=AgentId(f"a{number}"), group=GroupName("g")))
-    assert 600 == (await within(node.issue(order, Target.all()), 5)).target_count
+    assert 600 == (await within(node.issue(order, Target.all()))).target_count
     async with running(registry):
-        assert 600 == (await within(node.issue(order, Target.all()), 5)).target_count
+        assert 600 == (await within(node.issue(order, Target.all()))).target_count
         last = asyncio.create_task(node.issue(order, Target.all()))
         await asyncio.sleep(0)
-    assert 600 == (await within(last, 5)).target_count
-    assert 600 == (await within(node.issue(order, Target.all()), 5)).target_count
+    assert 600 == (await within(last)).target_count
+    assert 600 == (await within(node.issue(order, Target.all()))).target_count
 
 
 async def test_a_node_may_be_started_again() -> None:

@@ -23,6 +23,7 @@ from cameleer_registry.node.feed.followers import PIECE, Follower
 
 from ..core.conversations import registration
 from ..support import (
+    AT_ONCE,
     Connection,
     EndOfStream,
     Served,
@@ -34,6 +35,7 @@ from ..support import (
     running,
     serving,
     streaming,
+    virtual_clock,
     within,
 )
 
@@ -172,7 +174,7 @@ async def test_the_feed_is_there_when_embedded() -> None:
         async with following(embedded) as follower:
             await embedded.register("a")
             assert "agent-registered" == (await follower.event())["event"]
-        await eventually(lambda: not len(embedded.node.feed.streams), seconds=1)
+        await eventually(lambda: not len(embedded.node.feed.streams), AT_ONCE)
 
 
 def test_what_happens_before_the_node_runs_is_told_too() -> None:
@@ -576,9 +578,11 @@ async def test_a_reader_that_the_history_does_not_wait_for_is_aborted(
             assert "history-lost" == (await follower.event())["data"]["reason"]
 
 
+@pytest.mark.looptime(start=1000)
 async def test_a_slow_reader_that_goes_on_reading_is_kept() -> None:
     """However long it takes."""
-    async with serving(Settings(stream_stall_timeout=0.2, keepalive_interval=0.05)) as served:
+    settings = Settings(stream_stall_timeout=0.2, keepalive_interval=0.05)
+    async with serving(settings, clock=virtual_clock()) as served:
         loop, start = asyncio.get_running_loop(), newest(served)
         with contextlib.closing(await unread(served)) as sock:
             happen(served.node, 1500)
@@ -598,7 +602,7 @@ async def test_a_follower_that_goes_away_is_noticed(
     async with following(served) as follower:
         assert 1 == len(served.node.feed.streams)
         leave(follower)
-        await eventually(lambda: not len(served.node.feed.streams), seconds=1)
+        await eventually(lambda: not len(served.node.feed.streams), AT_ONCE)
         await eventually(lambda: not served.node.feed.streams._connections)
 
 

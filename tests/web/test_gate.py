@@ -14,7 +14,7 @@ from attrs import evolve
 
 from cameleer_registry import NODE, Settings
 from cameleer_registry.node.auth.mode import Mode
-from cameleer_registry.settings import HostNames
+from cameleer_registry.setting_values import HostNames
 from cameleer_registry.web.app import make_app
 from cameleer_registry.web.inline import InlineRunner
 

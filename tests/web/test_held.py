@@ -250,11 +250,12 @@ async def test_an_answer_that_nobody_will_read_is_dropped(
     assert 200 == (await asking).status
 
 
+@pytest.mark.looptime(start=1000)
 async def test_a_connection_that_holds_an_answer_is_not_idle() -> None:
     """Its time begins with the answer."""
-    async with serving(keepalive_timeout=0.2) as (served, journal), connected(served) as connection:
+    async with serving(keepalive_timeout=2) as (served, journal), connected(served) as connection:
         connection.writer.write(REGISTER)
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(7)
         journal.release()
         assert 201 == (await connection.answer()).status
         connection.writer.write(HEARTBEAT)

@@ -29,7 +29,7 @@ from cameleer_registry.web.connections import PoliteConnection
 from cameleer_registry.web.inline import INLINE, InlineApp, InlineConnection, InlineRunner
 
 from ..exposition import scrape
-from ..support import Answer, Connection, Served, connected, serving, streaming
+from ..support import Answer, Connection, Served, connected, serving, streaming, virtual_clock
 from ..wires import Wire
 from .exchanges import request, told
 
@@ -342,13 +342,14 @@ async def test_a_body_for_which_aiohttp_stops_to_read(inline: list[int]) -> None
         assert 4 == peer.written.count(b"HTTP/1.1 ")
 
 
+@pytest.mark.looptime(start=1000)
 async def test_an_idle_connection_is_given_up_from_its_last_request_on() -> None:
     """Like any other: what is answered inline counts as a sign of life."""
-    async with serving(keepalive_timeout=0.4) as served:
+    async with serving(clock=virtual_clock(), keepalive_timeout=4) as served:
         await served.register("a")
         async with connected(served) as connection:
             for _ in range(6):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(1)
                 connection.writer.write(HEARTBEAT)
                 assert 204 == (await connection.answer()).status
             await connection.closed()

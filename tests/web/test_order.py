@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from attrs import evolve, frozen
 
-from cameleer_registry.settings import HostNames
+from cameleer_registry.setting_values import HostNames
 from cameleer_registry.web.inline import InlineRunner
 
 from ..closed import SETTINGS, Closed, closed

@@ -204,6 +204,20 @@ async def test_an_agent_does_not_sign_in() -> None:
         assert "invalid-token" == answer.code
 
 
+async def test_an_enrolment_token_does_not_sign_in() -> None:
+    """It is there for agents, which have no browser; by a code neither."""
+    async with closed() as served:
+        token = served.tokens["enrol"]
+        answer = await served.ask(None, "POST", "/auth/session", {"token": token})
+        assert (403, "insufficient-role") == (answer.status, answer.code)
+        assert "set-cookie" not in answer.headers
+        answer = await served.ask("enrol", "POST", "/auth/session/code")
+        assert (403, "insufficient-role") == (answer.status, answer.code)
+        for role in ("metrics", "viewer", "operator", "admin"):
+            answer = await served.ask(None, "POST", "/auth/session", {"token": served.tokens[role]})
+            assert 204 == answer.status
+
+
 async def test_who_has_issued_a_command() -> None:
     """In the command, in the feed, and by the id of the token."""
     async with closed() as served, opened(served, "/events", shown(served, "viewer")) as feed:

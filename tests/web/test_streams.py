@@ -20,6 +20,7 @@ from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 from cameleer_registry.node.streams.outgoing import OutgoingStream
 
 from ..support import (
+    AT_ONCE,
     Connection,
     Served,
     begin_stream,
@@ -29,6 +30,7 @@ from ..support import (
     running,
     serving,
     streaming,
+    virtual_clock,
     within,
 )
 
@@ -244,7 +246,7 @@ async def test_a_client_that_goes_away_is_noticed(
         async with streaming(served, "a") as stream:
             assert served.node.agent("a").connected
             leave(stream)
-            await eventually(lambda: not served.node.agent("a").connected, seconds=1)
+            await eventually(lambda: not served.node.agent("a").connected, AT_ONCE)
         assert 0 == len(served.node.streams)
         await eventually(lambda: not served.node.streams._connections)
 
@@ -258,7 +260,7 @@ async def test_a_client_that_goes_away_is_noticed_when_embedded() -> None:
         await embedded.register("a")
         async with streaming(embedded, "a"):
             assert embedded.node.agent("a").connected
-        await eventually(lambda: not embedded.node.agent("a").connected, seconds=1)
+        await eventually(lambda: not embedded.node.agent("a").connected, AT_ONCE)
 
 
 async def test_what_a_client_sends_after_its_request_is_ignored(served: Served) -> None:
@@ -270,7 +272,7 @@ async def test_what_a_client_sends_after_its_request_is_ignored(served: Served) 
             await within(stream.writer.drain())
         command = await served.node.issue(ORDER, Target.agent("a"))
         assert command.command_id == (await stream.event())["id"]
-    await eventually(lambda: not served.node.agent("a").connected, seconds=1)
+    await eventually(lambda: not served.node.agent("a").connected, AT_ONCE)
 
 
 async def test_a_client_that_is_gone_before_the_answer_leaves_nothing(served: Served) -> None:
@@ -388,10 +390,11 @@ async def test_a_reader_that_catches_up_is_kept() -> None:
             assert served.node.agent("a").connected
 
 
+@pytest.mark.looptime(start=1000)
 async def test_a_slow_reader_that_goes_on_reading_is_kept() -> None:
     """However long it takes for what it was sent: only one that takes nothing is cut off."""
     settings = Settings(max_stream_backlog=2**30, stream_stall_timeout=0.2, keepalive_interval=0.1)
-    async with serving(settings) as served:
+    async with serving(settings, clock=virtual_clock()) as served:
         await served.register("slow")
         sock = await unread(served, "slow", receive_buffer=None)
         loop = asyncio.get_running_loop()
@@ -412,7 +415,7 @@ async def test_a_reader_that_is_behind_and_sends_no_more_is_gone() -> None:
         sock = await unread(served, "slow")
         await pile_up(served, "slow", 10)
         sock.shutdown(socket.SHUT_WR)
-        await eventually(lambda: not served.node.agent("slow").connected, seconds=1)
+        await eventually(lambda: not served.node.agent("slow").connected, AT_ONCE)
         await eventually(lambda: not served.node.streams._connections)
         sock.close()
 

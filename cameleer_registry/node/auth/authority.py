@@ -105,6 +105,14 @@ class Authority:
             return ()
         return self._beginning.begin(self, durable=durable, now=now)
 
+    def check_files(self, *, is_new: bool, now: Instant) -> None:
+        """Raise SettingsError if :meth:`begin` would, by what files hold; that changes nothing.
+
+        ``is_new`` says that nothing was stored before.
+        """
+        if self._beginning is not None:
+            self._beginning.check_files(is_new=is_new, now=now)
+
     def prepare(self, *, now: Instant) -> None:
         """Read the files of keys and tokens, for one of many nodes; raises SettingsError."""
         if self._beginning is not None:

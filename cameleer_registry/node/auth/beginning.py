@@ -19,7 +19,8 @@ from ...security.keys import Use
 from ...security.principals import Role
 from ...security.store import Credentials, Facts
 from ...security.token_files import TokenFiles
-from ...settings import AuthMode, Settings
+from ...setting_values import AuthMode
+from ...settings import Settings
 from .authority import Authority
 from .holding import NO_KEYS, Holding
 from .mode import Mode
@@ -74,6 +75,21 @@ class Beginning:
         for line in held.warnings:
             log.warning(line)
         credentials.hold_outside(held.tokens, now=now)
+
+    def check_files(self, *, is_new: bool, now: Instant) -> None:
+        """Raise SettingsError if :meth:`begin` would, by what files hold; that changes nothing.
+
+        They are read again when the database is open: what is to be warned of is said then.
+        """
+        settings = self.settings
+        if settings.auth is AuthMode.OFF:
+            return
+        path, credentials = self.keys_path, Credentials()
+        ring = None if path is None else keyfile.load(path).ring
+        if named := _named(settings):
+            credentials.hold_outside(TokenFiles(named).read(now=now).tokens, now=now)
+        if is_new and not settings.cluster:  # elsewhere credentials may be stored
+            self.mode(credentials, ring)
 
     def mode(self, credentials: Credentials, ring: KeyRing | None) -> Mode:
         """Decide whether credentials are needed.
@@ -130,7 +146,8 @@ class Beginning:
             ring = KeyRing.generate(at=time_of(now), uses=(Use.TOKEN,))
         if not durable:
             # What an earlier process has revoked is not known: no agent's token outlives one.
-            facts += credentials.revoke_all(now=now)
+            # Nobody has done that, so nobody is told of it.
+            credentials.revoke_all(now=now)
         assert ring is not None
         authority.use(ring)
         if mode is Mode.REQUIRED and not credentials.tokens() and not self.embedded:

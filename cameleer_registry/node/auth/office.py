@@ -11,14 +11,14 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
-
 from ...core.events import CloseReason, Event
 from ...core.inputs import Input
 from ...core.instant import NANOSECONDS
 from ...core.model import Registration
+from ...core.unchanging import unchanging
 from ...errors import (
     CredentialRevoked,
+    InsufficientRole,
     InvalidToken,
     NotFound,
     NotInContact,
@@ -58,7 +58,7 @@ REVOCATIONS: Final[tuple[type[Event], ...]] = (
 """After these somebody's streams may have nothing to stand on."""
 
 
-@frozen
+@unchanging
 class Enrolled:
     """An agent that has registered."""
 
@@ -178,8 +178,9 @@ class Office:
     async def sign_in(self, token: str, source: str) -> str:
         """Open a session on a token; return its secret.
 
-        Raises TooManyAttempts if too many from that source have failed of late, and what
-        :meth:`Verifier.of_token` does. An agent's token opens none.
+        Raises TooManyAttempts if too many from that source have failed of late, what
+        :meth:`Verifier.of_token` does, and InsufficientRole for an enrolment token. An agent's
+        token opens none, either.
         """
         authority, now = self._node.authority, self._node.clock.now()
         authority.attempts.check(source, now)
@@ -187,6 +188,8 @@ class Office:
             principal = await self._owner_of(token)
             if principal.role is Role.AGENT:  # it would outlive its renewal and its revocation
                 raise InvalidToken("an agent's token cannot sign in")
+            if principal.role is Role.ENROL:  # it is there for agents: it stands in their pods
+                raise InsufficientRole(principal.role, "sign-in")
             secret = secrets.token_urlsafe(32)
             await self.do(
                 inputs.OpenSession(

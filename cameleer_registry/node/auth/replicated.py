@@ -18,6 +18,7 @@ from ...core.kept import Entity
 from ...core.members import Members
 from ...core.model import CommandEvent
 from ...core.registry import Registry
+from ...core.slices import SLICE, Slices
 from ...core.views import time_of_day
 from ...errors import CannotJoin, SettingsError
 from ...security import kept
@@ -83,14 +84,17 @@ class Replicated:
         authority = self._authority
         return value(authority.credentials, authority.codes.value(), self._signer.order)
 
-    def start_over(self, of: Mapping[str, Any]) -> None:
-        """Become what a value says.
+    def start_over(self, of: Mapping[str, Any]) -> Slices[None]:
+        """Become what a value says, in slices.
 
         Raises SettingsError if this node does not have the keys for it.
         """
         authority = self._authority
         authority.credentials.start_over()
-        apply(of["credentials"], authority.credentials)
+        told = of["credentials"]
+        for start in range(0, len(told), SLICE):
+            apply(told[start : start + SLICE], authority.credentials)
+            yield
         authority.codes.start_over(of["codes"])
         self._signer.start_over(of["order"])
         self.use_published()

@@ -20,6 +20,7 @@ from ...security.ed25519 import SigningKey, spki
 from ...security.keyring import KeyRing
 from ...security.keys import Use
 from ...security.lines import Kind
+from ...wire.times import timestamp
 
 _MILLISECOND: Final = 1_000_000
 
@@ -114,7 +115,7 @@ class Signer:
         members: dict[str, Any] = orjson.loads(answer)
         members |= {
             "challenge": challenge,
-            "serverTime": wire.timestamp(time_of_day(now)),
+            "serverTime": timestamp(time_of_day(now)),
             "registry": self._ring.registry,
             "keysVersion": self._ring.keys.version,
         }

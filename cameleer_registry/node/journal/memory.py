@@ -19,6 +19,7 @@ class MemoryJournal:
 
     durable = awaited = readable = position = 0
     keeps = False
+    is_new = True
 
     @property
     def trouble(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import frozen
 
@@ -44,6 +44,9 @@ class Opened(Protocol):
     @property
     def registry_id(self) -> str:
         """By which a registry is told from others, over all restarts."""
+
+    def told(self) -> dict[str, Any]:
+        """Return what the log says of it."""
 
     @property
     def last_alive(self) -> Instant | None:
@@ -100,6 +103,10 @@ class Journal(Protocol):
 
     keeps: bool
     """Whether it keeps anything: if not, positions stay 0."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been kept so far; to be asked before it is opened."""
 
     @property
     def trouble(self) -> str | None:

@@ -97,12 +97,15 @@ class Appender:
     inputs: Histogram = field(factory=lambda: Histogram(INPUTS_AN_ENTRY))
     retries: int = 0
 
-    def submit(self, given: Input, *, waits: bool = True) -> asyncio.Future[Any]:
+    def submit(
+        self, given: Input, *, waits: bool = True, for_long: bool = False
+    ) -> asyncio.Future[Any]:
         """Put an input into the log; return what is done when it has come back.
 
-        It fails with what the registry raises, with OutcomeUnknown where too much time has passed,
-        and with NotInContact where it is certain that nothing has been done. Raises BodyTooLarge
-        where the log does not take it, and NotInContact where too much waits already.
+        It fails with what the registry raises, with OutcomeUnknown if too much time has passed, and
+        with NotInContact if it is certain that nothing has been done. ``waits`` tells whether
+        anybody waits for it, and ``for_long`` whether that is without a limit. Raises BodyTooLarge
+        if the log does not take it, and NotInContact if too much waits already.
         """
         content = orjson.dumps(encode(given))
         if len(content) > self.log.max_entry - 1024:
@@ -113,7 +116,8 @@ class Appender:
         waiting = Waiting(given, content, loop.create_future())
         self._bytes += len(content)
         if waits:
-            waiting.timer = loop.call_later(PATIENCE, self._lose_patience, waiting)
+            if not for_long:
+                waiting.timer = loop.call_later(PATIENCE, self._lose_patience, waiting)
             self._urgent.append(waiting)
         else:
             self._later.append(waiting)

@@ -20,6 +20,7 @@ from .clock import SharedClock
 from .copying import Copying
 from .entering import Entering
 from .part import Part
+from .turns import in_turns
 
 if TYPE_CHECKING:
     from ..node import Node
@@ -69,13 +70,13 @@ class Applying:
         """How many entries wait for that."""
         return len(self._held or ())
 
-    def begin_with(self, replica: Replica, copied: dict[str, Any], *, told: int = 0) -> None:
+    async def begin_with(self, replica: Replica, copied: dict[str, Any], *, told: int = 0) -> None:
         """Be what a copy says; what the log has up to the position ``told`` is not told again.
 
         Raises KeyError if it is no whole copy, and SettingsError if the keys for it are not here.
         """
         node, clock = self._node, self._clock
-        self._beside.start_over(copied["beside"])
+        await in_turns(self._beside.start_over(copied["beside"]))
         node.registry.become(replica.registry)
         replica.registry, replica.beside = node.registry, self._beside
         self._part.replica, self._told = replica, told

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 
-import orjson
 from attrs import frozen
 
 from ...core.copies import copy_of
@@ -28,6 +27,7 @@ from ..journal.sqlite import errors
 from ..log.port import Log, Snapshot
 from . import snapshots
 from .own_file import OwnFile, refuse
+from .turns import in_turns
 
 log = get_logger(__name__)
 
@@ -59,7 +59,7 @@ class Beginning:
                 await self._keep(self.file, newest)
             return newest.content
         assert self.file is not None
-        position = int(orjson.loads(belongs.content)["about"]["position"])
+        position = snapshots.position(belongs.content)
         oldest, last = await self.log.bounds()
         if position > last:
             raise CannotJoin(
@@ -73,9 +73,9 @@ class Beginning:
 
         From then on the database says to which log it belongs, however this node ends.
         """
-        copied = orjson.loads(newest.content)
+        copied = await in_turns(snapshots.unpack(newest.content))
         try:
-            await file.write(self.log.lineage, copied, replicated.rows(copied["beside"]))
+            await file.write(self.log.lineage, copied)
         except sqlite3.Error as error:
             raise CannotOpenDatabase(f"{file.path}: {errors.reason(error)}") from None
 
@@ -99,7 +99,8 @@ class Beginning:
         replica = Replica(registry, Members(), LogTime(now))
         feed = {"first": first, "newest": first - 1, "lost": first - 1, "events": []}
         beside = replicated.value(credentials, [], order.order)
-        content = await asyncio.to_thread(snapshots.pack, copy_of(replica), feed, beside)
+        copied = snapshots.value(copy_of(replica), feed, beside)
+        content = await asyncio.to_thread(snapshots.pack, copied)
         if await self.log.found(content):
             log.info("log founded", agents=len(registry), commands=registry.count_commands())
         elif holds:

@@ -16,7 +16,6 @@ from ...core import copies
 from ...core.copies import Copy
 from ...core.replica import Replica
 from ...logs import get_logger
-from ..auth import replicated
 from ..auth.replicated import Replicated
 from ..journal.sqlite import errors
 from ..log.port import LogUnavailable, Snapshot
@@ -127,7 +126,7 @@ class Copying:
         """Write a copy to the database; return False if that fails for good."""
         try:
             content = snapshots.value(copy, feed, beside)
-            await file.write(self._part.log.lineage, content, replicated.rows(beside))
+            await file.write(self._part.log.lineage, content)
         except sqlite3.Error as error:
             if not errors.is_passing(error):
                 self._part.lose(f"{file.path}: {errors.reason(error)}")
@@ -139,7 +138,8 @@ class Copying:
         """Save a copy as a snapshot of the log, and trim the log."""
         shared_log = self._part.log
         try:
-            packed = await asyncio.to_thread(snapshots.pack, copy, feed, beside)
+            copied = snapshots.value(copy, feed, beside)
+            packed = await asyncio.to_thread(snapshots.pack, copied)
             await shared_log.save(Snapshot(copy.position, packed))
             self.snapshot_position = copy.position
             await shared_log.trim(await shared_log.kept())

@@ -98,7 +98,7 @@ class Entering:
         return inputs.Join(
             name=self._part.name,
             version=__version__,
-            address=self._part.address,
+            address=self._node.address,
             registry=None if holding is None else holding.ring.registry,
             root=None if holding is None else holding.ring.root_id,
             holds=() if holding is None else holding.holds,

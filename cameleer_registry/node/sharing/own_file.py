@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +18,12 @@ from attrs import define, frozen
 from ...core.registry import Registry
 from ...errors import CannotOpenDatabase
 from ...security.store import Credentials
+from ..auth import replicated
 from ..clock import Clock
 from ..journal.sqlite import cluster, errors
 from ..journal.sqlite.file import File, open_file
 from ..journal.sqlite.loading import Loaded, load
+from . import snapshots
 
 EMPTY: Final = ("DELETE FROM log", "DELETE FROM rows", "DELETE FROM heard", "DELETE FROM feed")
 
@@ -30,10 +31,6 @@ ROWS: Final = """
     INSERT INTO rows (kind, key, part, seq, body)
     SELECT value ->> 0, value ->> 1, value ->> 2, 0, value ->> 3 FROM json_each(?)
 """
-
-
-Row = tuple[str, str, str, Any]
-"""Table, key, part of the key and value."""
 
 
 @frozen
@@ -69,15 +66,14 @@ class OwnFile:
         """Make a registry and credentials, which are empty, of what a registry alone has left."""
         return load(self._file, registry, clock, credentials)
 
-    async def write(self, lineage: str, copy: dict[str, Any], more: Sequence[Row] = ()) -> None:
-        """Put a copy in the place of what is there, all at once; raises sqlite3.Error.
+    async def write(self, lineage: str, copy: dict[str, Any]) -> None:
+        """Put a copy in the place of what is there, all at once; raises sqlite3.Error."""
+        await asyncio.to_thread(self._write, lineage, copy)
 
-        ``more`` are rows for a registry alone, which the copy has in another form.
-        """
-        await asyncio.to_thread(self._write, lineage, copy, more)
-
-    def _write(self, lineage: str, copy: dict[str, Any], more: Sequence[Row]) -> None:
-        content = orjson.dumps(copy)
+    def _write(self, lineage: str, copy: dict[str, Any]) -> None:
+        content = snapshots.pack(copy)
+        # A registry alone has the credentials in another form.
+        more = replicated.rows(copy["beside"])
         rows = [[*row[:3], orjson.dumps(row[3]).decode()] for row in (*copy["rows"], *more)]
         feed = copy["feed"]
         connection = self._file.connection

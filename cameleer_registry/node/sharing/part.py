@@ -31,8 +31,6 @@ class Part:
         self.log = shared_log
         self.name = name
         self._has_started = has_started
-        # Under which address the others name this node; set by whoever listens.
-        self.address: str | None = None
         # Set when the node begins with a copy, and again when it begins anew.
         self.replica: Replica | None = None
         # False while this node begins anew: what it shows is what was before.
@@ -40,7 +38,8 @@ class Part:
         # By which this start of the node is known to the others.
         self.boot = ""
         # Under which number it takes part; None while it does not.
-        self.number: int | None = None
+        self._number: int | None = None
+        self._numbered = asyncio.Event()
         self.appender: Appender | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.contact = Contact(self.time)
@@ -76,6 +75,25 @@ class Part:
         self.on_lost(reason)
 
     # Its place among the others
+
+    @property
+    def number(self) -> int | None:
+        """Under which number this node takes part; None while it does not."""
+        return self._number
+
+    @number.setter
+    def number(self, number: int | None) -> None:
+        self._number = number
+        if number is None:
+            self._numbered.clear()
+        else:
+            self._numbered.set()
+
+    async def numbered(self, seconds: float) -> None:
+        """Wait until this node takes part, but not longer than that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._numbered.wait()
 
     @property
     def position(self) -> int:
@@ -133,6 +151,11 @@ class Part:
         self.check()
         assert self.appender is not None
         return self.appender.submit(given, waits=waits)
+
+    def submit_for_long(self, given: Input) -> asyncio.Future[Any]:
+        """Do the same however long it takes, and also if this node is cut off."""
+        assert self.appender is not None
+        return self.appender.submit(given, for_long=True)
 
     def tell(self, given: Input) -> None:
         """Put an input into the log for which nobody waits; nothing happens while cut off."""

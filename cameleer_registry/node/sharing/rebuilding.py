@@ -11,20 +11,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from ...core.copies import UnknownCopy, to_replica
+from ...core.copies import UnknownCopy, making
 from ...core.events import CloseReason
 from ...core.model import DeliveryState
-from ...core.replica import Replica
 from ...errors import NotInContact, SettingsError
 from ...logs import get_logger
+from ...system import no_collections
 from ..log.port import LogLost, LogUnavailable
 from . import snapshots
 from .agreement import Agreement
 from .applying import Applying
 from .copying import Copying
 from .part import Part
+from .turns import in_turns
 
 if TYPE_CHECKING:
     from ..node import Node
@@ -92,7 +91,7 @@ class Rebuilding:
                 await asyncio.sleep(AGAIN)
             except NotInContact:
                 return  # the node ends
-            except (LogLost, SettingsError, UnknownCopy, KeyError) as error:
+            except (LogLost, SettingsError, UnknownCopy, KeyError, ValueError) as error:
                 part.lose(f"it has to begin anew, and cannot: {error}")
             else:
                 log.warning("this node has begun anew", position=part.position)
@@ -105,14 +104,15 @@ class Rebuilding:
         if newest is None:
             raise LogLost("there is no snapshot")
         # Made beside what is shown meanwhile, and put into its place at once.
-        copied: dict[str, Any] = await asyncio.to_thread(orjson.loads, newest.content)
-        replica: Replica = await asyncio.to_thread(to_replica, snapshots.copy_in(copied))
+        with no_collections(for_good=False):
+            copied: dict[str, Any] = await in_turns(snapshots.unpack(newest.content))
+            replica = await in_turns(making(snapshots.copy_in(copied)))
         part.is_level, standing.rests = False, True
         try:
             await part.log.unfollow()
             await self._copying.written()
             head = max(head, part.position)
-            self._applying.begin_with(replica, copied, told=part.position)
+            await self._applying.begin_with(replica, copied, told=part.position)
             await self._applying.catch_up(head)
         finally:
             part.is_level, standing.rests = True, False

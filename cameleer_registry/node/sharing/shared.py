@@ -16,22 +16,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from ...core import inputs
-from ...core.copies import UnknownCopy, to_replica
+from ...core.copies import UnknownCopy, making
 from ...core.inputs import Input
-from ...core.members import STREAMS_OF_A_NODE
 from ...core.replica import Replica
-from ...errors import CannotJoin, NotInContact
+from ...errors import CannotJoin, NodeBehind, NotInContact
 from ...logs import get_logger
+from ...system import no_collections
 from ..auth.replicated import Replicated
 from ..limits import limits_of
 from ..log.port import Log, LogLost, LogUnavailable
 from . import snapshots
 from .agreement import Agreement
+from .announcing import Announcing
 from .applying import Applying
 from .beginning import Beginning
+from .contact import ENDING
 from .copying import Copying
 from .entering import Entering
 from .gathering import Gathering
@@ -41,6 +41,7 @@ from .part import Part, forget
 from .rebuilding import Rebuilding
 from .shown import Shown
 from .signs import Signs
+from .turns import in_turns
 
 if TYPE_CHECKING:
     from ..node import Node
@@ -49,6 +50,9 @@ log = get_logger(__name__)
 
 AGAIN: Final = 0.5
 """Seconds after which a node that joins tries again to read the log."""
+
+LEVEL_AGAIN: Final = 0.05
+"""Seconds after which it is looked again whether this node knows as much as the others."""
 
 LEAVE_SECONDS: Final = 3.0
 """In which the others are told that this node ends."""
@@ -80,6 +84,7 @@ class Shared:
             node, part, agreement=agreement, applying=self.applying, copying=self.copying
         )
         self._entering = entering
+        self.announcing = Announcing(node, part)
         self._looks = Looks(part.submit, part.time)
         self._gathering = Gathering(node, part)
         self._signs = Signs(
@@ -125,13 +130,15 @@ class Shared:
             limits=self.node.registry.limits,
             heartbeat_interval=self.node.settings.heartbeat_interval,
         )
-        copied = orjson.loads(await beginning.content())
-        copy = snapshots.copy_in(copied)
-        try:
-            replica = to_replica(copy)
-            self.applying.begin_with(replica, copied)
-        except (UnknownCopy, KeyError) as error:
-            raise CannotJoin(f"the snapshot of the log cannot be read: {error}") from None
+        with no_collections(for_good=True):
+            content = await beginning.content()
+            try:
+                copied = await in_turns(snapshots.unpack(content))
+                replica = await in_turns(making(snapshots.copy_in(copied)))
+                await self.applying.begin_with(replica, copied)
+            except (UnknownCopy, KeyError, ValueError) as error:
+                raise CannotJoin(f"the snapshot of the log cannot be read: {error}") from None
+            del content, copied
         if limits_of(self.node.settings) != replica.registry.limits:
             log.warning("this node's settings are others than the log's, which count")
         _, newest = await self.part.log.bounds()
@@ -225,16 +232,30 @@ class Shared:
         """Note to whose streams a command was written; in a moment it is told to the others."""
         self._gathering.pushed(command_id, agent_ids)
 
-    def draw_stream_id(self) -> int:
-        """Return an id for a stream of this node; raises NotInContact."""
-        number = self.part.check_stream()
-        return (number << STREAMS_OF_A_NODE) + self.node.streams.next_id()
-
     # Waiting for what others know
 
-    def check_level(self, *, started: bool) -> None:
+    def check_level(self) -> None:
         """Raise NotInContact or NodeBehind while this node knows less than the others."""
-        self.part.check_level(started=started)
+        self.part.check_level(started=self.node.has_started)
+
+    async def level(self) -> None:
+        """Wait until this node knows as much as the others; raises likewise if that takes long."""
+        part, loop = self.part, asyncio.get_running_loop()
+        until = loop.time() + ENDING
+        while part.lost is None and not part.left and loop.time() < until:
+            try:
+                self.check_level()
+            except (NotInContact, NodeBehind):
+                await asyncio.sleep(LEVEL_AGAIN)
+            else:
+                return
+        self.check_level()
+
+    @property
+    def has_hope(self) -> bool:
+        """Whether this node may be in contact again before its streams are ended."""
+        part = self.part
+        return part.lost is None and not part.left and part.contact.silent <= ENDING
 
     @property
     def token(self) -> Position:

@@ -68,7 +68,7 @@ class Shown:
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def nodes(self) -> list[ClusterNode]:
-        """Show all nodes, those that take part first; of this one as it is now."""
+        """Show all nodes, each name once, those that take part first; of this one as it is now."""
         assert self.part.replica is not None
         return [
             ClusterNode(
@@ -83,7 +83,7 @@ class Shown:
                 last_seen_at=time_of_day(member.heard),
                 ended_at=time_of_day(member.ended),
             )
-            for member in self.part.replica.members
+            for member in self.part.replica.members.by_name()
         ]
 
     def figures(self) -> Figures:

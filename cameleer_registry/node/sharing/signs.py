@@ -82,9 +82,12 @@ class Signs:
         """End streams if this node has been cut off for too long."""
         if self._part.contact.silent <= ENDING:
             self._ending = False
-        elif not self._ending:
+            return
+        if not self._ending:
             self._ending = True
             log.warning("cut off from the others, streams are ended")
+        is_spreading = self._spreading is not None and not self._spreading.done()
+        if len(self._node.streams) and not is_spreading:
             assert self._part.loop is not None
             self._spreading = self._part.loop.create_task(
                 self._node.spread_ends(CloseReason.NODE_LOST, SPREAD_SECONDS)

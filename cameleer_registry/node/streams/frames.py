@@ -19,6 +19,15 @@ RETRY_MS: Final = (2000, 5000)
 clients which lost their server together do not come back together."""
 
 
+MOVE_MS: Final = (100, 300, 2000)
+"""Bounds of the same delay for a client whose node ends while others go on: the least, the most
+for a few streams, and the most for many. It should be back at once, but not all together: see
+:func:`moving`."""
+
+STREAMS_A_MS: Final = 5
+"""Streams of one node whose clients may come to the others in a millisecond."""
+
+
 @frozen
 class Frame:
     """One piece of an event stream, ready to be written."""
@@ -44,6 +53,17 @@ def opening() -> Frame:
     No blank line ends it: some clients would dispatch an empty event upon that.
     """
     return Frame.of(b"retry: %d\n: connected\n" % random.randint(*RETRY_MS))
+
+
+def moving(streams: int) -> Frame:
+    """Return what a stream ends with if its client shall move to another node at once.
+
+    It is a new reconnection delay, which replaces that of the opening. The more ``streams`` a node
+    has, the longer is the time over which their clients are spread.
+    """
+    least, few, most = MOVE_MS
+    bound = min(most, few + streams // STREAMS_A_MS)
+    return Frame.of(b"retry: %d\n" % random.randint(least, bound))
 
 
 def lines(event_id: str, event_type: str, data: bytes) -> bytes:

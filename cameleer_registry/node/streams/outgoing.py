@@ -112,9 +112,14 @@ class OutgoingStream(asyncio.Protocol):
         """Write a keepalive, so that nobody between here and the reader thinks it idle."""
         raise NotImplementedError
 
-    def end(self) -> None:
-        """End the stream cleanly. A reader that does not take the rest in time is cut off."""
+    def end(self, last: Frame | None = None) -> None:
+        """End the stream cleanly, with a last frame if there is one.
+
+        A reader that does not take the rest in time is cut off.
+        """
         if not self.transport.is_closing():
+            if last is not None:
+                self._write(last)
             self._write(END)
             self.direct = NOWHERE
             self.transport.close()
@@ -244,8 +249,11 @@ class Streams(Generic[S]):
         self._open[stream.stream_id] = stream
         self._keepalive_due[stream] = self._time() + self.keepalive_interval
 
-    def close(self, stream_id: int, reason: CloseReason) -> bool:
-        """End a stream, or cut it off where its reader is why; tell whether it was open."""
+    def close(self, stream_id: int, reason: CloseReason, *, last: Frame | None = None) -> bool:
+        """End a stream, or cut it off if its reader is the reason; tell whether it was open.
+
+        ``last`` is what is written before its end.
+        """
         stream = self._open.pop(stream_id, None)
         if stream is None:
             return False
@@ -255,7 +263,7 @@ class Streams(Generic[S]):
         if reason is CloseReason.SLOW_CONSUMER:
             stream.abort()
         else:
-            stream.end()
+            stream.end(last)
         return True
 
     def removed(self, stream: S) -> None:

@@ -193,7 +193,8 @@ def _finished(fact: events.CommandFinished) -> None:
 
 
 def _credential_issued(fact: facts.CredentialIssued) -> None:
-    log.debug("credential issued", agent_id=fact.agent_id, token_id=fact.token_id, by=fact.by)
+    if log.isEnabledFor(logging.DEBUG):  # a fleet that comes back is given many
+        log.debug("credential issued", agent_id=fact.agent_id, token_id=fact.token_id, by=fact.by)
 
 
 def _credential_conflict(fact: facts.CredentialConflict) -> None:

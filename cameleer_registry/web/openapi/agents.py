@@ -14,7 +14,7 @@ from ...errors import (
     NotYourAgent,
 )
 from . import examples, parameters
-from .terms import Answer, Link, Operation, page_of
+from .terms import Answer, Link, Operation, no_content, one_answer, page_of
 
 _SAME_AGENT: Final = {"agentId": "$response.body#/agentId"}
 _AFTER_REGISTRATION: Final = tuple(
@@ -55,7 +55,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tag="Agents",
         summary="Renew an agent's lease",
         description="A STALE or DEAD agent is LIVE again. Any body is ignored.",
-        answers=(Answer(status=204, description="The lease is renewed."),),
+        answers=no_content("The lease is renewed."),
         problems=(AgentNotRegistered,),
     ),
     "GET /api/v1/agents": Operation(
@@ -80,41 +80,22 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "is checked at the moment at which it is deleted. `status` is required, and "
         "parameters other than these two are refused.",
         parameters=(parameters.LAPSED_STATUSES, parameters.GROUPS_TO_FORGET),
-        answers=(
-            Answer(
-                status=200,
-                description="The number of deleted agents.",
-                shape=Removed,
-                example=Removed(removed=12),
-            ),
-        ),
+        answers=one_answer("The number of deleted agents.", Removed, Removed(removed=12)),
     ),
     "GET /api/v1/agents/groups": Operation(
         operation_id="listGroups",
         tag="Agents",
         summary="List groups",
         description="The groups that have agents, in order of their names.",
-        answers=(
-            Answer(
-                status=200,
-                description="The groups, with the numbers of their agents.",
-                shape=list[GroupSummary],
-                example=[examples.GROUP],
-            ),
+        answers=one_answer(
+            "The groups, with the numbers of their agents.", list[GroupSummary], [examples.GROUP]
         ),
     ),
     "GET /api/v1/agents/{agentId}": Operation(
         operation_id="showAgent",
         tag="Agents",
         summary="Show an agent",
-        answers=(
-            Answer(
-                status=200,
-                description="The agent, as it is now.",
-                shape=Agent,
-                example=examples.AGENT,
-            ),
-        ),
+        answers=one_answer("The agent, as it is now.", Agent, examples.AGENT),
         problems=(AgentNotRegistered,),
     ),
     "DELETE /api/v1/agents/{agentId}": Operation(
@@ -124,7 +105,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         description="Its stream ends, and its pending commands expire at once. If the agent is "
         "still running, its next heartbeat is answered 404, and it registers again as a new "
         "agent.",
-        answers=(Answer(status=204, description="The agent is deleted."),),
+        answers=no_content("The agent is deleted."),
         problems=(AgentNotRegistered,),
     ),
 }

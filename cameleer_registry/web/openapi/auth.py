@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ...errors import AgentNotRegistered, AuthOff, NotFound, TooManyAttempts
+from ...errors import AgentNotRegistered, AuthOff, InsufficientRole, NotFound, TooManyAttempts
 from ...security.model import (
     AuthShown,
     CredentialShown,
@@ -16,7 +16,7 @@ from ...security.model import (
     TokenShown,
 )
 from . import examples
-from .terms import Answer, Operation
+from .terms import Answer, Operation, no_content, one_answer
 
 _KEY: Final[dict[str, Any]] = {
     "description": "A public key (RFC 7517, RFC 8037).",
@@ -62,42 +62,32 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         operation_id="showAuth",
         tag="Credentials",
         summary="Is a credential needed, and who am I",
-        answers=(
-            Answer(
-                status=200,
-                description="Whether a credential is needed, and whose credential was sent, if "
-                "one was.",
-                shape=AuthShown,
-                example=examples.AUTH,
-            ),
+        answers=one_answer(
+            "Whether a credential is needed, and whose credential was sent, if one was.",
+            AuthShown,
+            examples.AUTH,
         ),
     ),
     "POST /api/v1/auth/session": Operation(
         operation_id="signIn",
         tag="Credentials",
         summary="Sign a browser in",
-        description="With a token, or with a code that stands for one. The cookie replaces the "
-        "token for 12 hours. A browser that sends the cookie must say where a change comes "
-        "from, in `Origin` or `Sec-Fetch-Site`.",
+        description="With a token, or with a code that stands for one. Tokens for enrolment, and "
+        "those of agents, do not sign in. The cookie replaces the token for 12 hours. A browser "
+        "that sends the cookie must say where a change comes from, in `Origin` or "
+        "`Sec-Fetch-Site`.",
         body=SessionRequest,
         body_example=SessionRequest(token=examples.TOKEN_MADE.token),
         answers=(Answer(status=204, description="Signed in.", headers=("Set-Cookie",)),),
-        problems=(AuthOff, TooManyAttempts),
+        problems=(AuthOff, InsufficientRole, TooManyAttempts),
     ),
     "POST /api/v1/auth/session/code": Operation(
         operation_id="makeCode",
         tag="Credentials",
         summary="Make a code that signs a browser in",
-        description="The code is valid once, within a minute, on the server that made it, and "
-        "signs in as the holder of the token. A session cannot make one.",
-        answers=(
-            Answer(
-                status=201,
-                description="The code.",
-                shape=SessionCode,
-                example=examples.SESSION_CODE,
-            ),
-        ),
+        description="The code is valid once, within a minute, at every node of the registry, "
+        "and signs in as the holder of the token. A session cannot make one.",
+        answers=one_answer("The code.", SessionCode, examples.SESSION_CODE, status=201),
         problems=(AuthOff,),
     ),
     "DELETE /api/v1/auth/session": Operation(
@@ -113,13 +103,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Make a token",
         body=TokenRequest,
         body_example=examples.TOKEN_REQUEST,
-        answers=(
-            Answer(
-                status=201,
-                description="The token, which is shown only this once.",
-                shape=TokenMade,
-                example=examples.TOKEN_MADE,
-            ),
+        answers=one_answer(
+            "The token, which is shown only this once.", TokenMade, examples.TOKEN_MADE, status=201
         ),
         problems=(AuthOff,),
     ),
@@ -129,13 +114,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="List tokens",
         description="The tokens of people and programs and those for enrolment, without their "
         "secrets. Revoked and expired ones are listed for 30 more days.",
-        answers=(
-            Answer(
-                status=200,
-                description="The tokens, in the order in which they were made.",
-                shape=list[TokenShown],
-                example=[examples.TOKEN],
-            ),
+        answers=one_answer(
+            "The tokens, in the order in which they were made.", list[TokenShown], [examples.TOKEN]
         ),
         problems=(AuthOff,),
     ),
@@ -144,7 +124,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tag="Credentials",
         summary="Revoke a token",
         description="Streams, feeds and sessions that depend on the token end within a second.",
-        answers=(Answer(status=204, description="The token is void."),),
+        answers=no_content("The token is void."),
         problems=(AuthOff, NotFound),
     ),
     "POST /api/v1/agents/{agentId}/token": Operation(
@@ -153,13 +133,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Renew an agent's token",
         description="With the agent's own token, even if it has expired, as long as it can be "
         "renewed. The agent's open stream then depends on the new token.",
-        answers=(
-            Answer(
-                status=200,
-                description="The new token.",
-                shape=CredentialShown,
-                example=CredentialShown(credential=examples.CREDENTIAL),
-            ),
+        answers=one_answer(
+            "The new token.", CredentialShown, CredentialShown(credential=examples.CREDENTIAL)
         ),
         problems=(AuthOff, AgentNotRegistered),
     ),
@@ -169,7 +144,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Revoke an agent's credentials",
         description="All of its credentials become void at once, and its stream ends within a "
         "second. To come back it needs an enrolment token.",
-        answers=(Answer(status=204, description="The credentials are void."),),
+        answers=no_content("The credentials are void."),
         problems=(AuthOff, AgentNotRegistered),
     ),
     "GET /api/v1/keys": Operation(
@@ -177,7 +152,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         tag="Credentials",
         summary="Show the keys",
         description="A JWKS (RFC 7517), and a signed line: see *Signed lines*.",
-        answers=(Answer(status=200, description="The keys.", shape=KEYS, example=examples.KEYS),),
+        answers=one_answer("The keys.", KEYS, examples.KEYS),
         problems=(NotFound,),
     ),
     "POST /api/v1/keys/{use}/rotate": Operation(
@@ -186,14 +161,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Rotate a key",
         description="The first call announces the next key, so that all agents know it before it "
         "signs; the second call makes it sign.",
-        answers=(
-            Answer(
-                status=200,
-                description="The keys, as they are now.",
-                shape=KEYS,
-                example=examples.KEYS,
-            ),
-        ),
+        answers=one_answer("The keys, as they are now.", KEYS, examples.KEYS),
         problems=(AuthOff, NotFound),
     ),
     "DELETE /api/v1/keys/{keyId}": Operation(
@@ -202,14 +170,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Revoke a key",
         description="Everything that the key has signed becomes void. If it is the key that "
         "signs, another one takes its place at once.",
-        answers=(
-            Answer(
-                status=200,
-                description="The keys, as they are now.",
-                shape=KEYS,
-                example=examples.KEYS,
-            ),
-        ),
+        answers=one_answer("The keys, as they are now.", KEYS, examples.KEYS),
         problems=(AuthOff, NotFound),
     ),
 }

@@ -16,7 +16,7 @@ from ...errors import (
     TooManyPending,
 )
 from . import examples, parameters
-from .terms import Answer, Link, Operation, page_of
+from .terms import Link, Operation, one_answer, page_of
 
 _SAME_COMMAND: Final = {"commandId": "$response.body#/commandId"}
 _AFTER_ISSUE: Final = tuple(
@@ -41,14 +41,12 @@ def _to_many(
         parameters=(parameters.IDEMPOTENCY_KEY,),
         body=Order,
         body_example=examples.ORDER,
-        answers=(
-            Answer(
-                status=202,
-                description="The command is issued, even if it has no targets.",
-                shape=Command,
-                example=example,
-                links=_AFTER_ISSUE,
-            ),
+        answers=one_answer(
+            "The command is issued, even if it has no targets.",
+            Command,
+            example,
+            status=202,
+            links=_AFTER_ISSUE,
         ),
         problems=(*problems, IdempotencyKeyReused),
     )
@@ -64,14 +62,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         parameters=(parameters.IDEMPOTENCY_KEY,),
         body=Order,
         body_example=examples.ORDER,
-        answers=(
-            Answer(
-                status=202,
-                description="The command is issued.",
-                shape=Command,
-                example=examples.TO_AGENT,
-                links=(*_AFTER_ISSUE, _ACK_OF_AGENT),
-            ),
+        answers=one_answer(
+            "The command is issued.",
+            Command,
+            examples.TO_AGENT,
+            status=202,
+            links=(*_AFTER_ISSUE, _ACK_OF_AGENT),
         ),
         problems=(AgentNotRegistered, TooManyPending, IdempotencyKeyReused),
     ),
@@ -86,13 +82,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         description="The remembered commands, newest first. With `?status=PENDING` an agent that "
         "reconnects finds the commands that it missed.",
         parameters=(parameters.DELIVERY_STATES,),
-        answers=(
-            Answer(
-                status=200,
-                description="The commands, with their results.",
-                shape=list[AgentDelivery],
-                example=[examples.AGENT_DELIVERY],
-            ),
+        answers=one_answer(
+            "The commands, with their results.", list[AgentDelivery], [examples.AGENT_DELIVERY]
         ),
         problems=(AgentNotRegistered,),
     ),
@@ -105,14 +96,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         body=Ack,
         body_required=False,
         body_example=examples.ACK,
-        answers=(
-            Answer(
-                status=200,
-                description="The delivery, acknowledged.",
-                shape=Delivery,
-                example=examples.DELIVERY,
-            ),
-        ),
+        answers=one_answer("The delivery, acknowledged.", Delivery, examples.DELIVERY),
         problems=(AgentNotRegistered, CommandNotFound, CommandExpired),
     ),
     "GET /api/v1/commands": Operation(
@@ -139,14 +123,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         description="The answer comes at once, or with `wait` when no delivery is PENDING any "
         "more.",
         parameters=(parameters.WAIT,),
-        answers=(
-            Answer(
-                status=200,
-                description="The command, as it is now.",
-                shape=Command,
-                example=examples.TO_GROUP,
-            ),
-        ),
+        answers=one_answer("The command, as it is now.", Command, examples.TO_GROUP),
         problems=(CommandNotFound,),
     ),
     "GET /api/v1/commands/{commandId}/deliveries": Operation(
@@ -155,14 +132,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         summary="Show what became of a command, agent by agent",
         description="One delivery for each target, in order of `agentId`.",
         parameters=(parameters.DELIVERY_STATES,),
-        answers=(
-            Answer(
-                status=200,
-                description="The deliveries.",
-                shape=list[Delivery],
-                example=[examples.DELIVERY],
-            ),
-        ),
+        answers=one_answer("The deliveries.", list[Delivery], [examples.DELIVERY]),
         problems=(CommandNotFound,),
     ),
 }

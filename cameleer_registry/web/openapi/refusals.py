@@ -39,8 +39,8 @@ from ...errors import (
     UnsupportedEncoding,
     UnsupportedProtocolVersion,
 )
-from ...security.principals import OWN
-from ...wire import FAULTS_NAMED
+from ...security.principals import OWN, Permission
+from ...wire.faults import FAULTS_NAMED
 from ..access import Rests
 from ..gate import SAFE
 from ..problems import MEDIA_TYPE, details, type_of
@@ -100,6 +100,15 @@ def possible(method: str, path: str, operation: Operation) -> list[Kind]:
     elif operation.access.rests is Rests.READ:
         # What was read may be less than what was answered before, by this node or another one.
         kinds.update((StorageUnavailable, NotInContact, NodeBehind))
+        if operation.access.changes:
+            kinds.add(OutcomeUnknown)
+    elif operation.access.unfailing:
+        # Only for a node that has been cut off for half a minute, and whose streams have ended.
+        kinds.add(NotInContact)
+    elif access.needs is not None:
+        kinds.update((NotInContact, NodeBehind))
+        if access.needs is Permission.ACT:  # a heartbeat may change a status
+            kinds.add(OutcomeUnknown)
     if operation.access.versioned:
         kinds.add(UnsupportedProtocolVersion)
     if method not in SAFE:

@@ -19,8 +19,9 @@ import attrs
 import docstring_parser
 from attrs import frozen
 
-from ... import wire
 from ...core import model, rules
+from ...wire.names import camel_case, wire_name
+from ...wire.parsing import LARGEST, MAX_DEPTH, SMALLEST
 
 Schema = dict[str, Any]
 
@@ -59,10 +60,10 @@ _TIMESTAMP: Final[Schema] = {
 
 _JSON_VALUE: Final[Schema] = {
     "description": "Any JSON value; it is passed on unchanged. Integers fit into 64 bits, and "
-    f"arrays and objects are nested {wire.MAX_DEPTH} levels deep at most, including the body.",
+    f"arrays and objects are nested {MAX_DEPTH} levels deep at most, including the body.",
     "anyOf": [
         {"type": ["null", "boolean", "string"]},
-        {"type": "number", "minimum": wire.SMALLEST, "maximum": wire.LARGEST},
+        {"type": "number", "minimum": SMALLEST, "maximum": LARGEST},
         {"type": "array", "items": {"$ref": "#/components/schemas/JsonValue"}},
         {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/JsonValue"}},
     ],
@@ -153,7 +154,7 @@ class Schemas:
         texts = _texts_of_fields(shape)
         properties, required = {}, []
         for attribute in attrs.fields(attrs.resolve_types(shape)):
-            name = wire.wire_name(attribute)
+            name = wire_name(attribute)
             # What is only there if there is something to be said is never null.
             absent = bool(attribute.metadata.get("absent"))
             schema = self._field(attribute, sent=sent)
@@ -269,4 +270,4 @@ def _markdown(text: str) -> str:
 
 
 def _on_the_wire(name: re.Match[str]) -> str:
-    return wire.camel_case(name[0])
+    return camel_case(name[0])

@@ -10,7 +10,7 @@ from ...core.model import ClusterNode, NodeStatus, Resumed, Server
 from ...version import __version__
 from ..health import NotReady, Ready, Up
 from ..metrics import FORMATS
-from .terms import Answer, Operation
+from .terms import Answer, Operation, one_answer
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "GET /api/v1/server": Operation(
@@ -20,24 +20,21 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         description="Two processes behind one address are two registries, which differ in their "
         "`instance`. `resumed` describes what the process took over from the one before it, "
         "and how many agents have not come back since.",
-        answers=(
-            Answer(
-                status=200,
-                description="The server that answers.",
-                shape=Server,
-                example=Server(
-                    name="Production",
-                    color="red",
-                    version=__version__,
-                    instance="5f0c1a9e",
-                    started_at=datetime(2026, 11, 23, 8, 15, 30, 123_000, UTC),
-                    uptime_ms=4_512_345,
-                    resumed=Resumed(
-                        away_from=datetime(2026, 11, 23, 8, 14, 2, 517_000, UTC),
-                        away_until=datetime(2026, 11, 23, 8, 15, 30, 311_000, UTC),
-                        agents=1_203,
-                        not_back=2,
-                    ),
+        answers=one_answer(
+            "The server that answers.",
+            Server,
+            Server(
+                name="Production",
+                color="red",
+                version=__version__,
+                instance="5f0c1a9e",
+                started_at=datetime(2026, 11, 23, 8, 15, 30, 123_000, UTC),
+                uptime_ms=4_512_345,
+                resumed=Resumed(
+                    away_from=datetime(2026, 11, 23, 8, 14, 2, 517_000, UTC),
+                    away_until=datetime(2026, 11, 23, 8, 15, 30, 311_000, UTC),
+                    agents=1_203,
+                    not_back=2,
                 ),
             ),
         ),

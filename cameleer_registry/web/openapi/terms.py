@@ -62,6 +62,25 @@ class Answer:
     links: tuple[Link, ...] = ()
 
 
+def one_answer(
+    description: str,
+    shape: Shape,
+    example: Any,
+    *,
+    status: int = 200,
+    links: tuple[Link, ...] = (),
+) -> tuple[Answer, ...]:
+    """Return the answers of an operation that succeeds in one way, with JSON."""
+    return (
+        Answer(status=status, description=description, shape=shape, example=example, links=links),
+    )
+
+
+def no_content(description: str) -> tuple[Answer, ...]:
+    """Return the answers of an operation that succeeds in one way, and then has nothing to say."""
+    return (Answer(status=204, description=description),)
+
+
 def page_of(items: str, shape: Shape, example: Any) -> Answer:
     """Return the answer of a list that can be read in pages."""
     return Answer(

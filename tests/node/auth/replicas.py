@@ -22,6 +22,7 @@ from cameleer_registry.core.members import Members
 from cameleer_registry.core.model import CommandType, Order, Target
 from cameleer_registry.core.registry import Registry
 from cameleer_registry.core.replica import Applied, Replica
+from cameleer_registry.core.slices import at_once
 from cameleer_registry.node.auth.authority import Authority
 from cameleer_registry.node.auth.holding import Holding
 from cameleer_registry.node.auth.mode import Mode
@@ -69,7 +70,7 @@ class Follower:
             self.replica = Replica(registry, Members(), LogTime(START), beside=self.beside)
         else:
             about, rows, beside = orjson.loads(copied)
-            self.beside.start_over(beside)
+            at_once(self.beside.start_over(beside))
             copy = Copy(about=about, rows=[tuple(row) for row in rows])
             self.replica = to_replica(copy, beside=self.beside)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cameleer_registry.core import inputs as of_core
 from cameleer_registry.core.model import CommandType, Order, Target
+from cameleer_registry.core.slices import at_once
 from cameleer_registry.errors import (
     AgentIdInUse,
     CannotJoin,
@@ -201,15 +202,15 @@ def test_a_follower_without_the_keys_does_not_begin(log: Log) -> None:
     follower = Follower()
     follower.authority.holding = None
     with pytest.raises(SettingsError, match="keys_file"):
-        follower.beside.start_over(beside)
+        at_once(follower.beside.start_over(beside))
     other = Follower()
     assert other.authority.holding is not None
     other.authority.holding.ring = KeyRing.generate(at=NOON)
     other.authority.holding._private = dict(other.authority.holding.ring.private)
     with pytest.raises(SettingsError, match="another"):
-        other.beside.start_over(beside)
+        at_once(other.beside.start_over(beside))
     older = Follower()
     assert older.authority.holding is not None
     older.authority.holding._private = {"none": SigningKey.generate()}
     with pytest.raises(SettingsError, match="older than those of the other nodes"):
-        older.beside.start_over(beside)
+        at_once(older.beside.start_over(beside))

@@ -22,7 +22,7 @@ from cameleer_registry.node.node import Node
 
 from ...core.keeping import comparable
 from ...journals import HeldJournal
-from ...support import within
+from ...support import eventually, within
 from ...wires import Wire
 
 HOMES: dict[str, Callable[[Path], Journal]] = {
@@ -189,27 +189,26 @@ async def test_the_feed_goes_on_over_a_restart(tmp_path: Path) -> None:
     """Events have the ids that they had, and none is missing for who comes back."""
     path = tmp_path / "registry.db"
 
-    async def events(node: Node, last: str | None) -> list[dict[str, Any]]:
+    async def events(node: Node, last: str | None, count: int) -> list[dict[str, Any]]:
+        """Return what somebody is told who was there; first all that there is to be told."""
         wire = Wire()
         node.open_feed(wire, chunked=True, last_event_id=last)
-        await asyncio.sleep(0.3)
+        await eventually(lambda: len(wire.events()) >= count)
         return [{**event, "retry": ""} for event in wire.events()]
 
     async with running(SqliteJournal(path)) as node:
-        [position] = await events(node, None)
+        [position] = await events(node, None, 1)
         await node.register(agent("a"))
         command = await node.issue(ORDER, Target.agent("a"))
         await node.acknowledge("a", command.command_id, Ack())
-        await asyncio.sleep(0.3)
-        before = await events(node, position["id"])
+        before = await events(node, position["id"], 3)
         types = [event["event"] for event in before]
         assert ["agent-registered", "command-issued", "delivery-acknowledged"] == types
     async with running(SqliteJournal(path)) as node:
-        assert before == await events(node, position["id"])
-        assert before[2:] == await events(node, before[1]["id"])
+        assert before == await events(node, position["id"], 3)
+        assert before[2:] == await events(node, before[1]["id"], 1)
         await node.register(agent("b"))
-        await asyncio.sleep(0.3)
-        after = await events(node, before[-1]["id"])
+        after = await events(node, before[-1]["id"], 1)
         assert ["agent-registered"] == [event["event"] for event in after]
         assert int(before[-1]["id"]) < int(after[0]["id"])
 

@@ -74,16 +74,18 @@ async def test_what_is_no_token_is_refused_everywhere() -> None:
     async with guarded("a") as of:
         [a] = of.members
         await asyncio.sleep(0.1)
+        loop = asyncio.get_running_loop()
         before = of.engine.last
         for text in ("x", "camo_x", f"{of.tokens['admin']}!", "camo_" + "a" * 36):
             answer = await of.ask(a, text, "GET", "/agents")
             assert (401, "invalid-token") == (answer.status, answer.code)
         assert of.engine.last - before < 5
+        began = loop.time()
         unknown = await asyncio.gather(
             *(of.ask(a, f"eyJ{number}.x.y", "GET", "/agents") for number in range(100))
         )
         assert {(401, "invalid-token")} == {(each.status, each.code) for each in unknown}
-        assert of.engine.last - before < 60
+        assert of.engine.last - before < 60 * max(1, loop.time() - began)
 
 
 async def test_a_node_that_is_cut_off_says_nothing_of_a_token_that_it_does_not_know() -> None:

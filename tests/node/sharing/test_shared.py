@@ -157,13 +157,33 @@ async def test_a_node_that_is_killed_is_missed() -> None:
         a, b = of.members
         await a.enter("x")
         async with streaming(a, "x"):
+            loop = asyncio.get_running_loop()
+            killed = loop.time()
             await a.kill()
-            for _ in range(8):
-                await asyncio.sleep(0.5)
-            assert b.node.agent("x").connected
             await eventually(lambda: not b.node.agent("x").connected)
+            assert loop.time() - killed > 3.5, "it had been heard of for the last time just before"
             assert "LIVE" == b.node.agent("x").status
         assert 200 == (await b.enter("x")).status
+
+
+async def test_a_name_is_listed_once() -> None:
+    """Of a node that was killed or stopped and has come back, its newest start is shown."""
+    async with world("a", "b") as of:
+        a, b = of.members
+        await b.kill()
+        await eventually(lambda: "LOST" in {node.status for node in a.node.nodes()}, 30)
+        await b.end()
+        listed = [(node.name, node.status) for node in a.node.nodes()]
+        assert [("a", "LIVE"), ("b", "LOST")] == listed
+        for ends in ("LIVE", "LEFT"):
+            b = await of.join("b")
+            if ends == "LEFT":
+                await b.end()
+            await of.level(a)
+            listed = [(node.name, node.status) for node in a.node.nodes()]
+            assert [("a", "LIVE"), ("b", ends)] == listed
+            if ends == "LIVE":
+                await b.end()
 
 
 async def test_who_comes_back_does_not_win() -> None:

@@ -1,4 +1,4 @@
-"""What schemathesis is told of this API beyond its document; loaded by test_live.py."""
+"""What schemathesis is told of this API beyond its document; loaded by asking.py."""
 
 from __future__ import annotations
 

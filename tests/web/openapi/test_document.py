@@ -11,13 +11,14 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from cameleer_registry import NODE, Settings, create_app, wire
+from cameleer_registry import NODE, Settings, create_app
 from cameleer_registry.errors import RegistryError
 from cameleer_registry.web import answers
 from cameleer_registry.web.openapi import examples
 from cameleer_registry.web.openapi.operations import OPERATIONS
 from cameleer_registry.web.responding import handler_of
 from cameleer_registry.web.routes import PAGES, ROUTES
+from cameleer_registry.wire.names import camel_case
 
 from ...support import Served, running
 from .contract import Contract, Documented
@@ -59,7 +60,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
     """An address without a description, or the other way round, fails here."""
     braces = re.compile(r"{(\w+)(?::[^{}]*)?}")
     routed = [
-        f"{method} " + braces.sub(lambda found: f"{{{wire.camel_case(found[1])}}}", path)
+        f"{method} " + braces.sub(lambda found: f"{{{camel_case(found[1])}}}", path)
         for method, path, *_ in ROUTES
     ]
     assert sorted(routed) == sorted(OPERATIONS)

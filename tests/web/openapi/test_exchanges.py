@@ -180,6 +180,8 @@ async def revoked(asked: Exchange) -> Answer:
 async def unfit(asked: Exchange) -> Answer:
     """Show a credential for something else."""
     assert isinstance(asked.served, Closed)
+    if asked.path.endswith("/auth/session"):  # there a token is shown in the body
+        return await asked.ask(body={"token": asked.served.tokens["enrol"]})
     kind = "metrics" if asked.kind != "metrics" and asked.path != "/metrics" else "enrol"
     return await with_token(asked, asked.served.tokens[kind])
 
@@ -320,8 +322,11 @@ class CutOff:
         self._error = error
         self.shown = self
 
-    def check_level(self, *, started: bool) -> None:
+    def check_level(self) -> None:
         """It has all that it needs to answer."""
+
+    async def level(self) -> None:
+        raise self._error  # where only that can be the reason
 
     async def reached(self, _token: str) -> None:
         raise self._error

@@ -2,60 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from asyncio.subprocess import DEVNULL
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from ...processes import environment, server
-from ...support import within
-from .contract import Contract
+from ...processes import server
+from .asking import CONFIGURATION, LIMIT, nothing_is_found
 
-HERE: Final = Path(__file__).parent
-SECONDS: Final = 280
-"""It takes 20 where nothing else runs."""
+VERSION: Final = "X-Cameleer-Protocol-Version: 1"
+
+OF_THE_VERSION: Final = """
+[phases.coverage]
+# Which methods there are does not depend on it.
+unexpected-methods = []
+
+[[operations]]
+include-name-regex = "^HEAD "
+# The same stands before GET and HEAD.
+phases.coverage.enabled = false
+"""
+
+QUICK: Final = ("--port", "0", "--command-ttl", "0.3")
+"""Deadlines are short, because whoever waits for a command waits for its deadline."""
 
 
-@pytest.mark.timeout(SECONDS + 20)
-@pytest.mark.parametrize(
-    ("settings", "phases"),
-    [([], []), (["--require-protocol-version"], ["--phases", "coverage"])],
-    ids=["by default", "with the version required"],
-)
-async def test_schemathesis_finds_nothing(
-    settings: list[str], phases: list[str], tmp_path: Path
-) -> None:
+@pytest.mark.timeout(LIMIT)
+async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     """With all of its checks, of every operation, and of one after the other.
 
     But for those that schemathesis.toml leaves out, which --checks would bring back.
     """
-    # Deadlines are short, because whoever waits for a command waits for its deadline.
-    async with server("--port", "0", "--command-ttl", "0.3", *settings, stderr=DEVNULL) as served:
-        process = await asyncio.create_subprocess_exec(
-            *(
-                sys.executable,
-                "-m",
-                "schemathesis.cli",
-                "--config-file",
-                HERE / "schemathesis.toml",
-            ),
-            *("run", f"{served.api}/openapi.json", "--no-color", *phases),
-            *("--header", "X-Cameleer-Protocol-Version: 1"),
-            cwd=tmp_path,  # it leaves a cache behind
-            env=environment(SCHEMATHESIS_HOOKS=str(HERE / "hooks.py")),
-            stdout=PIPE,
-            stderr=STDOUT,
-        )
-        try:
-            out, _ = await within(process.communicate(), SECONDS)
-        finally:
-            if process.returncode is None:
-                process.kill()
-    said = out.decode()
-    assert 0 == process.returncode, said
-    # It leaves out the one by which it has got the document.
-    operations = len(Contract.of().operations()) - 1
-    assert f"{operations} selected / {operations} total" in said
+    async with server(*QUICK, stderr=DEVNULL) as served:
+        await nothing_is_found(served, tmp_path, CONFIGURATION, header=VERSION)
+
+
+@pytest.mark.timeout(LIMIT)
+async def test_schemathesis_finds_nothing_if_the_version_is_required(tmp_path: Path) -> None:
+    """Every operation says that the header is needed, and none answers without it."""
+    configuration = CONFIGURATION + OF_THE_VERSION
+    async with server(*QUICK, "--require-protocol-version", stderr=DEVNULL) as served:
+        phases = ("--phases", "examples,coverage")
+        await nothing_is_found(served, tmp_path, configuration, *phases, header=VERSION)

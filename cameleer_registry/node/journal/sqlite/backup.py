@@ -104,7 +104,7 @@ def restore(path: Path, source: Path, *, prepare: Callable[[Path], None] = lambd
     if _is_missing(source):
         raise CannotOpenDatabase(f"there is no database at {source}")
     if path.exists() and os.path.samefile(path, source):
-        raise CopyFailed(f"{source} is the database itself")
+        raise CannotOpenDatabase(f"{source} is the database itself; name a backup of it")
     make_directory(path)
     lock = take_lock(path, "stop it first")
     try:

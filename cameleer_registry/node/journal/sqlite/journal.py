@@ -19,8 +19,9 @@ import orjson
 from ....core.encoding import Encoder
 from ....core.events import Event
 from ....core.instant import NANOSECONDS
-from ....core.kept import TARGETS, Entity, RowMaker, Touched
+from ....core.kept import TARGETS, Entity, RowMaker
 from ....core.registry import Registry
+from ....core.touched import Touched
 from ....errors import CannotOpenDatabase, StorageUnavailable
 from ....logs import get_logger
 from ....security.encoding import ENCODERS
@@ -103,6 +104,17 @@ class SqliteJournal:
 
     # From start to end
 
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no file yet."""
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:  # opening it will say what is wrong
+            pass
+        return False
+
     def open(
         self, registry: Registry, clock: Clock, credentials: Credentials | None = None
     ) -> Loaded:
@@ -124,13 +136,17 @@ class SqliteJournal:
         self._began, self._last_before = loaded.position, loaded.last_position
         self.position = self.durable = self.awaited = self.readable = loaded.position
         self._gathering = Batch(self.position, self.position)
-        log.info("database opened", **loaded.told())
         return loaded
 
     def _check_cluster(self, file: File) -> None:
         """Refuse the database of a node of a cluster, unless it is to leave that."""
         try:
             if not cluster.belongs(file.connection):
+                if self._leave_cluster:
+                    log.warning(
+                        "leave_cluster changes nothing: the database belongs to no cluster",
+                        database=str(self.path),
+                    )
                 return
             if self._leave_cluster:
                 cluster.leave(file.connection)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import sqlite3
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,19 +13,23 @@ import orjson
 from attrs import define
 
 from .... import interning
-from ....core import encoding, kept
-from ....core.encoding import Decoder, TargetLists, UnknownFact
+from ....core import kept, plain
+from ....core.encoding import Decoder
 from ....core.events import Event
 from ....core.instant import NANOSECONDS, Instant
-from ....core.kept import Entity, Loader, Touched
+from ....core.kept import Entity
+from ....core.loader import Loader
 from ....core.model import Registration
+from ....core.plain import UnknownFact
 from ....core.registry import Registry
+from ....core.target_lists import TargetLists
+from ....core.touched import Touched
 from ....errors import CannotOpenDatabase
 from ....security import kept as of_credentials
 from ....security.encoding import DECODERS, TOLD_ONE_BY_ONE
 from ....security.facts import KEPT, PASSING
 from ....security.store import Credentials
-from ....system import boot_id
+from ....system import boot_id, no_collections
 from ...clock import Clock
 from ...feed.past import KeptEvent, Past
 from . import errors
@@ -106,7 +108,7 @@ def load(
     Raises CannotOpenDatabase where the file cannot be read.
     """
     try:
-        with attrs.validators.disabled(), _no_collections():
+        with attrs.validators.disabled(), no_collections(for_good=True):
             return _load(file, registry, clock, credentials or Credentials())
     except sqlite3.Error as error:
         raise errors.unreadable(file.path, error) from None
@@ -115,25 +117,6 @@ def load(
             f"{file.path} contains something that this version does not understand: {error}; it is "
             "left unchanged"
         ) from error
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Keep the garbage collector from looking again and again at what is being made.
-
-    Nothing of it is garbage, and there are millions of it: it takes a third of the time.
-    """
-    was_enabled, had_frozen = gc.isenabled(), gc.get_freeze_count()
-    gc.disable()
-    try:
-        yield
-    finally:
-        # All of it counts as old now, or the first look would be at all of it.
-        gc.freeze()
-        if not had_frozen:
-            gc.unfreeze()
-        if was_enabled:
-            gc.enable()
 
 
 def _load(file: File, registry: Registry, clock: Clock, credentials: Credentials) -> Loaded:
@@ -268,7 +251,7 @@ def _later(one: str, other: str) -> str:
 def _to_registration(values: Sequence[Any]) -> Registration:
     """Return a registration in which what many agents declare alike is kept once."""
     agent_id, group, name, version, route_ids, capabilities, instance_id = values
-    return encoding.to_registration(
+    return plain.to_registration(
         (
             agent_id,
             interning.text(group),
