@@ -138,6 +138,10 @@ async def test_signing_in_and_out() -> None:
         path = "/agents/a/commands"
         answer = await served.ask(None, "POST", path, command, headers=cookie)
         assert "cross-site-request" == answer.code
+        for said in ("none", "", "anything"):
+            site = {"Sec-Fetch-Site": said}
+            answer = await served.ask(None, "POST", path, command, headers={**cookie, **site})
+            assert "cross-site-request" == answer.code, said
         site = {"Sec-Fetch-Site": "same-origin"}
         answer = await served.ask(None, "POST", path, command, headers={**cookie, **site})
         assert 202 == answer.status
