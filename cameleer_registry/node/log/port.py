@@ -59,10 +59,12 @@ class Log(Protocol):
     def behind(self) -> int:
         """How many entries there are behind the newest that was given, as far as is known here."""
 
-    async def open(self) -> None:
+    async def open(self, known: str | None = None) -> None:
         """Connect, and make the log if there is none; raises CannotJoin.
 
-        Waits for as long as nobody is there who could answer.
+        ``known`` is the lineage of the log to which this node's database belongs: that log is not
+        made anew when it is gone, or it could not be restored under its name. Waits for as long as
+        nobody is there who could answer.
         """
 
     async def append(self, content: bytes, entry_id: str) -> None:

@@ -36,7 +36,7 @@ from .copying import Copying
 from .entering import Entering
 from .gathering import Gathering
 from .lag import Looks, Position
-from .own_file import OwnFile
+from .own_file import Belongs, OwnFile
 from .part import Part, forget
 from .rebuilding import Rebuilding
 from .shown import Shown
@@ -113,8 +113,9 @@ class Shared:
     async def join(self) -> None:
         """Follow the log up to its end, and take part; raises CannotJoin and CannotOpenDatabase."""
         self.part.loop = asyncio.get_running_loop()
-        await self.part.log.open()
-        if self._database is not None:
+        known = self._open_if_there()
+        await self.part.log.open(None if known is None else known.lineage)
+        if self._database is not None and self.copying.file is None:
             self.copying.file = OwnFile.open(self._database)
         while True:
             try:
@@ -127,6 +128,13 @@ class Shared:
                 raise CannotJoin(str(error)) from None
         self.node.authority.begin_shared()
         await self._entering.enter()
+
+    def _open_if_there(self) -> Belongs | None:
+        """Open a database that has been used before; return to which log it belongs."""
+        if self._database is None or not self._database.exists():
+            return None
+        self.copying.file = OwnFile.open(self._database)
+        return self.copying.file.belongs()
 
     async def _follow(self) -> None:
         """Begin with the newest copy that there is, and apply all that the log has behind it."""

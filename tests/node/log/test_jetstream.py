@@ -232,6 +232,23 @@ async def test_another_history_is_noticed(one: NatsServers, spoil: Spoil, says: 
         assert 3 == len(reader.entries)
 
 
+async def test_who_knows_a_log_makes_no_other(one: NatsServers) -> None:
+    """An empty one would be in the way of the streams that are to be restored."""
+    async with opened(one) as log:
+        known, api = log.lineage, log._connection.api
+        again = JetStreamLog(Access(servers=one.urls), "test")
+        for lineage in (known, "another"):
+            await again.open(lineage)
+            assert known == again.lineage
+            await again.close()
+            again = JetStreamLog(Access(servers=one.urls), "test")
+        await deleted(log)
+        with pytest.raises(CannotJoin, match="there is no log test-log in NATS"):
+            await again.open(known)
+        await again.close()
+        assert ["test-snapshots"] == (await api("STREAM.NAMES"))["streams"]
+
+
 async def test_a_log_that_has_forgotten_is_noticed(one: NatsServers, tmp_path: Path) -> None:
     """As after power has failed where servers do not wait for their disks."""
     import shutil

@@ -61,10 +61,10 @@ class JetStreamLog:
         """How often following had to begin anew."""
         return 0 if self._tail is None else max(0, self._tail.restarts)
 
-    async def open(self) -> None:
+    async def open(self, known: str | None = None) -> None:
         """Connect, and make the streams if there are none; raises CannotJoin."""
         await self._connection.open()
-        self._lineage = await ensure(self._connection, self._names, self._servers)
+        self._lineage = await ensure(self._connection, self._names, self._servers, known)
 
     async def append(self, content: bytes, entry_id: str) -> None:
         """Append an entry, unless one of that id has been appended lately."""
