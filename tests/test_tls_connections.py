@@ -191,6 +191,22 @@ async def test_a_session_over_tls_is_nobody_elses(tmp_path: Path) -> None:
             assert status == answer.status_code, origin
 
 
+async def test_a_session_behind_a_proxy_that_only_it_reaches_by_tls(tmp_path: Path) -> None:
+    """Browsers use no TLS, so their cookie has no prefix, and counts."""
+    public = "http://fleet.example"
+    async with (
+        closed_by_tls(tmp_path, "--public-url", public) as served,
+        client(served) as asking,
+    ):
+        answer = await asking.post("/auth/session", json={"token": TOKEN})
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        asking.cookies.clear()
+        assert cookie.startswith("cameleer-")
+        headers = {"Cookie": cookie, "Origin": public}
+        answer = await asking.post("/agents/commands", json={"type": "replay"}, headers=headers)
+        assert 202 == answer.status_code
+
+
 async def test_a_proxys_header_is_nothing_from_anybody_else(tmp_path: Path) -> None:
     """Also from an agent that has a certificate of its own, or beside a token."""
     async with closed_by_tls(tmp_path, "--client-cert-header", "X-Client-Cert") as served:

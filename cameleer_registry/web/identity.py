@@ -213,15 +213,16 @@ def is_secure(call: Call) -> bool:
 def session_in(call: Call) -> str | None:
     """Return the secret of the session that a browser shows, or None.
 
-    Over TLS a cookie without the prefix is none of ours: a page of another host in the same domain,
-    or whoever answers for this one without TLS, could have set it.
+    If browsers use TLS, and it ends here, a cookie without the prefix is none of ours: a page of
+    another host in the same domain, or whoever answers for this one without TLS, could have set it.
     """
+    kinds = (True,) if is_secure(call) and is_tls(call) else (True, False)
     for header in call.headers.getall(_COOKIE, ()):
         try:
             found = SimpleCookie(header)
         except CookieError:
             continue
-        for secure in (True,) if is_tls(call) else (True, False):
+        for secure in kinds:
             if (morsel := found.get(name_of_cookie(call.prefix, secure=secure))) is not None:
                 return str(morsel.value)
     return None
