@@ -48,7 +48,9 @@ export class Session {
   /** Open a session; raises Problem, Unreachable and Useless. @param {string} token */
   async signIn(token) {
     const before = this.#store.permissions;
-    await api.signIn({ token });
+    await api.signIn({ token }).catch((problem) => {
+      throw problem.code === "insufficient-role" ? new Useless("enrol") : problem; // no other role is refused
+    });
     const found = new Permissions(await api.auth());
     if (!found.reads) {
       await api.signOut();
