@@ -13,9 +13,13 @@ from ..core import rules
 from ..core.model import ABSENT, AgentCredential, Registration
 from ..core.rules import Nonce, Note, follows
 from .principals import Reclaim, Role, glob
+from .store import LONGEST_LIFE_MS
 
 AT_LEAST_1: Final = {"schema": {"minimum": 1}}
 """What the document says of a field besides its type."""
+
+LIFE: Final = {"schema": {"minimum": 1, "maximum": LONGEST_LIFE_MS}}
+"""Likewise."""
 
 
 class TokenStatus(StrEnum):
@@ -44,6 +48,12 @@ def _above_0(value: int) -> None:
         raise ValueError(f"expected more than 0, got {value}")
 
 
+def _life(value: int) -> None:
+    _above_0(value)
+    if value > LONGEST_LIFE_MS:
+        raise ValueError(f"expected at most {LONGEST_LIFE_MS}, which is 100 years, got {value}")
+
+
 @frozen(kw_only=True)
 class TokenRequest:
     """A token to be made."""
@@ -52,7 +62,7 @@ class TokenRequest:
     groups: tuple[str, ...] = field(default=("*",), converter=_globs, validator=follows(_each_glob))
     """Globs over groups, such as ``order-*``: only these groups exist for its holder."""
     expires_in_ms: int | None = field(
-        default=None, validator=optional(follows(_above_0)), metadata=AT_LEAST_1
+        default=None, validator=optional(follows(_life)), metadata=LIFE
     )
     """For ever if it is absent."""
     note: Note | None = field(default=None, validator=optional(follows(rules.note)))

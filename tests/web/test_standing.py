@@ -54,6 +54,22 @@ async def test_a_stream_ends_when_its_agent_is_revoked() -> None:
         assert "credential-revoked" == answer.code
 
 
+async def test_who_waits_is_not_answered_when_the_token_is_revoked() -> None:
+    """What has become of the command is no longer theirs to know."""
+    async with closed() as served:
+        issued = await served.ask("operator", "POST", "/agents/a/commands", {"type": "replay"})
+        path = f"/commands/{issued.json()['commandId']}?wait=60"
+        waiting = asyncio.create_task(served.ask("viewer", "GET", path))
+        other = asyncio.create_task(served.ask("operator", "GET", path))
+        await asyncio.sleep(0.1)
+        for one in (await served.ask("admin", "GET", "/auth/tokens")).json():
+            if one["role"] == "viewer":
+                await served.ask("admin", "DELETE", f"/auth/tokens/{one['tokenId']}")
+        assert "credential-revoked" == (await within(waiting)).code
+        assert not other.done()
+        other.cancel()
+
+
 async def test_a_stream_of_another_agent_goes_on() -> None:
     """A revocation is one agent's."""
     async with closed() as served, opened(served, "/agents/b/events", shown(served, "b")) as stream:
@@ -138,6 +154,10 @@ async def test_signing_in_and_out() -> None:
         path = "/agents/a/commands"
         answer = await served.ask(None, "POST", path, command, headers=cookie)
         assert "cross-site-request" == answer.code
+        for said in ("none", "", "anything"):
+            site = {"Sec-Fetch-Site": said}
+            answer = await served.ask(None, "POST", path, command, headers={**cookie, **site})
+            assert "cross-site-request" == answer.code, said
         site = {"Sec-Fetch-Site": "same-origin"}
         answer = await served.ask(None, "POST", path, command, headers={**cookie, **site})
         assert 202 == answer.status
