@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Any
 
 
 class Shared(asyncio.Future[None]):
     """A future that some are told of without a turn of the loop for each.
 
-    Whoever awaits it goes on as with any other future. Whoever is put on its list is called in the
-    moment in which it is done, before those: what a callback of a future costs, to be wrapped,
+    A task that awaits it goes on as with any other future, and may be cancelled, when a client
+    leaves or its time is over, without the others noticing. Whoever is put on its list is called in
+    the moment in which it is done, before those: what a callback of a future costs, to be wrapped,
     queued and run in a context of its own, is more than the answer that waits for it.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._to_call: list[Callable[[Shared], None]] = []
+
+    def __await__(self) -> Generator[Any, None, None]:
+        """Wait for it: a task for a future of its own, since it cancels what it waits for."""
+        if self.done() or asyncio.current_task() is None:  # a coroutine that is run by hand
+            return super().__await__()
+        return asyncio.shield(self).__await__()
 
     def call(self, go_on: Callable[[Shared], None]) -> None:
         """Have somebody called when it is done, which it is not yet."""
