@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ LOOKS: Final = 0.02
 
 Position = str
 """What ``X-Cameleer-Position`` says: the beginning of the lineage, and the position."""
+
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")  # no log becomes longer
 
 
 class Positions:
@@ -48,9 +51,9 @@ class Positions:
         What is malformed, or of another log, is ignored. Raises NodeBehind.
         """
         lineage, _, number = token.rpartition("-")
-        if lineage != self._log.lineage[:12] or not (number.isascii() and number.isdigit()):
+        if lineage != self._log.lineage[:12] or not _NUMBER.fullmatch(number):
             return
-        await self.wait_for(int(number[:18]), POSITION_PATIENCE)
+        await self.wait_for(int(number), POSITION_PATIENCE)
 
     async def told(self, position: int) -> None:
         """Wait for a position that another node's feed has told, if it is likely to come."""
