@@ -10,9 +10,13 @@ from attrs import field, fields, frozen
 from attrs.validators import optional
 
 from ..core import rules
+from ..core.instant import NANOSECONDS
 from ..core.model import ABSENT, AgentCredential, Registration
 from ..core.rules import Nonce, Note, follows
 from .principals import Reclaim, Role, glob
+from .table import LONGEST_LIFE, YEARS
+
+MILLISECOND: Final = NANOSECONDS // 1000
 
 AT_LEAST_1: Final = {"schema": {"minimum": 1}}
 """What the document says of a field besides its type."""
@@ -44,6 +48,12 @@ def _above_0(value: int) -> None:
         raise ValueError(f"expected more than 0, got {value}")
 
 
+def _lifetime(value: int) -> None:
+    _above_0(value)
+    if value * MILLISECOND > LONGEST_LIFE:
+        raise ValueError(f"expected at most {YEARS} years, got {value}")
+
+
 @frozen(kw_only=True)
 class TokenRequest:
     """A token to be made."""
@@ -52,9 +62,11 @@ class TokenRequest:
     groups: tuple[str, ...] = field(default=("*",), converter=_globs, validator=follows(_each_glob))
     """Globs over groups, such as ``order-*``: only these groups exist for its holder."""
     expires_in_ms: int | None = field(
-        default=None, validator=optional(follows(_above_0)), metadata=AT_LEAST_1
+        default=None,
+        validator=optional(follows(_lifetime)),
+        metadata={"schema": {"minimum": 1, "maximum": LONGEST_LIFE // MILLISECOND}},
     )
-    """For ever if it is absent."""
+    """For ever if it is absent; a hundred years at most."""
     note: Note | None = field(default=None, validator=optional(follows(rules.note)))
     """A remark for people."""
     uses: int | None = field(

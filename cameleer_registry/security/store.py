@@ -23,7 +23,7 @@ from ..core.instant import Instant
 from ..errors import CredentialRevoked, NotFound, TokenExpired
 from . import facts
 from .principals import CREATABLE, Reclaim, Role, Scope
-from .table import SessionRecord, Table, TokenRecord
+from .table import LONGEST_LIFE, YEARS, SessionRecord, Table, TokenRecord
 from .tokens import is_outside
 
 LONGEST_NOTE: Final = 256
@@ -124,8 +124,8 @@ class Credentials(Table):
             raise ValueError("uses, reclaim: these are for enrolment tokens")
         if uses is not None and not 1 <= uses <= MOST_USES:
             raise ValueError(f"uses: expected 1 to {MOST_USES}, got {uses}")
-        if expires_in is not None and expires_in <= 0:
-            raise ValueError("expires_in: expected more than 0")
+        if expires_in is not None and not 0 < expires_in <= LONGEST_LIFE:
+            raise ValueError(f"expires_in: expected more than 0, and at most {YEARS} years")
         if note is not None and len(note) > LONGEST_NOTE:
             raise ValueError(f"note: expected at most {LONGEST_NOTE} characters, got {len(note)}")
         if token_id in self._tokens or digest in self._tokens_by_digest:

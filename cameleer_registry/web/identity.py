@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -196,15 +195,17 @@ def name_of_cookie(prefix: str, *, secure: bool) -> str:
 
 
 def session_in(cookies: Iterable[str], prefix: str) -> str | None:
-    """Return the secret of a session that stands in headers, or None."""
+    """Return the secret of a session that stands in headers, or None.
+
+    Browsers send along what others on the host have set, on whichever port, and that need not be
+    well-formed: JSON, for one. Python's SimpleCookie reads nothing from where it is not.
+    """
     for header in cookies:
-        try:
-            found = SimpleCookie(header)
-        except CookieError:
-            continue
+        parts = (part.strip(" \t").partition("=") for part in header.split(";"))
+        found = {name: value for name, equals, value in parts if equals}
         for secure in (True, False):
-            if (morsel := found.get(name_of_cookie(prefix, secure=secure))) is not None:
-                return str(morsel.value)
+            if (secret := found.get(name_of_cookie(prefix, secure=secure))) is not None:
+                return secret
     return None
 
 

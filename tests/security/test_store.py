@@ -18,7 +18,7 @@ from cameleer_registry.errors import CredentialRevoked, NotFound, TokenExpired
 from cameleer_registry.security import facts, table
 from cameleer_registry.security.principals import CREATABLE, Reclaim, Role
 from cameleer_registry.security.store import LONGEST_NOTE, MOST_USES, Credentials
-from cameleer_registry.security.table import COUNTED, REMEMBERED, SESSIONS_PER_TOKEN
+from cameleer_registry.security.table import COUNTED, LONGEST_LIFE, REMEMBERED, SESSIONS_PER_TOKEN
 from cameleer_registry.security.tokens import id_of_outside
 
 from .support import DAY, SECOND, instant
@@ -145,6 +145,7 @@ def test_a_token_is_found_by_its_digest(talk: Talk) -> None:
         ({"role": Role.ENROL, "uses": 0}, "uses: expected 1"),
         ({"role": Role.ENROL, "uses": MOST_USES + 1}, "uses: expected 1"),
         ({"expires_in": 0}, "expires_in: expected more than 0"),
+        ({"expires_in": LONGEST_LIFE + 1}, "expires_in: .* at most 100 years"),
         ({"note": "n" * (LONGEST_NOTE + 1)}, "note: expected at most"),
         ({"groups": []}, "globs"),
         ({"groups": ["a b"]}, "letters"),

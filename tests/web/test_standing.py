@@ -11,9 +11,12 @@ import pytest
 from attrs import evolve
 
 from cameleer_registry.core.instant import NANOSECONDS
+from cameleer_registry.errors import StorageUnavailable
 from cameleer_registry.node.auth import standing
+from cameleer_registry.security.attempts import BURST
 from cameleer_registry.security.jwt import Lifetimes
 from cameleer_registry.security.principals import Role
+from cameleer_registry.security.table import LONGEST_LIFE
 
 from ..closed import Closed, closed
 from ..support import Connection, EndOfStream, connected, within
@@ -269,3 +272,46 @@ async def test_uses_count_new_agents_only() -> None:
 def test_what_was_revoked_is_looked_for_within_a_second() -> None:
     """In tokens of files, too, which are looked at less often."""
     assert standing.PACE + standing.FILES_EVERY / NANOSECONDS < 1
+
+
+@pytest.mark.parametrize("milliseconds", [0, 100 * 366 * 86_400_000, 2**63 - 1, 2**64 - 1])
+async def test_a_token_that_expires_does_so_within_a_hundred_years(milliseconds: int) -> None:
+    """A later moment could not be stored or shown: it would keep all tokens from being listed."""
+    async with closed() as served:
+        body = {"role": "viewer", "expiresInMs": milliseconds}
+        answer = await served.ask("admin", "POST", "/auth/tokens", body)
+        assert "invalid-request" == answer.code
+        assert ["$.expiresInMs"] == [fault["path"] for fault in answer.json()["errors"]]
+        body["expiresInMs"] = LONGEST_LIFE // (NANOSECONDS // 1000)
+        assert 201 == (await served.ask("admin", "POST", "/auth/tokens", body)).status
+        assert 200 == (await served.ask("admin", "GET", "/auth/tokens")).status
+
+
+@pytest.mark.parametrize("theirs", ['prefs={"a":1}', "[x]=1", "novalue", 'q="a', "ü=1", "=", ""])
+async def test_cookies_of_others_keep_nobody_from_being_signed_in(theirs: str) -> None:
+    """Browsers send those of every program on the host, on whichever port, and in any form."""
+    async with closed() as served:
+        token = {"token": served.tokens["operator"]}
+        answer = await served.ask(None, "POST", "/auth/session", token)
+        own = answer.headers["set-cookie"].partition(";")[0]
+        for cookies in (f"{theirs}; {own}", f"{own}; {theirs}"):
+            headers = {"Cookie": cookies}
+            assert 200 == (await served.ask(None, "GET", "/agents", headers=headers)).status
+
+
+async def test_a_sign_in_that_cannot_be_stored_is_no_failed_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says nothing of the token, whose holder may sign in as soon as there is room."""
+
+    async def kept() -> None:
+        raise StorageUnavailable("storage: the disk is full")
+
+    async with closed() as served:
+        token = {"token": served.tokens["operator"]}
+        with monkeypatch.context() as full:
+            full.setattr(served.node, "kept", kept)
+            for _ in range(BURST + 1):
+                answer = await served.ask(None, "POST", "/auth/session", token)
+                assert "storage-unavailable" == answer.code
+        assert 204 == (await served.ask(None, "POST", "/auth/session", token)).status
