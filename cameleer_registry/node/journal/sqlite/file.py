@@ -182,8 +182,9 @@ def take_lock(path: Path, advice: str = "give this one a --database of its own")
         raise CannotOpenDatabase(
             f"{path} is in use by process {holder or '(unknown)'}; {advice}"
         ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    with contextlib.suppress(OSError):  # on a full disk: the lock is what counts
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
 
 
