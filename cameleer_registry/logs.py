@@ -51,7 +51,10 @@ class Logger(logging.LoggerAdapter[logging.Logger]):
     ) -> tuple[Any, MutableMapping[str, Any]]:
         """Make extra attributes of all that ``logging`` does not know."""
         known = {name: kwargs.pop(name) for name in _OF_LOGGING & kwargs.keys()}
-        return msg, {**known, "extra": {**(self.extra or {}), **kwargs}}
+        fields = {**(self.extra or {}), **kwargs}
+        for name in _OF_RECORDS & fields.keys():  # which ``logging`` would refuse with a KeyError
+            fields[f"{name}_"] = fields.pop(name)
+        return msg, {**known, "extra": fields}
 
     def bind(self, **fields: Any) -> Logger:
         """Return a logger that adds these fields to every event."""
@@ -59,6 +62,9 @@ class Logger(logging.LoggerAdapter[logging.Logger]):
 
 
 _OF_LOGGING: Final = {"exc_info", "stack_info", "stacklevel"}
+
+_OF_RECORDS: Final = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+"""What records have by themselves; a field of that name gets a low line behind it."""
 
 
 def get_logger(name: str) -> Logger:

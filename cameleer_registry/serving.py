@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -118,8 +119,7 @@ async def serve(settings: Settings) -> None:
         if not await _has_begun(app[NODE], stopped):
             return
         _spare_collections()
-        # In one piece: without buffers, what the log writes would come between it and its end.
-        print(f"cameleer-registry listening on {addresses[0]}\n", end="", flush=True)
+        _say(f"cameleer-registry listening on {addresses[0]}\n")
         log.info("listening", address=addresses[0], **_about(settings, addresses, passed=passed))
         systemd.notify("READY=1")
         watching = None if tls is None else asyncio.create_task(tls.watch(), name="certificate")
@@ -224,6 +224,22 @@ def _address(sock: socket.socket, settings: Settings, *, passed: bool) -> str:
     return address if sock.family == socket.AF_UNIX else f"{scheme}://{address}"
 
 
+def _say(line: str) -> None:
+    """Print a line for whoever started the server, who may not be there to read it any more.
+
+    A server goes on without a reader, and on a disk that is full.
+    """
+    try:
+        # In one piece: without buffers, what the log writes would come between it and its end.
+        print(line, end="", flush=True)
+    except OSError as error:
+        log.warning("standard output cannot be written to", reason=reason_of(error))
+        # What is left in its buffer would make a failure of the end of the process.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def _about(settings: Settings, addresses: list[str], *, passed: bool) -> dict[str, Any]:
     """Return what the log says of a server that has started, besides its address."""
     others = [address for address in addresses[1:] if address != addresses[0]]
@@ -231,7 +247,7 @@ def _about(settings: Settings, addresses: list[str], *, passed: bool) -> dict[st
         "version": __version__,
         "instance": instance(),
         "pid": os.getpid(),
-        **({"name": settings.name} if settings.name else {}),
+        **({"server": settings.name} if settings.name else {}),
         **({"also": others} if others else {}),
         **({"sockets": "passed with LISTEN_FDS"} if passed else {}),
     }

@@ -69,7 +69,7 @@ def free_port() -> int:
     same time begin at different places.
     """
     for _ in _PORTS:
-        port = next(_NEXT_PORT)
+        port: int = next(_NEXT_PORT)
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):

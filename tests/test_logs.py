@@ -446,3 +446,12 @@ def test_a_logger_may_be_bound_to_fields(caplog: pytest.LogCaptureFixture) -> No
     assert ("a", 3) == (vars(record)["agent_id"], vars(record)["n"])
     assert record.exc_info
     assert record.filename == "test_logs.py"
+
+
+def test_a_field_may_be_called_what_records_call_theirs(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever logs an event is not ended by the name of one of its fields."""
+    get_logger("cameleer_registry.fields").bind(module="m").warning("told", name="n", message="x")
+    [record] = caplog.records
+    fields = vars(record)
+    assert ("n", "m", "x") == (fields["name_"], fields["module_"], fields["message_"])
+    assert ("cameleer_registry.fields", "test_logs") == (record.name, record.module)

@@ -172,6 +172,25 @@ async def test_a_common_name_is_taken_whole(tmp_path: Path) -> None:
                     assert "invalid-request" == code(await enrolled(agent, agent_id)), name
 
 
+async def test_a_session_over_tls_is_nobody_elses(tmp_path: Path) -> None:
+    """Cookies without the prefix, and pages without TLS, may be anybody's."""
+    async with closed_by_tls(tmp_path) as served, client(served) as asking:
+        answer = await asking.post("/auth/session", json={"token": TOKEN})
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        asking.cookies.clear()
+        assert cookie.startswith("__Host-")
+        other = {"Cookie": cookie.removeprefix("__Host-")}
+        assert 401 == (await asking.get("/agents", headers=other)).status_code
+        here = str(asking.base_url.copy_with(path="/")).rstrip("/")
+        for origin, status in ((here, 202), (here.replace("https", "http"), 403)):
+            answer = await asking.post(
+                "/agents/commands",
+                json={"type": "replay"},
+                headers={"Cookie": cookie, "Origin": origin},
+            )
+            assert status == answer.status_code, origin
+
+
 async def test_a_proxys_header_is_nothing_from_anybody_else(tmp_path: Path) -> None:
     """Also from an agent that has a certificate of its own, or beside a token."""
     async with closed_by_tls(tmp_path, "--client-cert-header", "X-Client-Cert") as served:

@@ -166,7 +166,9 @@ class Summary:
 async def _simulate(summary: Summary, *, as_json: bool) -> None:
     """Run the fleet, and show what it does, until cancelled."""
     async with summary.server.operator() as operator:
-        await operator.groups()  # for a server that is not there now, nobody should wait
+        # For a server that is not there now, or a token that is none, nobody should wait. A token
+        # for enrolment reads nothing else.
+        await operator.auth()
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(summary.fleet.run())

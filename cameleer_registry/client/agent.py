@@ -272,6 +272,7 @@ class Agent:
         membership, clock = life.membership, self._connection.clock
         acks = Acks(self._connection, self.agent_id, membership)
         inbox = Inbox(self._handlers, acks.send, clock, max_concurrent=self._max_concurrent)
+        assert self._believing is not None
         missed = Missed(
             self._connection,
             self.agent_id,
@@ -282,10 +283,7 @@ class Agent:
             send_ack=acks.send,
         )
         assert self._credentials is not None
-        assert self._believing is not None
-        held = self._held = HeldStream(
-            self._connection, self.agent_id, membership, missed, acks, self._believing
-        )
+        held = self._held = HeldStream(self._connection, self.agent_id, membership, missed)
         duties = {
             asyncio.create_task(duty, name=f"{name} of {self.agent_id}")
             for name, duty in (

@@ -14,7 +14,7 @@ from ..core.model import Ack, AgentDelivery, CommandEvent, Outcome, Welcome
 from ..errors import RegistryError, ServerUnreachable
 from ..logs import get_logger
 from .connection import Connection
-from .trust import ROOT_VARIABLE, Distrusted, Pin, SeenBefore, Trust
+from .trust import ROOT_VARIABLE, Distrusted, Expired, Pin, SeenBefore, Trust
 
 log = get_logger(__name__)
 
@@ -34,6 +34,8 @@ class Believing:
         self._connection = connection
         self._agent_id = agent_id
         self.trust = Trust(agent_id=agent_id, group=group, pin=pin)
+        # Has the agent register again, because the server may have another time by now.
+        self.on_expired: Callable[[], None] = lambda: None
         # Refusals that are being told.
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -85,6 +87,10 @@ class Believing:
             believed = self.trust.command(raw)
         except SeenBefore:
             return None
+        except Expired as refusal:
+            # It is refused. But if the server's clock was set back, all that follow would be, too.
+            self.on_expired()
+            raise self._about(refusal, sent_as) from None
         except Distrusted as refusal:
             if not self.trust.wants_keys():
                 raise self._about(refusal, sent_as) from None

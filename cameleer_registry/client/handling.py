@@ -35,6 +35,7 @@ async def result_of(handler: Handler | None, command: CommandEvent) -> Ack:
     """
     if handler is None:
         return failure(f"this agent has no handler for {command.type}")
+    task = asyncio.current_task()
     try:
         ack = _ack_of(await _call(handler, command))
         wire.encode_request(ack)
@@ -42,9 +43,11 @@ async def result_of(handler: Handler | None, command: CommandEvent) -> Ack:
         if _is_cancelled():
             raise  # it is us who are cancelled
         return failure("the handler was cancelled")
-    except (KeyboardInterrupt, GeneratorExit):  # not the handler's, but of the loop's program
+    except KeyboardInterrupt:  # not the handler's, but of the loop's program
         raise
     except BaseException as error:
+        if isinstance(error, GeneratorExit) and not _is_run_by(task):
+            raise  # it is us who are closed, unfinished, with the loop
         told = error.args[0] if isinstance(error, _RaisedInThread) else error
         ids: dict[str, Any] = {"command_id": command.command_id, "command_type": str(command.type)}
         log.warning("command failed", exc_info=told, **ids)
@@ -82,6 +85,13 @@ def _told(error: BaseException) -> str:
 def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _is_run_by(task: asyncio.Task[Any] | None) -> bool:
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # no loop runs
+        return False
 
 
 async def _call(handler: Handler, command: CommandEvent) -> Any:

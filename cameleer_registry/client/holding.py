@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
 
-from .. import wire
-from ..core.model import CommandEvent, Welcome
+from ..core.model import Welcome
 from ..errors import (
     AgentNotRegistered,
     GroupNotAllowed,
@@ -20,14 +18,11 @@ from ..errors import (
 )
 from ..logs import get_logger
 from . import backoff
-from .acks import Acks
-from .believing import Believing
 from .connection import Connection
 from .membership import Membership
-from .missed import Missed
+from .missed import Arrived, Missed
 from .pacing import LASTING, Pacing
 from .stream import EventStream
-from .trust import Distrusted
 
 log = get_logger(__name__)
 
@@ -55,8 +50,6 @@ class HeldStream:
     _agent_id: str
     _membership: Membership
     _missed: Missed
-    _acks: Acks
-    _believing: Believing
     connected: bool = field(default=False, init=False)
     """Whether the stream is open."""
     # Seconds to wait before the stream is opened again, as the server said last.
@@ -147,18 +140,7 @@ class HeldStream:
     async def _take(self, stream: EventStream) -> None:
         async with aclosing(stream.events()) as events:
             async for event in events:
-                try:
-                    command = await self._believing.command(
-                        event.data,
-                        event.id,
-                        partial(wire.decode_answer, event.data, CommandEvent),
-                    )
-                    if command is not None:
-                        self._missed.offer(command)
-                except Distrusted as refusal:
-                    self._believing.refuse(refusal, self._acks.send)
-                except ValueError as error:
-                    self._log.warning("event ignored", event_type=event.event, reason=str(error))
+                await self._missed.offer(Arrived(event.event, event.data, event.id))
 
     def _say_that_it_failed(self, error: BaseException, delay: float) -> None:
         self._log.warning("no stream", reason=str(error), again_in=round(delay, 1))

@@ -25,6 +25,9 @@ from .trust import Distrusted
 
 log = get_logger(__name__)
 
+TIME_AGAIN: Final = 60.0
+"""Seconds after a registration before the next one for the sake of the server's time."""
+
 FIRST_DELAY: Final = 1.0
 """Seconds before a registration that failed is tried again, to twice that; then longer."""
 
@@ -43,6 +46,10 @@ class Membership:
         self._registration = registration
         self._credentials = credentials or Credentials(None)
         self._believing = believing
+        if believing is not None:
+            believing.on_expired = self._ask_for_time
+        # When the last registration was answered, by the loop's clock.
+        self._welcomed_at = 0.0
         self._log = log.bind(agent_id=registration.agent_id)
         # What the server answered to the last registration; None until it first did.
         self.welcome: Welcome | None = None
@@ -97,6 +104,13 @@ class Membership:
             self._known.clear()
             self._wanted.set()
 
+    def _ask_for_time(self) -> None:
+        """Register again, because only the answer to that tells the server's time, signed."""
+        passed = asyncio.get_running_loop().time() - self._welcomed_at
+        if self._known.is_set() and passed >= TIME_AGAIN:
+            self._log.warning("a command has expired: asking for the server's time again")
+            self._wanted.set()
+
     async def keep_registered(self) -> None:
         """Register, and again whenever that is wanted; never returns.
 
@@ -143,6 +157,7 @@ class Membership:
         if self._believing is not None:
             await self._believing.welcomed(answer.raw, welcome)
         self.home = answer.address
+        self._welcomed_at = asyncio.get_running_loop().time()
         return welcome
 
     async def _send_heartbeat(self, welcome: Welcome) -> float:

@@ -72,6 +72,10 @@ class Distrusted(Exception):
     command_id: str | None = None
 
 
+class Expired(Distrusted):
+    """The command has expired, by the time that the last registration told."""
+
+
 class SeenBefore(Distrusted):
     """The command has come before. The first delivery of it is acknowledged."""
 
@@ -256,7 +260,7 @@ class Trust:
         now = self._steady() + self._offset
         expires = _nanoseconds(members.get("expiresAt"))
         if now >= expires:
-            raise Distrusted("expired")
+            raise Expired("expired")
         self._seen = {known: end for known, end in self._seen.items() if now < end}
         command_id, order = members.get("commandId"), members.get("order")
         if not isinstance(command_id, str) or type(order) is not int:

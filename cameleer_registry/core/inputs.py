@@ -14,6 +14,7 @@ with a default; an input that is not known is refused, and never left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any, Final
 
 import attrs
@@ -218,26 +219,26 @@ def issue(
     )
 
 
+ONE: Final = ord("1")
+AS_NUMBERS: Final = bytes.maketrans(b"01", b"\0\1")
+
+
 def bits_of(agent_ids: Iterable[str], targets: Targets) -> int:
-    """Return the number in which the bits of some of a command's targets are set."""
-    places, bits = targets.places, bytearray(len(targets) // 8 + 1)
-    for agent_id in agent_ids:
-        place = places[agent_id]
-        bits[place >> 3] |= 1 << (place & 7)
-    return int.from_bytes(bits, "little")
+    """Return the number in which the bits are set of those agents that are a command's targets."""
+    digits = bytearray(b"0" * (len(targets) + 1))
+    for place in map(targets.places.get, agent_ids):
+        if place is not None:
+            digits[~place] = ONE
+    return int(digits, 2)
 
 
 def of_bits(bits: int, targets: Targets) -> tuple[str, ...]:
     """Return the targets whose bits are set in a number."""
     if bits.bit_count() == len(targets):
         return targets
-    found = []
-    for offset, byte in enumerate(bits.to_bytes(len(targets) // 8 + 1, "little")):
-        while byte:
-            low = byte & -byte
-            found.append(targets[8 * offset + low.bit_length() - 1])
-            byte ^= low
-    return tuple(found)
+    if bits.bit_length() > len(targets):
+        raise IndexError("there are not so many targets")
+    return tuple(compress(targets, f"{bits:b}".encode()[::-1].translate(AS_NUMBERS)))
 
 
 def _register(registry: Registry, given: Register, now: Instant) -> tuple[bool, Events]:

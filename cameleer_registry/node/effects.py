@@ -42,7 +42,7 @@ class Effects:
         self._waiting: deque[tuple[int, int, Sequence[Event]]] = deque()
         # Facts that are carried out, and have yet to be told, with their positions.
         self._carried_out: deque[tuple[int, Event]] = deque()
-        # The position of the fact that is being told, or was told last; 0 where none is kept.
+        # The position of the fact that is being told, or was told last; 0 if none is kept.
         self.position = 0
         # Whether what is carried out has come in at this node; elsewhere many nodes share it.
         self.own = True
@@ -98,7 +98,7 @@ class Effects:
             self.proceed()
 
     def _carry_out_at_once(self, facts: Sequence[Event]) -> None:
-        """Do the same where nothing is kept: then nothing waits, and it is a few calls in a row."""
+        """Do the same if nothing is kept: then nothing waits, and it is a few calls in a row."""
         self._busy = True
         at_once, effects = self._at_once, self._effects
         try:

@@ -13,6 +13,6 @@ def fingerprint(order: Order, target: Target) -> bytes:
 
     Of the order as it was understood and not of the bytes it came in: a client that makes its
     request anew may order keys otherwise, and one in this process sends no bytes. Raises TypeError
-    where the payload is nothing that JSON can express.
+    if the payload is nothing that JSON can express.
     """
     return blake2b(wire.encode_sorted([order, target]), digest_size=32).digest()

@@ -1,4 +1,4 @@
-"""Issuing commands: at once where a node is alone, and by the log where many share the registry."""
+"""Issuing commands: at once if a node is alone, and by the log if many share the registry."""
 
 from __future__ import annotations
 

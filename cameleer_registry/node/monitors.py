@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 LONGEST_SLEEP: Final = NANOSECONDS // 2
-"""How long a monitor sleeps where nothing is due before. The loop's timers stand still while the
+"""How long a monitor sleeps if nothing is due before. The loop's timers stand still while the
 host is suspended, and deadlines do not: it is noticed so soon after that."""
 
 
 LONGEST_WAIT_TO_FORGET: Final = 10 * NANOSECONDS
-"""How much longer than it has to a DEAD agent is known, at most; less where that time is short."""
+"""How much longer than it has to a DEAD agent is known, at most; less if that time is short."""
 
 
 async def heartbeat_monitor(node: Node) -> None:

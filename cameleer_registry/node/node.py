@@ -62,6 +62,7 @@ from .journal.port import Journal, Keeper, Opened
 from .limits import limits_of
 from .log.port import Log
 from .reading import Reading
+from .removing import DEAD_AGENTS, remove_lapsed
 from .resumption import Resumption
 from .sharing.announcing import Announced
 from .sharing.clock import SharedClock
@@ -78,18 +79,7 @@ from .waiters import Waiters
 
 log = get_logger(__name__)
 
-DEAD_AGENTS: Final = LapsedAgents()
-
-LOOKED_AT: Final = 1000
-"""Agents that are looked at in one turn of the loop when many are to be forgotten."""
-
-REMOVING: Final = 20
-"""As many as are looked at in the time that it takes to forget one."""
-
 MEMORY: Final = "memory"
-
-REMOVED_TOGETHER: Final = 200
-"""Agents that are forgotten by one entry of the log, if many nodes share the registry."""
 
 SPREAD: Final = 20
 """Streams that are ended at once when many are ended little by little."""
@@ -124,7 +114,7 @@ class Node(Reading):
         if log is not None:
             clock = SharedClock()
         self.clock = clock or Clock(tick=min(TICK, stale_after // TICKS_OF_A_LEASE))
-        # That of this process, where the other one is shared.
+        # That of this process, if the other one is shared.
         self.own_clock = self.clock if log is None else Clock()
         self.journal = journal or MemoryJournal()
         self.registry = Registry(limits_of(settings))
@@ -163,13 +153,13 @@ class Node(Reading):
         self.on_storage_failure: Callable[[str], None] = lambda _: None
         # Is told why, if this node takes part in a shared registry no more. Likewise.
         self.on_lost: Callable[[str], None] = lambda _: None
-        # What was found when the journal was opened; None where nothing is kept, and before that.
+        # What was found when the journal was opened; None if nothing is kept, and before that.
         self.opened: Opened | None = None
         # How it has gone on after an earlier process; None if there was none.
         self.resumption: Resumption | None = None
         self._keeper: Keeper | None = None
         self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
-        # This node's part in a registry that many share; None where it is alone.
+        # This node's part in a registry that many share; None if it is alone.
         self.shared: Shared | None = None
         if log is not None:
             self._share(log)
@@ -217,7 +207,7 @@ class Node(Reading):
 
     @property
     def position(self) -> int:
-        """The position of the newest entry of the log; 0 where this node is alone."""
+        """The position of the newest entry of the log; 0 if this node is alone."""
         return 0 if self.shared is None else self.shared.position
 
     def _only_own(self, tell: Listener) -> Listener:
@@ -421,11 +411,20 @@ class Node(Reading):
 
         The kinds are the classes of :mod:`cameleer_registry.core.events`. A fact is told when it is
         durable and carried out, in order. The listener is called on the loop and must not block;
-        what it raises is logged. ::
+        what it raises is logged. One of many nodes that has to begin anew, since it was wrong, does
+        not tell again what it has told. ::
 
             forget = node.listen(print, AgentWentDead)
         """
-        return self._effects.tell(listener, kinds or (*events.KINDS, *KEPT, *PASSING))
+        kinds = kinds or (*events.KINDS, *KEPT, *PASSING)
+        if self.shared is None:
+            return self._effects.tell(listener, kinds)
+
+        def tell_once(fact: Event) -> None:
+            if not self._push.rests:
+                listener(fact)
+
+        return self._effects.tell(tell_once, kinds)
 
     def carry_out(self, facts: Events) -> None:
         """Have carried out and told what the registry says has happened."""
@@ -466,7 +465,7 @@ class Node(Reading):
     async def register(self, registration: Registration) -> tuple[Agent, bool]:
         """Enter an agent, or resume a known one; tell which it was (True: resumed).
 
-        Raises AtCapacity, and TypeError where something in it is nothing that JSON can express.
+        Raises AtCapacity, and TypeError if something in it is nothing that JSON can express.
         """
         wire.encode(registration)
         resumed = await self.register_from_wire(registration)
@@ -492,7 +491,7 @@ class Node(Reading):
     def heartbeat(self, agent_id: str) -> asyncio.Future[Any] | None:
         """Renew an agent's lease; raises AgentNotRegistered.
 
-        It waits for nothing; but where many nodes share the registry, and the agent is not LIVE, it
+        It waits for nothing; but if many nodes share the registry, and the agent is not LIVE, it
         returns what is done when it is, everywhere.
         """
         if self.shared is not None:
@@ -530,44 +529,12 @@ class Node(Reading):
         Each is judged in the moment in which it is forgotten, and others get a turn in between.
         Ends early when the node shuts down.
         """
-        if self.shared is not None:
-            return await self._remove_lapsed_shared(self.shared, agents, by)
-        await self.catch_up()  # what nobody was told of yet would be looked at all at once
-        removed, effort, now = 0, 0, self.clock.now()
-        for agent_id in self.registry.lapsed(agents, now=now):
-            if effort >= LOOKED_AT:
-                await asyncio.sleep(0)
-                if self.shutting_down:
-                    break
-                effort, now = 0, self.clock.now()
-            self.journal.check()
-            facts = self.registry.remove_lapsed(agent_id, agents, now=now, by=by)
-            self.carry_out(facts)
-            removed += bool(facts)
-            effort += REMOVING if facts else 1
-        await self.settled()
-        return removed
-
-    async def _remove_lapsed_shared(
-        self, shared: Shared, agents: LapsedAgents, by: str | None
-    ) -> int:
-        shared.part.check()  # a node that is cut off changes nothing, even if it finds nobody
-        await shared.look()
-        found = sorted(set(self.registry.lapsed(agents, now=self.clock.now())))
-        removed = 0
-        for start in range(0, len(found), REMOVED_TOGETHER):
-            if self.shutting_down:
-                break
-            some = tuple(found[start : start + REMOVED_TOGETHER])
-            removed += await shared.submit(
-                inputs.RemoveLapsed(agent_ids=some, agents=agents, by=by)
-            )
-        return removed
+        return await remove_lapsed(self, agents, by=by)
 
     # Streams
 
     async def announce_stream(self, agent_id: str) -> Announced | None:
-        """Make a stream that is about to open its agent's, where many nodes share the registry.
+        """Make a stream that is about to open its agent's, if many nodes share the registry.
 
         An older one is ended, wherever it is. Returns what :meth:`open_stream` is given: None if
         this node is alone. Raises AgentNotRegistered, and NotInContact if the node has been cut off
@@ -669,13 +636,13 @@ class Node(Reading):
     ) -> Command:
         """Issue a command and write it to its targets' open streams; then show it.
 
-        Once issued it is written to all, also where the caller is cancelled meanwhile. Where it
+        Once issued it is written to all, also if the caller is cancelled meanwhile. If it
         was asked for before under the same key, within an hour and so far as is remembered, it is
-        not issued again but shown as it is by now, also where its targets, or it, are gone. Keys
+        not issued again but shown as it is by now, also if its targets, or it, are gone. Keys
         are each principal's own; ``by`` is who asks for it, or None if nobody is known.
-        Raises AgentNotRegistered, GroupNotFound, TooManyPending, IdempotencyKeyReused where
-        something else was asked for under that key, TypeError where the payload is nothing that
-        JSON can express, and ValueError where the key is none.
+        Raises AgentNotRegistered, GroupNotFound, TooManyPending, IdempotencyKeyReused if
+        something else was asked for under that key, TypeError if the payload is nothing that
+        JSON can express, and ValueError if the key is none.
         """
         return await self._issuing.issue(order, target, idempotency_key=idempotency_key, by=by)
 
@@ -685,7 +652,7 @@ class Node(Reading):
         """Note an agent's answer and show the delivery; the first answer stands.
 
         Raises AgentNotRegistered, CommandNotFound, CommandExpired after the deadline, and
-        TypeError where its data is nothing that JSON can express.
+        TypeError if its data is nothing that JSON can express.
         """
         if self.shared is not None:
             wish = inputs.Acknowledge(

@@ -74,11 +74,11 @@ class Reading:
     # Commands
 
     def check_target(self, target: Target, *, within: Within | None = None) -> None:
-        """Raise AgentNotRegistered or GroupNotFound where there is no such target."""
+        """Raise AgentNotRegistered or GroupNotFound if there is no such target."""
         self.registry.check_target(target, within=within)
 
     def check_delivery(self, agent_id: str, command_id: str) -> None:
-        """Raise AgentNotRegistered or CommandNotFound where there is no such delivery."""
+        """Raise AgentNotRegistered or CommandNotFound if there is no such delivery."""
         self.registry.check_delivery(agent_id, command_id)
 
     def knows_idempotency_key(self, key: str, *, by: Principal | None = None) -> bool:

@@ -10,16 +10,16 @@ from attrs import field, fields, frozen
 from attrs.validators import optional
 
 from ..core import rules
-from ..core.instant import NANOSECONDS
 from ..core.model import ABSENT, AgentCredential, Registration
 from ..core.rules import Nonce, Note, follows
 from .principals import Reclaim, Role, glob
-from .table import LONGEST_LIFE, YEARS
-
-MILLISECOND: Final = NANOSECONDS // 1000
+from .store import LONGEST_LIFE_MS
 
 AT_LEAST_1: Final = {"schema": {"minimum": 1}}
 """What the document says of a field besides its type."""
+
+LIFE: Final = {"schema": {"minimum": 1, "maximum": LONGEST_LIFE_MS}}
+"""Likewise."""
 
 
 class TokenStatus(StrEnum):
@@ -48,10 +48,10 @@ def _above_0(value: int) -> None:
         raise ValueError(f"expected more than 0, got {value}")
 
 
-def _lifetime(value: int) -> None:
+def _life(value: int) -> None:
     _above_0(value)
-    if value * MILLISECOND > LONGEST_LIFE:
-        raise ValueError(f"expected at most {YEARS} years, got {value}")
+    if value > LONGEST_LIFE_MS:
+        raise ValueError(f"expected at most {LONGEST_LIFE_MS}, which is 100 years, got {value}")
 
 
 @frozen(kw_only=True)
@@ -62,11 +62,9 @@ class TokenRequest:
     groups: tuple[str, ...] = field(default=("*",), converter=_globs, validator=follows(_each_glob))
     """Globs over groups, such as ``order-*``: only these groups exist for its holder."""
     expires_in_ms: int | None = field(
-        default=None,
-        validator=optional(follows(_lifetime)),
-        metadata={"schema": {"minimum": 1, "maximum": LONGEST_LIFE // MILLISECOND}},
+        default=None, validator=optional(follows(_life)), metadata=LIFE
     )
-    """For ever if it is absent; a hundred years at most."""
+    """For ever if it is absent."""
     note: Note | None = field(default=None, validator=optional(follows(rules.note)))
     """A remark for people."""
     uses: int | None = field(

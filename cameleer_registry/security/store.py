@@ -23,12 +23,15 @@ from ..core.instant import Instant
 from ..errors import CredentialRevoked, NotFound, TokenExpired
 from . import facts
 from .principals import CREATABLE, Reclaim, Role, Scope
-from .table import LONGEST_LIFE, YEARS, SessionRecord, Table, TokenRecord
+from .table import SessionRecord, Table, TokenRecord
 from .tokens import is_outside
 
 LONGEST_NOTE: Final = 256
 MOST_USES: Final = 100_000
 """New agents that a token with a limit may register. Their ids are kept with it."""
+LONGEST_LIFE_MS: Final = 100 * 365 * 86_400_000
+"""Milliseconds after which a token may expire at the latest: moments that are centuries away can
+neither be stored nor shown."""
 
 _MILLISECOND: Final = 1_000_000
 
@@ -124,8 +127,8 @@ class Credentials(Table):
             raise ValueError("uses, reclaim: these are for enrolment tokens")
         if uses is not None and not 1 <= uses <= MOST_USES:
             raise ValueError(f"uses: expected 1 to {MOST_USES}, got {uses}")
-        if expires_in is not None and not 0 < expires_in <= LONGEST_LIFE:
-            raise ValueError(f"expires_in: expected more than 0, and at most {YEARS} years")
+        if expires_in is not None and not 0 < expires_in <= LONGEST_LIFE_MS * _MILLISECOND:
+            raise ValueError(f"expiresInMs: expected 1 to {LONGEST_LIFE_MS}")
         if note is not None and len(note) > LONGEST_NOTE:
             raise ValueError(f"note: expected at most {LONGEST_NOTE} characters, got {len(note)}")
         if token_id in self._tokens or digest in self._tokens_by_digest:

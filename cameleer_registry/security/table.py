@@ -23,11 +23,6 @@ from .tokens import is_outside
 
 DAY: Final = 86_400 * NANOSECONDS
 
-YEARS: Final = 100
-LONGEST_LIFE: Final = YEARS * 36_525 * DAY // 100
-"""Nanoseconds for which a token that expires is good, at most. A moment that is much later can
-neither be stored, in 64 bits, nor be shown."""
-
 REMEMBERED: Final = 30 * DAY
 """How long a token is remembered, at least, after it was revoked or has expired."""
 

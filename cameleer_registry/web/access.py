@@ -47,6 +47,11 @@ class Access:
     """Whether it changes what a registry alone keeps nowhere, and many nodes have to agree on."""
 
     @property
+    def is_of_the_process(self) -> bool:
+        """Whether it tells of this process alone, whatever the others are doing: to probes."""
+        return self.any_host and self.needs is None
+
+    @property
     def changes(self) -> bool:
         """Whether it changes something that is the same at many nodes."""
         return self.passing or self.rests is Rests.DONE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
@@ -29,7 +28,7 @@ from ..security.table import TokenRecord
 from .answers import Answer, json
 from .app_keys import NODE
 from .calls import Call, CallHandler, RequestCall, read_as
-from .identity import check_origin_is_told, name_of_cookie, session_in
+from .identity import check_origin_is_told, is_secure, name_of_cookie, session_in
 from .lists import json_array
 
 METHODS: Final = ("token",)
@@ -144,25 +143,13 @@ async def sign_out(call: Call) -> Answer:
     """``DELETE /auth/session``: 204, whether or not there was one."""
     node = call.node
     node.authority.check_on()
-    secret = session_in(call.headers.getall(hdrs.COOKIE, ()), call.prefix)
+    secret = session_in(call)
     if secret is not None:
         check_origin_is_told(call)
     node.journal.check()
     if secret is not None:
         await node.office.sign_out(secret)
     return Answer(status=204, headers={hdrs.SET_COOKIE: _cookie(call, "", 0)})
-
-
-def is_secure(call: Call) -> bool:
-    """Tell whether browsers reach this server by TLS."""
-    public = call.node.settings.public_url
-    if public is not None:
-        return urlsplit(public).scheme == "https"
-    return (
-        isinstance(call, RequestCall)
-        and call.request.transport is not None
-        and (call.request.transport.get_extra_info("sslcontext") is not None)
-    )
 
 
 def _cookie(call: Call, secret: str, seconds: int) -> str:

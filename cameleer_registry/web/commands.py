@@ -146,7 +146,7 @@ class Page:
 async def show_command(request: web.Request) -> Answer:
     """``GET /commands/{commandId}``: at once, or with ``?wait=`` when nothing is pending."""
     node, command_id = request.app[NODE], request.match_info["command_id"]
-    seconds = query.wait_seconds(request)
+    seconds, principal = query.wait_seconds(request), RequestCall(request).principal
     within = within_of(RequestCall(request))
     command = node.command(command_id, within=within)
     if seconds:
@@ -157,6 +157,7 @@ async def show_command(request: web.Request) -> Answer:
         command = await node.wait(command_id, part, within=within)
         if request.transport is None:
             raise ConnectionResetError("the client is gone, and nobody waits any more")
+        node.standing.check(principal)
     return json(command)
 
 

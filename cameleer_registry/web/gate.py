@@ -35,7 +35,7 @@ from .answers import SUPPORTED_VERSIONS, VERSION_HEADER, Answer
 from .calls import Call
 from .certificates import Certificates
 from .hosts import Hosts
-from .identity import Identities, Peers, check_origin_is_told
+from .identity import SAME_ORIGIN, Identities, Peers, check_origin_is_told, is_tls
 from .problems import problem
 
 log = get_logger(__name__)
@@ -47,7 +47,6 @@ SAFE: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 _OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
-_SAME_ORIGIN: Final = "same-origin"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 # Found in headers without a look at their case.
@@ -108,13 +107,13 @@ class Gate:
             and access.needs is Permission.ACT
             and (principal := identities.itself(call)) is not None
         ):
-            check_site(call.method, call.headers, self._public_url)
+            check_site(call, self._public_url)
             call.principal = principal
             return
         cookie = identities.cookie(call, access) if authority.is_on else None
         if cookie is not None and call.method not in SAFE:
             check_origin_is_told(call)
-        check_site(call.method, call.headers, self._public_url)
+        check_site(call, self._public_url)
         if not authority.is_on and self.authenticate is None:
             if not (access.any_host and access.needs is None):
                 identities.check_proxied(call)
@@ -156,7 +155,7 @@ def check_version(headers: CIMultiDictProxy[str], *, required: bool) -> None:
     raise UnsupportedProtocolVersion(f"{asked}; supported: {', '.join(SUPPORTED_VERSIONS)}")
 
 
-def check_site(method: str, headers: CIMultiDictProxy[str], public_url: str | None) -> None:
+def check_site(call: Call, public_url: str | None) -> None:
     """Refuse changes that a browser asks for on behalf of another site.
 
     Bodies are read whatever their Content-Type, so a page anywhere could make its visitors send
@@ -165,22 +164,30 @@ def check_site(method: str, headers: CIMultiDictProxy[str], public_url: str | No
     Sec-Fetch-Site says that it is the same origin, Origin is not compared with Host, because a
     proxy between them may have rewritten that. Raises CrossSiteRequest.
     """
-    if method in SAFE:
+    if call.method in SAFE:
         return
+    headers = call.headers
     site = headers.get(_SITE, "").lower()
     if site in _OTHER_SITES:
         raise CrossSiteRequest(f"Sec-Fetch-Site is {site}")
     origin = headers.get(hdrs.ORIGIN)
-    if origin is None or site == _SAME_ORIGIN:
+    if origin is None or site == SAME_ORIGIN:
         return
-    if not _is_host(origin, headers.get(hdrs.HOST, "")) and not (
-        public_url and _is_host(origin, urlsplit(public_url).netloc)
-    ):
+    public = urlsplit(public_url or "")
+    if _is_host(origin, public.netloc):
+        needs_tls = public.scheme == "https"
+    elif _is_host(origin, headers.get(hdrs.HOST, "")):
+        # Behind a proxy there may be no TLS here, though browsers use it.
+        needs_tls = is_tls(call)
+    else:
         raise CrossSiteRequest(f"Origin is {origin}, which is not this host")
+    if needs_tls and urlsplit(origin).scheme != "https":
+        # Whoever answers for this host without TLS may be anybody.
+        raise CrossSiteRequest(f"Origin is {origin}, and this host is reached by https")
 
 
 def _is_host(origin: str, host: str) -> bool:
-    """Tell whether an origin is that host; the scheme may differ, behind a proxy it does."""
+    """Tell whether an origin is that host, by whatever scheme."""
     try:
         source, here = urlsplit(origin), urlsplit(f"{urlsplit(origin).scheme}://{host}")
         default = _DEFAULT_PORTS.get(source.scheme)

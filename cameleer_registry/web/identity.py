@@ -10,7 +10,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import hdrs
 from multidict import istr
@@ -43,6 +43,9 @@ SECURE_PREFIX: Final = "__Host-"
 """Browsers keep a cookie with such a name for one host, if it came over TLS
 (draft-ietf-httpbis-rfc6265bis, section 4.1.3.2).
 """
+
+SAME_ORIGIN: Final = "same-origin"
+"""What Sec-Fetch-Site says of a request that a page of this server makes."""
 
 _SITE: Final = istr("Sec-Fetch-Site")
 _AUTHORIZATION: Final = istr(hdrs.AUTHORIZATION)
@@ -127,7 +130,7 @@ class Identities:
         headers = call.headers
         if not access.sessions or _COOKIE not in headers or _AUTHORIZATION in headers:
             return None
-        return session_in(headers.getall(_COOKIE), call.prefix)
+        return session_in(call)
 
     def identify(
         self, call: Call, access: Access, cookie: str | None, *, now: Instant
@@ -194,17 +197,32 @@ def name_of_cookie(prefix: str, *, secure: bool) -> str:
     return f"{SECURE_PREFIX if secure else ''}cameleer-{own}"
 
 
-def session_in(cookies: Iterable[str], prefix: str) -> str | None:
-    """Return the secret of a session that stands in headers, or None.
+def is_tls(call: Call) -> bool:
+    """Tell whether the connection itself is encrypted."""
+    transport = call.transport
+    return transport is not None and transport.get_extra_info("sslcontext") is not None
+
+
+def is_secure(call: Call) -> bool:
+    """Tell whether browsers reach this server by TLS."""
+    public = call.node.settings.public_url
+    return is_tls(call) if public is None else urlsplit(public).scheme == "https"
+
+
+def session_in(call: Call) -> str | None:
+    """Return the secret of the session that a browser shows, or None.
+
+    Over TLS a cookie without the prefix is none of ours: a page of another host in the same domain,
+    or whoever answers for this one without TLS, could have set it.
 
     Browsers send along what others on the host have set, on whichever port, and that need not be
     well-formed: JSON, for one. Python's SimpleCookie reads nothing from where it is not.
     """
-    for header in cookies:
+    for header in call.headers.getall(_COOKIE, ()):
         parts = (part.strip(" \t").partition("=") for part in header.split(";"))
         found = {name: value for name, equals, value in parts if equals}
-        for secure in (True, False):
-            if (secret := found.get(name_of_cookie(prefix, secure=secure))) is not None:
+        for secure in (True,) if is_tls(call) else (True, False):
+            if (secret := found.get(name_of_cookie(call.prefix, secure=secure))) is not None:
                 return secret
     return None
 
@@ -213,7 +231,10 @@ def check_origin_is_told(call: Call) -> None:
     """Refuse a change that a browser requests without saying from where.
 
     A browser sends a cookie by itself, so a cookie does not prove who has made the request. What
-    the browser says is checked as for everybody. Raises CrossSiteRequest.
+    the browser says is checked as for everybody, and here it has to say something: Origin, or a
+    Sec-Fetch-Site that is this origin. Raises CrossSiteRequest.
     """
-    if hdrs.ORIGIN not in call.headers and _SITE not in call.headers:
-        raise CrossSiteRequest("a session needs Origin or Sec-Fetch-Site, which browsers send")
+    if hdrs.ORIGIN not in call.headers and call.headers.get(_SITE, "").lower() != SAME_ORIGIN:
+        raise CrossSiteRequest(
+            "a session needs Origin, or Sec-Fetch-Site: same-origin, which browsers send"
+        )

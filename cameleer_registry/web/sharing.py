@@ -48,8 +48,8 @@ async def admit(gate: Gate, call: Call, access: Access) -> None:
     if shared is None:
         gate.admit(call, access)
         return
-    if access.needs is None and access.any_host:
-        gate.admit(call, access)  # a probe
+    if access.is_of_the_process:
+        gate.admit(call, access)
         return
     if access.unfailing:
         await shared.level()
@@ -105,7 +105,7 @@ async def handled(
     Raises NodeBehind, and what the handler does.
     """
     shared = node.shared
-    if shared is None:
+    if shared is None or access.is_of_the_process:
         return await handle()
     if (token := headers.get(POSITION)) is not None:
         try:

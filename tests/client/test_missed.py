@@ -59,11 +59,22 @@ class Inbox:
         self.offered.append((command, missed))
 
 
+class Believing:
+    """One that believes everything, and reads nothing."""
+
+    async def command(self, line: Any, *_: object) -> Any:
+        return line
+
+    async def of_delivery(self, delivery: Any) -> Any:
+        return delivery
+
+
 class Desk:
     def __init__(self, *, catch_up: bool = True) -> None:
         self.connection, self.membership, self.inbox = Connection(), Membership(), Inbox()
         doubles: Any = (self.connection, "a", self.membership, self.inbox)
-        self.missed = module.Missed(*doubles, catch_up=catch_up)
+        more: Any = {"believing": Believing(), "send_ack": None}
+        self.missed = module.Missed(*doubles, catch_up=catch_up, **more)
         self.fetching = asyncio.create_task(self.missed.keep_fetching())
 
     async def answers(self, answer: Any) -> list[tuple[Any, bool]]:
@@ -71,9 +82,9 @@ class Desk:
         await asyncio.sleep(0.1)
         return self.inbox.offered
 
-    def comes(self, *commands: Any) -> None:
+    async def comes(self, *commands: Any) -> None:
         for command in commands:
-            self.missed.offer(command)
+            await self.missed.offer(module.Arrived("replay", command, None))
 
 
 @pytest.fixture
@@ -87,12 +98,12 @@ async def desk() -> Any:
 async def test_the_stream_waits_for_the_list(desk: Desk) -> None:
     """The oldest first; then what came meanwhile, and from then on all at once."""
     desk.missed.stream_opened()
-    desk.comes("c", "d")
+    await desk.comes("c", "d")
     await asyncio.sleep(10)
     assert [] == desk.inbox.offered
     expected = [("a", True), ("b", True), ("c", False), ("d", False)]
     assert expected == await desk.answers(["b", "a"])
-    desk.comes("e")
+    await desk.comes("e")
     assert ("e", False) == desk.inbox.offered[-1]
 
 
@@ -109,10 +120,10 @@ async def test_the_list_is_asked_for_once_for_each_stream(desk: Desk) -> None:
 async def test_a_stream_that_ends_before_the_list_has_come(desk: Desk) -> None:
     """The list is not lost: over a slow link it would never come. The next one has its own."""
     desk.missed.stream_opened()
-    desk.comes("b")
+    await desk.comes("b")
     await asyncio.sleep(20)
     desk.missed.stream_opened()
-    desk.comes("c")
+    await desk.comes("c")
     assert [("a", True)] == await desk.answers(["a"])
     assert [("a", True), ("b", True), ("c", False)] == await desk.answers(["b"])
     assert 2 == desk.connection.asked
@@ -126,7 +137,7 @@ async def test_a_list_that_cannot_be_had_now(
 ) -> None:
     """The stream goes on without it, and it is asked for again."""
     desk.missed.stream_opened()
-    desk.comes("b")
+    await desk.comes("b")
     assert [("b", False)] == await desk.answers(error)
     assert "catching up failed" in caplog.text
     await asyncio.sleep(5)
@@ -143,7 +154,7 @@ async def test_a_list_that_is_refused(
 ) -> None:
     """It is not asked for again before the next stream."""
     desk.missed.stream_opened()
-    desk.comes("b")
+    await desk.comes("b")
     assert [("b", False)] == await desk.answers(error)
     assert is_known != desk.membership.was_forgotten
     assert "cannot catch up" in caplog.text
@@ -155,9 +166,9 @@ async def test_no_more_than_so_many_wait(desk: Desk, monkeypatch: pytest.MonkeyP
     """Memory is bounded: they are taken as they came."""
     monkeypatch.setattr(module, "MOST_HELD", 3)
     desk.missed.stream_opened()
-    desk.comes(*"abc")
+    await desk.comes(*"abc")
     assert [] == desk.inbox.offered
-    desk.comes(*"de")
+    await desk.comes(*"de")
     assert list("abcde") == [command for command, _ in desk.inbox.offered]
 
 
@@ -165,7 +176,7 @@ async def test_an_agent_that_shall_not() -> None:
     """It has what comes on its streams, at once."""
     desk = Desk(catch_up=False)
     desk.missed.stream_opened()
-    desk.comes("a")
+    await desk.comes("a")
     assert [("a", False)] == desk.inbox.offered
     await asyncio.sleep(1)
     assert 0 == desk.connection.asked

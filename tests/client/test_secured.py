@@ -12,6 +12,8 @@ from attrs import evolve
 
 from cameleer_registry.client import Agent, membership, trust
 from cameleer_registry.client.connection import Connection
+from cameleer_registry.client.missed import Missed
+from cameleer_registry.core.events import CloseReason
 from cameleer_registry.errors import ServerUnreachable
 from cameleer_registry.node.streams import frames
 from cameleer_registry.security.jwt import Lifetimes
@@ -150,6 +152,57 @@ async def test_it_refuses_what_its_registry_has_not_signed(monkeypatch: pytest.M
         served.node.signer.use(evolve(other, line=other.line))
         done = await command(served, n=1)
         assert (await message(served, done) or "").startswith("refused: ")
+        assert [{"n": 0}] == taken
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Cleared, it holds up the list of what was missed."""
+    opened = asyncio.Event()
+    fetch = Missed._fetch
+
+    async def later(self: Missed) -> Any:
+        await opened.wait()
+        return await fetch(self)
+
+    monkeypatch.setattr(Missed, "_fetch", later)
+    return opened
+
+
+async def test_a_configuration_that_overtakes_the_list(gate: asyncio.Event) -> None:
+    """It waits for older ones that were missed: each is above that which was taken before it."""
+    async with closed(agents={}) as served:
+        await served.enrol("n")
+        body = {"type": "config-update", "payload": {"n": 0}}
+        missed = (await served.ask("operator", "POST", "/agents/n/commands", body)).json()
+        async with running(served, token=served.tokens["n"]) as (_, taken):
+            body["payload"] = {"n": 1}
+            newer = (await served.ask("operator", "POST", "/agents/n/commands", body)).json()
+            await asyncio.sleep(0.2)
+            assert [] == taken
+            gate.set()
+            for one in (missed, newer):
+                path = f"/commands/{one['commandId']}?wait=20"
+                done = (await served.ask("operator", "GET", path)).json()
+                assert {"SUCCESS": 1, "FAILURE": 0} == done["outcomes"]
+            assert [{"n": 0}, {"n": 1}] == taken
+
+
+async def test_what_waits_for_the_list_when_the_stream_breaks(gate: asyncio.Event) -> None:
+    """It is in the list of the next stream, and is not taken for a repetition."""
+    async with closed(agents={}) as served, running(served) as (agent, taken):
+        body = {"type": "replay", "payload": {"n": 0}}
+        issued = (await served.ask("operator", "POST", "/agents/n/commands", body)).json()
+        await asyncio.sleep(0.2)
+        stream = served.node.streams.of("n")
+        assert stream is not None
+        served.node.close_stream(stream, CloseReason.SHUTDOWN)
+        await eventually(lambda: not agent.connected)
+        await eventually(lambda: agent.connected)
+        gate.set()
+        path = f"/commands/{issued['commandId']}?wait=20"
+        done = (await served.ask("operator", "GET", path)).json()
+        assert {"SUCCESS": 1, "FAILURE": 0} == done["outcomes"]
         assert [{"n": 0}] == taken
 
 

@@ -192,7 +192,7 @@ async def test_a_node_does_not_go_on_without_its_log(
 
 
 async def test_a_node_is_ready_when_it_knows_what_the_others_do(tmp_path: Path) -> None:
-    """Until then its probes say so, all else is refused, and it can be stopped."""
+    """Until then its probes say so, all else is refused but streams, and it can be stopped."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *PROGRAM,
@@ -216,16 +216,20 @@ async def test_a_node_is_ready_when_it_knows_what_the_others_do(tmp_path: Path) 
             ("GET", "/api/v1/agents"),
             ("POST", "/api/v1/agents/register"),
             ("POST", "/api/v1/agents/x/heartbeat"),
-            ("GET", "/api/v1/agents/x/events"),
             ("GET", "/api/v1/nodes"),
             ("GET", "/metrics"),
         ):
             refused = await client.request(method, path)
             assert 503 == refused.status_code, path
             assert refused.json()["type"].endswith(":not-in-contact")
-    process.terminate()
-    out, _ = await within(process.communicate(), 15)
-    assert (0, b"") == (process.returncode, out)
+        # Its client may stop for good when it is refused, so it waits.
+        stream = asyncio.create_task(client.get("/api/v1/agents/x/events", timeout=60))
+        await asyncio.sleep(0.5)
+        assert not stream.done()
+        process.terminate()
+        out, _ = await within(process.communicate(), 15)
+        assert (0, b"") == (process.returncode, out)
+        await asyncio.gather(stream, return_exceptions=True)
 
 
 async def test_it_is_ready_as_soon_as_nats_is_there(tmp_path: Path) -> None:

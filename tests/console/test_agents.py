@@ -63,7 +63,8 @@ async def test_agents_appear_and_change_by_themselves(served: Served, console: C
 
 async def test_who_falls_silent_goes_stale_and_dead(browser: Browser) -> None:
     """And comes back with a heartbeat."""
-    settings = Settings(heartbeat_interval=0.2, stale_after=0.5, dead_after=0.5)
+    # Long enough for each status to be seen on a busy machine.
+    settings = Settings(heartbeat_interval=1, stale_after=3, dead_after=3)
     async with serving(settings) as served, looking(browser, served.url) as console:
         await console.open()
         await served.register("a")

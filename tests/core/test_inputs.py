@@ -87,3 +87,4 @@ def test_bits_name_some_of_the_targets(count: int) -> None:
         some = draw.sample(targets, size)
         assert tuple(sorted(some)) == of_bits(bits_of(some, targets), targets)
     assert targets is of_bits(bits_of(targets, targets), targets)
+    assert bits_of(targets[:1], targets) == bits_of(["nobody", *targets[:1]], targets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -125,7 +126,9 @@ RUINED: dict[str, tuple[Ruin, str]] = {
     "text": (replaced_by(b"agents:\n" * 1000), "not an SQLite database"),
     "a few bytes": (replaced_by(b"SQLite format 3\0"), "not an SQLite database"),
     "cut in a page": (cut(lambda size: size - 1000), "ends in the middle of a page"),
-    "cut": (cut(lambda size: size // 8192 * 4096), "cannot be read"),
+    "cut": (cut(lambda size: size // 8192 * 4096), "has been cut off"),
+    "cut by a page": (cut(lambda size: size - 4096), "has been cut off"),
+    "second name": (lambda path: os.link(path, f"{path}.2"), "2 names"),
     "noise, 1": (overwritten(1), "cannot be read"),
     "noise, 2": (overwritten(2), "cannot be read"),
     "noise, 5": (overwritten(5), "cannot be read"),
@@ -151,6 +154,48 @@ async def test_a_file_that_cannot_be_used_is_left_as_it_is(tmp_path: Path, name:
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
     assert before == ({} if path.is_dir() else contents(path))
+
+
+@pytest.mark.parametrize("name", ["newer", "foreign", "text", "a few bytes", "cut", "second name"])
+async def test_nothing_is_left_beside_a_file_that_is_refused(tmp_path: Path, name: str) -> None:
+    """Neither a lock nor a write-ahead log."""
+    path = tmp_path / "registry.db"
+    await make(path)
+    RUINED[name][0](path)
+    os.unlink(f"{path}.lock")
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(CannotOpenDatabase):
+        nodes.start(path)
+    assert before == sorted(os.listdir(tmp_path))
+
+
+def test_a_lock_that_another_process_removes_is_not_relied_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refused the file, and removed its lock, between our opening and our locking it."""
+    path = tmp_path / "registry.db"
+    flock: Callable[[int, int], None] = fcntl.flock
+    removed: list[Path] = []
+
+    def late(descriptor: int, operation: int) -> None:
+        if not removed:
+            removed.append(Path(f"{path}.lock"))
+            removed[0].unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    lock = file_module.take_lock(path)
+    assert os.path.samestat(os.fstat(lock), os.stat(removed[0]))
+    os.close(lock)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK])
+async def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: int) -> None:
+    """To open a pipe would wait until somebody writes to it."""
+    path = tmp_path / "registry.db"
+    os.mknod(path, kind | 0o600)
+    with pytest.raises(CannotOpenDatabase, match=r"registry\.db is not a regular file"):
+        nodes.start(path)
 
 
 @pytest.mark.parametrize("name", ["newer", "text", "unknown fact", "noise, 2"])
@@ -404,6 +449,69 @@ async def test_a_file_that_is_changed_below_a_host(tmp_path: Path, change: Ruin)
     await within(nodes.end(node))
 
 
+async def test_a_file_that_goes_while_nothing_is_written(tmp_path: Path) -> None:
+    """It is noticed by itself: what is read could be false by then."""
+    path = tmp_path / "registry.db"
+    node = nodes.start(path)
+    await node.register(nodes.agent("a"))
+    os.unlink(path)
+    await eventually(lambda: "is gone" in "".join(node.ailments))
+    await within(nodes.end(node))
+
+
+async def test_a_log_that_is_cut_off_below_a_server(tmp_path: Path) -> None:
+    """SQLite writes on behind the gap, and would write the gap back into the file."""
+    path = tmp_path / "registry.db"
+    node = nodes.start(path)
+    await node.register(nodes.agent("a"))
+    os.truncate(f"{path}-wal", 0)
+    await node.register(nodes.agent("b"))
+    await eventually(lambda: "was overwritten" in "".join(node.ailments))
+    await within(nodes.end(node))
+
+
+async def test_a_log_that_another_process_has_written_back(tmp_path: Path) -> None:
+    """And emptied, as programs that copy databases do: nothing is wrong."""
+    path, shell = tmp_path / "registry.db", required("sqlite3")
+    async with nodes.running(path) as node:
+        for each in "abc":
+            await node.register(nodes.agent(each))
+            statement = "PRAGMA wal_checkpoint(TRUNCATE)"
+            process = await asyncio.create_subprocess_exec(shell, path, statement, stdout=PIPE)
+            await within(process.communicate())
+            assert 0 == os.path.getsize(f"{path}-wal")  # noqa: ASYNC240
+            await nodes.journal_of(node).carry_out(writer.statement("SELECT 1"))
+        await asyncio.sleep(writer.IDLE_SECONDS * 1.5)
+        assert [] == node.ailments
+    async with nodes.running(path) as node:
+        assert 3 == len(node.agents())
+
+
+async def test_a_lock_that_is_removed_is_taken_again(tmp_path: Path) -> None:
+    """Somebody took it for one that a process had left; a second server is still refused."""
+    path = tmp_path / "registry.db"
+    async with nodes.running(path) as node:
+        os.unlink(f"{path}.lock")
+        await eventually(lambda: os.path.exists(f"{path}.lock"))
+        with pytest.raises(CannotOpenDatabase, match=f"in use by process {os.getpid()}"):
+            await eventually(lambda: bool(file_module.take_lock(path)))
+        await node.register(nodes.agent("a"))
+        assert [] == node.ailments
+
+
+async def test_a_lock_that_is_removed_and_then_taken_by_another(tmp_path: Path) -> None:
+    """The first process gives up: two must not write one file."""
+    path = tmp_path / "registry.db"
+    node = nodes.start(path)
+    os.unlink(f"{path}.lock")
+    lock = file_module.take_lock(path)
+    await eventually(lambda: "its lock was removed" in "".join(node.ailments))
+    with pytest.raises(StorageUnavailable):
+        await node.register(nodes.agent("a"))
+    await within(nodes.end(node))
+    os.close(lock)
+
+
 # Others who read it
 
 
@@ -496,6 +604,7 @@ def test_nobody_in_the_process_opens_the_file_beside_sqlite() -> None:
         ("file.py", 'with path.open("rb") as file:'),  # before SQLite opens it
         ("file.py", "os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))"),
         ("file.py", "lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)"),
+        ("writer.py", 'with open(self._wal, "rb") as wal:'),  # on which SQLite has no locks
         ("file.py", "descriptor = os.open(directory, os.O_RDONLY)"),
         ("file.py", "descriptor = os.open(partial, os.O_RDONLY)"),
         ("filesystems.py", 'lines = mounts.read_text("utf-8", "surrogateescape").splitlines()'),

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cameleer_registry import Ack, CommandType, Order, Registration, Settings, Target
 from cameleer_registry.core.events import CloseReason
@@ -51,9 +51,11 @@ def cable(made: Network) -> Iterator[Network]:
 
 
 @asynccontextmanager
-async def served_to(cable: Network) -> AsyncIterator[Served]:
+async def served_to(cable: Network, settings: Settings = QUICK) -> AsyncIterator[Served]:
     """Serve those at the other end of a cable, with little patience."""
-    async with serving(QUICK, host=cable.here, keepalive_timeout=0.4, lingering_time=0.1) as served:
+    async with serving(
+        settings, host=cable.here, keepalive_timeout=0.4, lingering_time=0.1
+    ) as served:
         yield served
 
 
@@ -173,7 +175,8 @@ async def test_an_agent_comes_back_before_its_vanished_connection_is_noticed(
     cable: Network, tell: Tell
 ) -> None:
     """It is connected all the time, gets every command, and the old connection goes at once."""
-    async with served_to(cable) as served:
+    settings = evolve(QUICK, keepalive_interval=60, stream_stall_timeout=60)
+    async with served_to(cable, settings) as served:
         node = served.node
         register(served, "a")
 

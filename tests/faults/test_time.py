@@ -21,9 +21,10 @@ import pytest
 from aiohttp import web
 
 from cameleer_registry import NODE, Settings, create_app
+from cameleer_registry.client import Agent
 from cameleer_registry.node.clock import Clock
 
-from ..processes import required, server
+from ..processes import free_port, required, run, server
 from ..support import Connection, Served, eventually, running, serving, virtual_clock, within
 from .figures import tell
 
@@ -82,16 +83,9 @@ async def counts(served: Served, path: str) -> dict[str, int]:
 
 async def test_the_clock_of_the_host_steps(tmp_path: Path) -> None:
     """By a day in both directions, below a process that knows nothing of it (libfaketime)."""
-    required("faketime")
-    [library] = glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
     step = tmp_path / "step"
     step.write_text("+0")
-    env = {
-        "LD_PRELOAD": library,
-        "FAKETIME_TIMESTAMP_FILE": str(step),
-        "FAKETIME_NO_CACHE": "1",
-        "DONT_FAKE_MONOTONIC": "1",  # which no clock that is set moves
-    }
+    env = stepped_by(step)
     settings = ("--heartbeat-interval", "1", "--stale-after", "60", "--command-ttl", "60")
     async with server("--port", "0", *settings, env=env) as served, served.client() as client:
         for agent_id in "ab":
@@ -116,6 +110,64 @@ async def test_the_clock_of_the_host_steps(tmp_path: Path) -> None:
         assert 3 == len(days), "the process did see it"
         path = f"/agents/a/commands/{command['commandId']}/ack"
         assert 200 == (await client.post(path)).status_code
+
+
+async def test_configurations_are_taken_whatever_the_time_of_day(tmp_path: Path) -> None:
+    """An agent refuses one that is older than the last; which that is no clock decides.
+
+    The host's steps by a day in both directions, under a server that signs, and also while that is
+    stopped: ids of commands begin with the time of day.
+    """
+    database, step = tmp_path / "r.db", tmp_path / "step"
+    status, out, err = await run("auth", "init", "--database", str(database))
+    assert 0 == status, err
+    made = {line[:17].strip(): line[17:] for line in out.splitlines()}
+    step.write_text("+0")
+    args = ("--database", str(database), "--heartbeat-interval", "1", "--command-ttl", "30d")
+    taken: list[int] = []
+    lines: list[dict[str, Any]] = []
+    port = free_port()
+    agent = Agent(
+        f"http://127.0.0.1:{port}", agent_id="n", group="g", token=made["enrolment token"]
+    )
+    agent.on("config-update")(lambda command: taken.append(command.payload["n"]))
+    task = asyncio.create_task(agent.run())
+    headers = {"Authorization": f"Bearer {made['admin token']}"}
+    try:
+        for days in ("+0", "-2d"):
+            step.write_text(days)  # for the start; and back, and forth, while it runs
+            async with (
+                server("--port", str(port), *args, env=stepped_by(step)) as served,
+                served.client(headers=headers) as client,
+            ):
+                await eventually(lambda: agent.connected, 60)
+                for off in (days, "-3d", "+3d", "-3d"):
+                    step.write_text(off)
+                    order = {"type": "config-update", "payload": {"n": len(lines)}}
+                    issued = (await client.post("/agents/n/commands", json=order)).json()
+                    path = f"/commands/{issued['commandId']}"
+                    done = (await client.get(f"{path}?wait=15")).json()
+                    [delivery] = (await client.get(f"{path}/deliveries")).json()
+                    assert {"SUCCESS": 1, "FAILURE": 0} == done["outcomes"], delivery
+                    lines.append(issued)
+                assert 0 == await served.terminate()
+    finally:
+        agent.stop()
+        await asyncio.wait_for(task, 20)
+    assert list(range(8)) == taken
+    assert sorted(one["createdAt"] for one in lines) != [one["createdAt"] for one in lines]
+
+
+def stepped_by(file: Path) -> dict[str, str]:
+    """Return the environment of a process whose time of day is off by what stands in a file."""
+    required("faketime")
+    [library] = glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    return {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1",  # which no clock that is set moves
+    }
 
 
 # A process that is stopped

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from attrs import evolve
 
+from ..closed import SETTINGS, closed
 from ..processes import required
-from ..support import Connection, Served, eventually, open_stream, serving, within
+from ..support import (
+    Answer,
+    Connection,
+    Served,
+    eventually,
+    open_stream,
+    serving,
+    within,
+)
+from ..web.test_standing import ended
 
 OPERATIONS: Final = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 FRAME: Final = """
@@ -126,3 +138,66 @@ async def test_events_pass_at_once_over_http_2(tmp_path: Path) -> None:
             process.terminate()
             await within(process.wait())
         await eventually(lambda: not served.node.agent("a").connected)
+
+
+async def test_a_closed_server_behind_it(tmp_path: Path) -> None:
+    """Credentials, sessions and names are passed on, and a stream ends with its credential."""
+    name = "registry.example"
+    known: Any = {"public_url": f"https://{name}", "allowed_hosts": (name,)}
+    settings = evolve(SETTINGS, **known)
+    async with (
+        closed(agents={}, settings=settings) as served,
+        nginx_before(served, tmp_path) as sock,
+    ):
+
+        async def ask(
+            method: str, path: str, body: str = "", *more: str, host: str = name
+        ) -> Answer:
+            reader, writer = await asyncio.open_unix_connection(sock)
+            head = [f"{method} /api/v1{path} HTTP/1.1", f"Host: {host}", *more]
+            head += [f"Content-Length: {len(body)}"] if method == "POST" else []
+            writer.write("\r\n".join([*head, "", body]).encode())
+            try:
+                return await Connection(reader, writer).answer()
+            finally:
+                writer.close()
+
+        def shows(kind: str) -> str:
+            return f"Authorization: Bearer {served.tokens[kind]}"
+
+        body = '{"agentId": "n", "group": "g"}'
+        refused = await ask("POST", "/agents/register", body)
+        assert (401, "unauthenticated") == (refused.status, refused.code)
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        welcome = await ask("POST", "/agents/register", body, shows("enrol"))
+        assert 201 == welcome.status
+        assert welcome.json()["sseEndpoint"].startswith(f"https://{name}/")
+        served.tokens["n"] = welcome.json()["credential"]["accessToken"]
+        assert 204 == (await ask("POST", "/agents/n/heartbeat", "", shows("n"))).status
+        assert "not-your-agent" == (await ask("POST", "/agents/m/heartbeat", "", shows("n"))).code
+        unknown = await ask("GET", "/agents", "", shows("viewer"), host="evil.example")
+        assert (421, "unknown-host") == (unknown.status, unknown.code)
+        forwarded = ("X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1")
+        assert 200 == (await ask("GET", "/agents", "", shows("viewer"), *forwarded)).status
+        token = json.dumps({"token": served.tokens["operator"]})
+        signed_in = await ask("POST", "/auth/session", token, f"Origin: https://{name}")
+        cookie = signed_in.headers["set-cookie"]
+        assert cookie.startswith("__Host-")
+        assert "; Secure" in cookie
+        shown = f"Cookie: {cookie.partition(';')[0]}"
+        order = '{"type": "replay"}'
+        for origin, status in ((f"https://{name}", 202), ("https://evil.example", 403)):
+            answer = await ask("POST", "/agents/commands", order, shown, f"Origin: {origin}")
+            assert status == answer.status
+        assert "cross-site-request" == (await ask("POST", "/agents/commands", order, shown)).code
+        reader, writer = await asyncio.open_unix_connection(sock)
+        stream = Connection(reader, writer)
+        head = ["GET /api/v1/agents/n/events HTTP/1.1", f"Host: {name}", shows("n"), "", ""]
+        writer.write("\r\n".join(head).encode())
+        assert 200 == (await stream.head()).status
+        await eventually(lambda: served.node.agent("n").connected)
+        assert 204 == (await ask("DELETE", "/agents/n/token", "", shows("operator"))).status
+        await ended(stream)
+        stream.close()
+        again = await ask("GET", "/agents/n/events", "", shows("n"))
+        assert (401, "credential-revoked") == (again.status, again.code)

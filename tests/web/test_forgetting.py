@@ -9,7 +9,7 @@ import pytest
 
 from cameleer_registry import Settings
 from cameleer_registry.core.events import AgentRemoved, Event
-from cameleer_registry.node import node
+from cameleer_registry.node import removing
 
 from ..support import Served, hear, serving, streaming, virtual_clock, within
 
@@ -100,7 +100,7 @@ async def test_others_are_served_in_between(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One that is heard of meanwhile stays; and the log has no line for each."""
-    monkeypatch.setattr(node, "LOOKED_AT", 40)
+    monkeypatch.setattr(removing, "LOOKED_AT", 40)
     caplog.set_level(logging.INFO)
     async with serving(clock=virtual_clock()) as served:
         for number in range(100):
@@ -113,7 +113,9 @@ async def test_others_are_served_in_between(
             while len(served.node.agents()) > 50:
                 rounds += 1
                 await asyncio.sleep(0)
-            last = served.node.registry.lapsed(node.DEAD_AGENTS, now=served.node.clock.now())[-1]
+            last = served.node.registry.lapsed(removing.DEAD_AGENTS, now=served.node.clock.now())[
+                -1
+            ]
             served.node.heartbeat(last)
             survivors.append(last)
 

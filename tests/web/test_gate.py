@@ -172,6 +172,26 @@ async def test_a_browser_that_says_same_origin_is_believed(way: type[web.AppRunn
         assert 403 == (await asked(served, f"{proxied}\nSec-Fetch-Site: same-site")).status
 
 
+@pytest.mark.parametrize(
+    ("public_url", "origin", "status"),
+    [
+        ("https://registry.example", "https://registry.example", 204),
+        ("https://registry.example", "https://registry.example:443", 204),
+        ("https://registry.example", "http://registry.example", 403),
+        ("https://registry.example", "http://localhost", 204),
+        ("https://localhost", "http://localhost", 403),
+        ("http://registry.example", "https://registry.example", 204),
+    ],
+)
+async def test_an_origin_without_tls_is_not_one_with_it(
+    way: type[web.AppRunner], public_url: str, origin: str, status: int
+) -> None:
+    """Whoever is between a browser and this server can answer for the one, but not the other."""
+    async with alone(way, Settings(public_url=public_url)) as served:
+        answer = await asked(served, f"{HEARTBEAT}localhost\nOrigin: {origin}")
+        assert status == answer.status
+
+
 @pytest.mark.parametrize("path", ["/agents", "/agents/a/heartbeat", "//nix", "//"])
 async def test_a_closed_server_is_asked_under_any_name(way: type[web.AppRunner], path: str) -> None:
     """A page that has its name lead here has neither token nor cookie. Names that are set count."""

@@ -15,6 +15,7 @@ from cameleer_registry.core.selection import CommandSelection
 from cameleer_registry.node.resumption import Resumption
 from cameleer_registry.security.keyring import KeyRing
 from cameleer_registry.security.keys import Use
+from cameleer_registry.security.store import LONGEST_LIFE_MS
 
 from ..closed import RING, Closed, closed
 from ..support import connected, within
@@ -270,6 +271,19 @@ async def test_what_is_wrong_about_a_token_is_named_as_it_was_sent() -> None:
             answer = await served.ask("admin", "POST", "/auth/tokens", {"role": "enrol", member: 0})
             [error] = answer.json()["errors"]
             assert f"$.{member}" == error["path"]
+
+
+async def test_a_token_for_centuries_is_refused_and_the_others_are_still_listed() -> None:
+    """Its end could neither be stored nor shown, and no list would be answered any more."""
+    asked = {"role": "viewer", "expiresInMs": 0}
+    async with closed() as served:
+        for milliseconds in (LONGEST_LIFE_MS + 1, 10**15, 2**63, 2**64 - 1):
+            asked["expiresInMs"] = milliseconds
+            answer = await served.ask("admin", "POST", "/auth/tokens", asked)
+            assert (400, "invalid-request") == (answer.status, answer.code), milliseconds
+        asked["expiresInMs"] = LONGEST_LIFE_MS
+        assert 201 == (await served.ask("admin", "POST", "/auth/tokens", asked)).status
+        assert 200 == (await served.ask("admin", "GET", "/auth/tokens")).status
 
 
 async def test_a_use_without_a_key_is_not_rotated() -> None:

@@ -1,7 +1,7 @@
 """What is asked of the credentials of a node: enrolling, tokens, sessions and keys.
 
-What comes of each is decided by the :mod:`~cameleer_registry.security.desk`: at once where the node
-is alone, and in the order of the log where many share the registry. Secrets are made, and shown,
+What comes of each is decided by the :mod:`~cameleer_registry.security.desk`: at once if the node
+is alone, and in the order of the log if many share the registry. Secrets are made, and shown,
 here.
 """
 

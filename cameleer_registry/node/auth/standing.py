@@ -1,4 +1,5 @@
-"""What stands on a credential while it is open: streams and feeds, which end when it does.
+"""What stands on a credential while it is open: streams and feeds, which end when it does, and
+whoever waits for a command.
 
 A revocation is looked for in all of them at once. Expiry is looked for when the first can expire;
 a token that is renewed meanwhile extends the stream of its agent.
@@ -12,7 +13,7 @@ from typing import Final
 
 from ...core.events import CloseReason
 from ...core.instant import NANOSECONDS
-from ...errors import RegistryError
+from ...errors import RegistryError, TokenExpired
 from ...logs import get_logger
 from ...security.principals import Principal
 from ..clock import Clock
@@ -102,12 +103,24 @@ class Standing:
         if first is not None:  # others may have been opened meanwhile
             self._first = first if self._first is None else min(self._first, first)
 
-    def _is_over(self, principal: Principal) -> bool:
+    def check(self, principal: Principal | None) -> None:
+        """Let somebody wait on whose credential is still good.
+
+        Raises TokenExpired or CredentialRevoked.
+        """
+        if principal is not None and not self.rests:
+            self._recheck(principal)
+
+    def _recheck(self, principal: Principal) -> None:
         now = self._clock.now()
-        if principal.of_host:
-            return principal.expires is not None and now.steady >= principal.expires.steady
-        try:
+        if not principal.of_host:
             self._authority.verifier.recheck(principal, now=now)
+        elif principal.expires is not None and now.steady >= principal.expires.steady:
+            raise TokenExpired
+
+    def _is_over(self, principal: Principal) -> bool:
+        try:
+            self._recheck(principal)
         except RegistryError as error:
             log.debug("a stream ends with its credential", by=principal.issuer, why=error.code)
             return True

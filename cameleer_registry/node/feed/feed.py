@@ -2,7 +2,7 @@
 
 Everything that happens within a moment is told together: the deliveries of one command as one
 event, and to each follower all events in one write. So what a follower costs does not grow with
-the pace at which things happen, and an event costs little where nobody follows.
+the pace at which things happen, and an event costs little if nobody follows.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Feed:
         started: Instant,
         position: Callable[[], int] = lambda: 0,
     ) -> None:
-        """``position`` returns that of the fact that is being told; 0 where none is kept."""
+        """``position`` returns that of the fact that is being told; 0 if none is kept."""
         self.max_feeds = settings.max_feeds
         self.streams: Streams[Follower] = Streams(
             keepalive_interval=settings.keepalive_interval,
@@ -77,7 +77,7 @@ class Feed:
         # How many have ended, by why.
         self.closed = dict.fromkeys(ENDS, 0)
         self._position = position
-        # True where many nodes tell the same: then moments are cut by the log's time, and nothing
+        # True if many nodes tell the same: then moments are cut by the log's time, and nothing
         # is kept here, since the log is.
         self.by_log = False
         # The steady time at which what waits is told; None while nothing does.
@@ -129,7 +129,7 @@ class Feed:
 
     async def tell(self) -> None:
         """Tell everybody what happens, moment by moment. Never ends."""
-        self._waiting.set()  # where this has failed and is started again, something may be left
+        self._waiting.set()  # if this has failed and is started again, something may be left
         while True:
             await self._waiting.wait()
             await asyncio.sleep(MOMENT)
@@ -147,7 +147,7 @@ class Feed:
         self.by_log, self._position = True, position
 
     def cut(self, now: Instant | None) -> None:
-        """Tell what waits if its moment is over, or where no moment is given.
+        """Tell what waits if its moment is over, or if no moment is given.
 
         Every node that follows a log does so at the same entries, before their facts are told.
         """
@@ -185,7 +185,7 @@ class Feed:
         return self._ring.newest_id
 
     def position_of(self, event_id: str) -> int | None:
-        """Return the position of the log that an id follows from; None where it is none of ours."""
+        """Return the position of the log that an id follows from; None if it is none of ours."""
         if not event_id.isascii() or not event_id.isdigit() or len(event_id) > 18:
             return None
         return max(0, (int(event_id) - self._ring.first_id) // SPREAD)
@@ -247,7 +247,7 @@ class Feed:
     # Those who follow
 
     def check_room(self) -> None:
-        """Raise TooManyFeeds where there is no room for one more follower."""
+        """Raise TooManyFeeds if there is no room for one more follower."""
         if len(self.streams) >= self.max_feeds:
             raise TooManyFeeds(self.max_feeds)
 

@@ -29,7 +29,7 @@ class News:
 
 
 def of(fact: Event) -> News | None:
-    """Return what the feed tells of a fact, or None where it tells nothing, or not by itself."""
+    """Return what the feed tells of a fact, or None if it tells nothing, or not by itself."""
     reporter = REPORTERS.get(type(fact))
     return None if reporter is None else reporter(fact)
 

@@ -123,16 +123,16 @@ class Ring:
 
     @property
     def oldest(self) -> int:
-        """The place of the oldest event that is kept; where there is none, of the next to come."""
+        """The place of the oldest event that is kept; if there is none, of the next to come."""
         return self.newest - len(self._entries) + 1
 
     @property
     def oldest_id(self) -> int:
-        """The id of the oldest event that is kept; where there is none, above all that were."""
+        """The id of the oldest event that is kept; if there is none, above all that were."""
         return self._entries[0].id if self._entries else self.newest_id + 1
 
     def id_after(self, position: int) -> int:
-        """Return the id of an event that tells of the fact at a position; 0 where none is kept."""
+        """Return the id of an event that tells of the fact at a position; 0 if none is kept."""
         following = self.newest_id + 1
         return max(following, self.first_id + SPREAD * position) if position else following
 

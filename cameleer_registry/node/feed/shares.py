@@ -35,7 +35,7 @@ LONGEST_MESSAGE: Final = 500
 
 
 Kind = tuple[DeliveryState, ExpiryReason | None]
-"""What happened to a delivery: its new state, and why where it expired."""
+"""What happened to a delivery: its new state, and why if it expired."""
 
 
 @define(eq=False)
@@ -43,7 +43,7 @@ class Share:
     """Deliveries of one command to which the same happened, one soon after the other."""
 
     state: DeliveryState
-    reason: ExpiryReason | None  # why they expired; None where they were acknowledged
+    reason: ExpiryReason | None  # why they expired; None if they were acknowledged
     at: Instant  # when it happened to the newest of them
     agent_ids: list[str] = field(factory=list)
     failures: list[Failure] = field(factory=list)

@@ -117,7 +117,7 @@ class Journal(Protocol):
         """Whether nothing can be kept any more, and what was kept cannot be known."""
 
     def figures(self) -> Figures | None:
-        """Return how it does; None where nothing is kept."""
+        """Return how it does; None if nothing is kept."""
 
     def open(
         self, registry: Registry, clock: Clock, credentials: Credentials | None = None
@@ -126,11 +126,11 @@ class Journal(Protocol):
 
         The same is done with a store of credentials, if one is given.
 
-        Returns None where nothing is kept. Raises CannotOpenDatabase.
+        Returns None if nothing is kept. Raises CannotOpenDatabase.
         """
 
     def keeper(self, registry: Registry, feed: Feed, *, heartbeat_interval: float) -> Keeper | None:
-        """Return who keeps what is not kept fact by fact; None where nothing is kept."""
+        """Return who keeps what is not kept fact by fact; None if nothing is kept."""
 
     def start(self, on_progress: Callable[[], None], on_failure: Callable[[str], None]) -> None:
         """Begin to make facts durable.
@@ -150,12 +150,12 @@ class Journal(Protocol):
     def when(self, position: int) -> asyncio.Future[None]:
         """Return what is done when all facts up to ``position`` are durable, as soon as may be.
 
-        It fails with StorageUnavailable or StorageFailed where they cannot be made so. Whoever
+        It fails with StorageUnavailable or StorageFailed if they cannot be made so. Whoever
         waits for it is not alone: it must not be cancelled.
         """
 
     def check(self) -> None:
-        """Raise StorageUnavailable where no change should be made, since it could not be kept."""
+        """Raise StorageUnavailable if no change should be made, since it could not be kept."""
 
     async def flush(self) -> None:
         """Wait until all facts are durable, or cannot become so."""

@@ -23,7 +23,7 @@ class Shared(asyncio.Future[None]):
         self._to_call.append(go_on)
 
     def finish(self, error: Exception | None = None) -> None:
-        """Be done, or fail; nothing happens where it is done already."""
+        """Be done, or fail; nothing happens if it is done already."""
         if self.done():
             return
         if error is None:

@@ -74,7 +74,7 @@ class LocalLog:
         """How many entries are still to come."""
         return max(0, self._engine.last - self._next + 1)
 
-    async def open(self) -> None:
+    async def open(self, known: str | None = None) -> None:
         """Take part."""
         self._engine.logs.append(self)
 

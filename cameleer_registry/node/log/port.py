@@ -59,10 +59,12 @@ class Log(Protocol):
     def behind(self) -> int:
         """How many entries there are behind the newest that was given, as far as is known here."""
 
-    async def open(self) -> None:
-        """Connect, and make the log where there is none; raises CannotJoin.
+    async def open(self, known: str | None = None) -> None:
+        """Connect, and make the log if there is none; raises CannotJoin.
 
-        Waits for as long as nobody is there who could answer.
+        ``known`` is the lineage of the log to which this node's database belongs: that log is not
+        made anew when it is gone, or it could not be restored under its name. Waits for as long as
+        nobody is there who could answer.
         """
 
     async def append(self, content: bytes, entry_id: str) -> None:
@@ -96,13 +98,13 @@ class Log(Protocol):
         """Save a snapshot, and keep the one before it; raises LogUnavailable."""
 
     async def load(self) -> Snapshot | None:
-        """Return the newest snapshot that is whole, or None where there is none.
+        """Return the newest snapshot that is whole, or None if there is none.
 
-        Raises LogUnavailable, and LogLost where there are some but none is whole.
+        Raises LogUnavailable, and LogLost if there are some but none is whole.
         """
 
     async def kept(self) -> int:
-        """Return the position of the older of the snapshots that are kept; 0 where there is none.
+        """Return the position of the older of the snapshots that are kept; 0 if there is none.
 
         Raises LogUnavailable.
         """

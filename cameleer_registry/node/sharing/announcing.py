@@ -46,6 +46,8 @@ class Announcing:
     def __init__(self, node: Node, part: Part) -> None:
         self._node = node
         self._part = part
+        # Ids of streams that are open, and of which the log has yet to say whose they are.
+        self.unconfirmed: set[int] = set()
 
     async def announce(self, agent_id: str) -> Announced:
         """Make a stream that is about to open its agent's, as soon as the log answers.
@@ -101,22 +103,25 @@ class Announcing:
         elif confirmed.done():
             self._confirmed(stream, confirmed)
         else:
+            self.unconfirmed.add(stream.stream_id)
             confirmed.add_done_callback(partial(self._confirmed, stream, late=True))
 
     def _confirmed(
         self, stream: AgentStream, confirmed: asyncio.Future[int], *, late: bool = False
     ) -> None:
         node, stream_id = self._node, stream.stream_id
+        self.unconfirmed.discard(stream_id)
         if confirmed.cancelled() or confirmed.exception() is not None:
             # The agent is unknown by now, or the others have given this node up.
             node.streams.close(stream_id, CloseReason.NODE_LOST)
             return
+        stream.since = confirmed.result()
         record = node.registry.find_agent(stream.agent_id)
         if record is None or record.stream_id != stream_id:
             node.streams.close(stream_id, CloseReason.REPLACED)  # meanwhile, and elsewhere
         elif node.shutting_down:
             node.close_stream(stream, CloseReason.SHUTDOWN)
         elif not late:  # else it was open when they were issued
-            issued = confirmed.result()
-            missed = node.registry.issued_since(stream.agent_id, issued, now=node.clock.now())
+            now = node.clock.now()
+            missed = node.registry.issued_since(stream.agent_id, stream.since, now=now)
             node.catch_up_stream(stream, missed)

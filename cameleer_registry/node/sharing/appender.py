@@ -50,7 +50,7 @@ class Waiting:
 
     given: Input
     content: bytes
-    # None where nobody waits.
+    # None if nobody waits.
     outcome: asyncio.Future[Any] | None
     timer: asyncio.TimerHandle | None = None
     sent: bool = False
@@ -127,7 +127,7 @@ class Appender:
         return waiting.outcome
 
     def came_back(self, no: int, outcomes: Sequence[Outcome]) -> None:
-        """Tell those who wait what has come of an entry; no outcomes where it did not count."""
+        """Tell those who wait what has come of an entry; no outcomes if it did not count."""
         sent = self._sent.pop(no, ())
         for place, waiting in enumerate(sent):
             waiting.settle(outcomes[place] if outcomes else None)

@@ -41,7 +41,7 @@ class Contact:
         return self.clock() - self.seen
 
     def check(self) -> None:
-        """Raise NotInContact where nothing may be changed any more."""
+        """Raise NotInContact if nothing may be changed any more."""
         if self.silent > REFUSING:
             raise NotInContact(
                 f"this node has not heard from the others for {self.silent:.0f} s; "
@@ -49,7 +49,7 @@ class Contact:
             )
 
     def check_stream(self) -> None:
-        """Raise NotInContact where no stream may be opened any more."""
+        """Raise NotInContact if no stream may be opened any more."""
         if self.silent > ENDING:
             raise NotInContact(
                 f"this node has not heard from the others for {self.silent:.0f} s; "

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core import inputs
+from ...core.instant import NANOSECONDS
 from ...core.model import AgentStatus
 from ...errors import AgentNotRegistered
 from .contact import REFUSING
 from .part import Part
+from .written import Written
 
 if TYPE_CHECKING:
     from ..node import Node
@@ -37,6 +39,8 @@ class Gathering:
         self._pushed: dict[str, list[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._told = 0.0
+        # What may still be pending of all that was written here.
+        self.written = Written(part.time)
 
     def heartbeat(self, agent_id: str) -> asyncio.Future[Any] | None:
         """Note a heartbeat; return what is done if it changes a status.
@@ -67,6 +71,9 @@ class Gathering:
 
     def pushed(self, command_id: str, agent_ids: Sequence[str]) -> None:
         """Note to whose streams a command was written; in a moment it is told to the others."""
+        self.written.note(
+            command_id, agent_ids, self._node.registry.limits.command_ttl / NANOSECONDS
+        )
         self._pushed.setdefault(command_id, []).extend(agent_ids)
         if self._timer is None and self._part.loop is not None:
             wait = max(0.0, self._told + TOLD_TOGETHER - self._part.time())
@@ -79,6 +86,5 @@ class Gathering:
         for command_id, agent_ids in pushed.items():
             targets = self._node.registry.targets_of(command_id)
             if targets is not None:
-                known = [agent_id for agent_id in agent_ids if agent_id in targets.places]
-                bits = inputs.bits_of(known, targets)
+                bits = inputs.bits_of(agent_ids, targets)
                 self._part.tell(inputs.NotePushed(command_id=command_id, bits=bits))

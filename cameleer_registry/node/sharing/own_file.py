@@ -51,11 +51,11 @@ class OwnFile:
 
     @classmethod
     def open(cls, path: Path) -> OwnFile:
-        """Open the file, and make it where there is none; raises CannotOpenDatabase."""
+        """Open the file, and make it if there is none; raises CannotOpenDatabase."""
         return cls(path, open_file(path))
 
     def belongs(self) -> Belongs | None:
-        """Return to which log it belongs; None where it is that of a registry alone, or new."""
+        """Return to which log it belongs; None if it is that of a registry alone, or new."""
         try:
             found = cluster.read(self._file.connection)
         except sqlite3.Error as error:

@@ -2,8 +2,8 @@
 
 It takes the newest snapshot and what the log has behind it, as a node does that starts. Its
 streams stay open, and whoever waits for an entry goes on waiting: what comes of that is the new
-registry's to say. What the log tells once more has been told before. Only the feed is made anew,
-and whoever follows it comes back to it.
+registry's to say. What the log tells once more has been told before, and is not told again. Only
+the feed is made anew, and whoever follows it comes back to it.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...core.copies import UnknownCopy, making
 from ...core.events import CloseReason
-from ...core.model import DeliveryState
+from ...core.model import AgentDelivery, DeliveryState
 from ...errors import NotInContact, SettingsError
 from ...logs import get_logger
 from ...system import no_collections
 from ..log.port import LogLost, LogUnavailable
 from . import snapshots
 from .agreement import Agreement
+from .announcing import Announcing
 from .applying import Applying
 from .copying import Copying
 from .part import Part
 from .turns import in_turns
+from .written import Written
 
 if TYPE_CHECKING:
     from ..node import Node
+    from ..streams.agents import AgentStream
 
 log = get_logger(__name__)
 
@@ -41,13 +44,23 @@ class Rebuilding:
     """Has this node begin anew when it is the one that is wrong, or may be."""
 
     def __init__(
-        self, node: Node, part: Part, *, agreement: Agreement, applying: Applying, copying: Copying
+        self,
+        node: Node,
+        part: Part,
+        *,
+        agreement: Agreement,
+        applying: Applying,
+        copying: Copying,
+        announcing: Announcing,
+        written: Written,
     ) -> None:
         self._node = node
         self._part = part
         self._agreement = agreement
         self._applying = applying
         self._copying = copying
+        self._announcing = announcing
+        self._written = written
         self._task: asyncio.Task[None] | None = None
         # How often it was time to begin anew.
         self.rebuilds = 0
@@ -100,13 +113,15 @@ class Rebuilding:
     async def _rebuild(self) -> None:
         part, standing = self._part, self._node.standing
         newest = await part.log.load()
-        _, head = await part.log.bounds()
         if newest is None:
             raise LogLost("there is no snapshot")
         # Made beside what is shown meanwhile, and put into its place at once.
         with no_collections(for_good=False):
             copied: dict[str, Any] = await in_turns(snapshots.unpack(newest.content))
             replica = await in_turns(making(snapshots.copy_in(copied)))
+        oldest, head = await part.log.bounds()
+        if oldest > replica.position + 1:
+            raise LogUnavailable("the log was trimmed while its snapshot was loaded")
         part.is_level, standing.rests = False, True
         try:
             await part.log.unfollow()
@@ -116,27 +131,37 @@ class Rebuilding:
             await self._applying.catch_up(head)
         finally:
             part.is_level, standing.rests = True, False
-        await _go_through_streams(self._node, copied["about"]["issued"])
+        await self._go_through_streams(copied["about"]["issued"])
 
+    async def _go_through_streams(self, issued: int) -> None:
+        """Have this node's streams be what all nodes know of them, and write what they have missed.
 
-async def _go_through_streams(node: Node, issued: int) -> None:
-    """Have this node's streams be what all nodes know of them, and write what they have missed.
+        What is noted in the log as written counts up to the snapshot, which ``issued`` commands
+        had been issued by. What this node has noted since may be about others than it meant: so it
+        goes by what it has seen itself.
+        """
+        node = self._node
+        for count, stream in enumerate(list(node.streams), start=1):
+            record = node.registry.find_agent(stream.agent_id)
+            if stream.stream_id in self._announcing.unconfirmed:
+                continue  # the log has yet to say
+            if record is None or record.stream_id != stream.stream_id:
+                node.streams.close(stream.stream_id, CloseReason.REPLACED)
+                continue
+            node.catch_up_stream(stream, self._missed(stream, issued))
+            if count % LOOKED_AT == 0:
+                await asyncio.sleep(0)
 
-    Of a command that was issued since the snapshot, by its number, nobody knows whether it was
-    written to the right ones: so it is written again. Agents know what they have had.
-    """
-    number_of = node.registry.command_number
-    for count, stream in enumerate(list(node.streams), start=1):
-        record = node.registry.find_agent(stream.agent_id)
-        if record is None or record.stream_id != stream.stream_id:
-            node.streams.close(stream.stream_id, CloseReason.REPLACED)
-            continue
-        pending = node.iter_agent_deliveries(stream.agent_id, states=[DeliveryState.PENDING])
-        missed = [
-            each
-            for each in pending
-            if each.delivered_at is None or number_of(each.command_id) > issued
-        ]
-        node.catch_up_stream(stream, missed[::-1])
-        if count % LOOKED_AT == 0:
-            await asyncio.sleep(0)
+    def _missed(self, stream: AgentStream, issued: int) -> list[AgentDelivery]:
+        """Return what should have been written to a stream, and was not, in order of issue."""
+        node, missed = self._node, []
+        number_of = node.registry.command_number
+        for each in node.iter_agent_deliveries(stream.agent_id, states=[DeliveryState.PENDING]):
+            number = number_of(each.command_id)
+            if number <= stream.since:
+                break  # before there was this stream: the agent has asked for that
+            if self._written.has(each.command_id, stream.agent_id):
+                continue
+            if each.delivered_at is None or number > issued:
+                missed.append(each)
+        return missed[::-1]

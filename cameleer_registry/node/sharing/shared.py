@@ -36,7 +36,7 @@ from .copying import Copying
 from .entering import Entering
 from .gathering import Gathering
 from .lag import Looks, Position
-from .own_file import OwnFile
+from .own_file import Belongs, OwnFile
 from .part import Part, forget
 from .rebuilding import Rebuilding
 from .shown import Shown
@@ -80,13 +80,19 @@ class Shared:
         self.applying = Applying(
             node, part, beside, agreement=agreement, copying=self.copying, entering=entering
         )
+        self.announcing = Announcing(node, part)
+        self._gathering = Gathering(node, part)
         self.rebuilding = Rebuilding(
-            node, part, agreement=agreement, applying=self.applying, copying=self.copying
+            node,
+            part,
+            agreement=agreement,
+            applying=self.applying,
+            copying=self.copying,
+            announcing=self.announcing,
+            written=self._gathering.written,
         )
         self._entering = entering
-        self.announcing = Announcing(node, part)
         self._looks = Looks(part.submit, part.time)
-        self._gathering = Gathering(node, part)
         self._signs = Signs(
             node,
             part,
@@ -107,8 +113,9 @@ class Shared:
     async def join(self) -> None:
         """Follow the log up to its end, and take part; raises CannotJoin and CannotOpenDatabase."""
         self.part.loop = asyncio.get_running_loop()
-        await self.part.log.open()
-        if self._database is not None:
+        known = self._open_if_there()
+        await self.part.log.open(None if known is None else known.lineage)
+        if self._database is not None and self.copying.file is None:
             self.copying.file = OwnFile.open(self._database)
         while True:
             try:
@@ -121,6 +128,13 @@ class Shared:
                 raise CannotJoin(str(error)) from None
         self.node.authority.begin_shared()
         await self._entering.enter()
+
+    def _open_if_there(self) -> Belongs | None:
+        """Open a database that has been used before; return to which log it belongs."""
+        if self._database is None or not self._database.exists():
+            return None
+        self.copying.file = OwnFile.open(self._database)
+        return self.copying.file.belongs()
 
     async def _follow(self) -> None:
         """Begin with the newest copy that there is, and apply all that the log has behind it."""
@@ -141,7 +155,9 @@ class Shared:
             del content, copied
         if limits_of(self.node.settings) != replica.registry.limits:
             log.warning("this node's settings are others than the log's, which count")
-        _, newest = await self.part.log.bounds()
+        oldest, newest = await self.part.log.bounds()
+        if oldest > replica.position + 1:
+            raise LogUnavailable("the log was trimmed while its snapshot was loaded")
         await self.applying.catch_up(newest)
 
     async def send(self) -> None:

@@ -18,7 +18,7 @@ ALL: Final = slice(None)
 class AgentStream(OutgoingStream):
     """The event stream of one agent on one connection."""
 
-    __slots__ = ("agent_id",)
+    __slots__ = ("agent_id", "since")
 
     def __init__(
         self,
@@ -30,6 +30,9 @@ class AgentStream(OutgoingStream):
     ) -> None:
         super().__init__(streams, transport, chunked=chunked)
         self.agent_id = agent_id
+        # How many commands had been issued when it became its agent's, if many nodes share the
+        # registry: those are not written to it.
+        self.since = 0
 
     def push(self, frame: Frame) -> bool:
         """Write a frame, unless the connection is closing, or breaks; tell whether it was written.
@@ -61,6 +64,8 @@ class AgentStreams(Streams[AgentStream]):
         # opened or closed. To look each up costs a fifth of what it costs to write to it.
         self._last: Sequence[str] = ()
         self._parts: dict[int, list[AgentStream | None]] = {}
+        # Which of the targets of the last command to many hold a stream here; likewise.
+        self._among: tuple[Targets, Targets] | None = None
 
     def open(
         self,
@@ -72,12 +77,12 @@ class AgentStreams(Streams[AgentStream]):
     ) -> AgentStream:
         """Take over a connection whose response headers have been written; the newest counts.
 
-        ``stream_id`` is its id where that was drawn before.
+        ``stream_id`` is its id if that was drawn before.
         """
         stream = self._of[agent_id] = AgentStream(self, agent_id, transport, chunked=chunked)
         if stream_id is not None:
             stream.stream_id = stream_id
-        self._parts.clear()
+        self._forget_last()
         self.add(stream)
         return stream
 
@@ -87,15 +92,25 @@ class AgentStreams(Streams[AgentStream]):
 
     def removed(self, stream: AgentStream) -> None:
         """Forget whose stream it was, unless that agent has a newer one."""
-        self._parts.clear()
+        self._forget_last()
         if self._of.get(stream.agent_id) is stream:
             del self._of[stream.agent_id]
 
+    def _forget_last(self) -> None:
+        self._parts.clear()
+        self._among = None
+
     def among(self, targets: Targets) -> Targets:
-        """Return which of these agents hold a stream here."""
+        """Return which of these agents hold a stream here: the same object for the same targets."""
+        if self._among is not None and self._among[0] is targets:
+            return self._among[1]
         if len(targets) < len(self._of):
-            return Targets(filter(self._of.__contains__, targets))
-        return Targets(filter(targets.__contains__, self._of))
+            found = Targets(filter(self._of.__contains__, targets))
+        else:
+            found = Targets(filter(targets.__contains__, self._of))
+        if len(found) > BATCH:
+            self._among = targets, found
+        return found
 
     def push(self, frame: Frame, targets: Sequence[str], part: slice = ALL) -> Sequence[str]:
         """Write a frame to some of these agents; return to which it was written."""

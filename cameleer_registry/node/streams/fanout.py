@@ -63,7 +63,7 @@ class FanOuts:
     def add(self, command_id: str, targets: Targets, frame: Frame) -> asyncio.Future[None] | None:
         """Put a command behind those that are being written.
 
-        Returns what is done when it has been written to all, or None where it has been, since
+        Returns what is done when it has been written to all, or None if it has been, since
         nobody else would.
         """
         fan_out = FanOut(command_id, frame, targets)

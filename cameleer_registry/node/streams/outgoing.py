@@ -92,7 +92,7 @@ class OutgoingStream(asyncio.Protocol):
         # Whether anything waits in the transport; and since then, how many bytes were written.
         self.behind = False
         self.bytes_written = 0
-        # Where to write past the transport. NOWHERE where that may not be, while something waits in
+        # Where to write past the transport. NOWHERE if that may not be, while something waits in
         # the transport, and from the end on: the system gives the number to others then.
         self.direct = NOWHERE
         descriptor = _descriptor(transport)

@@ -41,7 +41,7 @@ class Push:
         # Frames of commands that are about to be carried out, by command id.
         self._frames: dict[str, Frame] = {}
         # Where many nodes share the registry: is told which streams were written to, and the rest
-        # is up to the log. None where this node is alone.
+        # is up to the log. None if this node is alone.
         self.tell_others: Callable[[str, Sequence[str]], None] | None = None
         # True while what is carried out was written before.
         self.rests = False

@@ -99,7 +99,7 @@ class Meters:
             self._open[record.command_id] = record.order.type, record.created.steady
 
     def pass_over(self, fact: Event) -> None:
-        """Take note of a fact that another node counts, where later ones rest on it."""
+        """Take note of a fact that another node counts, if later ones rest on it."""
         match fact:
             case events.CommandIssued(command_id=command_id):
                 self._open[command_id] = fact.order.type, fact.at.steady

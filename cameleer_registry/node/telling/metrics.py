@@ -61,7 +61,7 @@ def histogram(
 
 
 def _by_labels(values: T | Mapping[Any, T]) -> Iterator[tuple[tuple[str, ...], T]]:
-    """Return each value with those of its labels, which are a tuple where there are several."""
+    """Return each value with those of its labels, which are a tuple if there are several."""
     if not isinstance(values, Mapping):
         yield (), values
         return
@@ -209,7 +209,7 @@ class NodeCollector(Collector):
         )
 
     def _of_journal(self) -> Iterator[Metric]:
-        """Make those of what is kept; there are none where nothing is."""
+        """Make those of what is kept; there are none if nothing is."""
         if (figures := self._node.journal.figures()) is None:
             return
         yield histogram(
@@ -243,7 +243,7 @@ class NodeCollector(Collector):
         )
 
     def _of_cluster(self) -> Iterator[Metric]:
-        """Make those of what many nodes share; there are none where this one is alone."""
+        """Make those of what many nodes share; there are none if this one is alone."""
         shared = self._node.shared
         if shared is None or shared.replica is None:
             return

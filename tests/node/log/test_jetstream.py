@@ -157,6 +157,29 @@ async def test_a_gap_is_noticed_and_filled(
         assert log.tail_restarts >= 2
 
 
+async def test_it_is_followed_as_soon_as_a_consumer_can_be_made(
+    one: NatsServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not while the servers elect who leads them: it is tried again, and nothing is missed."""
+    api, refused = connection_module.Connection.api, 0
+
+    async def elects(self: connection_module.Connection, what: str, *args: Any, **body: Any) -> Any:
+        nonlocal refused
+        if what.startswith("CONSUMER.CREATE") and refused < 3:
+            refused += 1
+            raise LogUnavailable("JetStream: no leader at present")
+        return await api(self, what, *args, **body)
+
+    monkeypatch.setattr(connection_module.Connection, "api", elects)
+    async with opened(one) as log:
+        reader = reading(log)
+        for number in range(5):
+            await log.append(b"%d" % number, f"x.{number}")
+        await reader.reads(5)
+        assert [b"%d" % number for number in range(5)] == reader.contents
+        assert 3 == refused
+
+
 async def test_the_last_entry_is_missed_by_nobody(
     one: NatsServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +231,23 @@ async def test_another_history_is_noticed(one: NatsServers, spoil: Spoil, says: 
         await eventually(lambda: reader.lost)
         assert says in reader.lost[0]
         assert 3 == len(reader.entries)
+
+
+async def test_who_knows_a_log_makes_no_other(one: NatsServers) -> None:
+    """An empty one would be in the way of the streams that are to be restored."""
+    async with opened(one) as log:
+        known, api = log.lineage, log._connection.api
+        again = JetStreamLog(Access(servers=one.urls), "test")
+        for lineage in (known, "another"):
+            await again.open(lineage)
+            assert known == again.lineage
+            await again.close()
+            again = JetStreamLog(Access(servers=one.urls), "test")
+        await deleted(log)
+        with pytest.raises(CannotJoin, match="there is no log test-log in NATS"):
+            await again.open(known)
+        await again.close()
+        assert ["test-snapshots"] == (await api("STREAM.NAMES"))["streams"]
 
 
 async def test_a_log_that_has_forgotten_is_noticed(one: NatsServers, tmp_path: Path) -> None:

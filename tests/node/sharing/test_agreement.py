@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cameleer_registry import NODE, Settings
-from cameleer_registry.core.events import Event
+from cameleer_registry.core.events import AgentRegistered, Event
 from cameleer_registry.core.replica import Replica
 from cameleer_registry.node.log.jetstream.connection import Access
 from cameleer_registry.node.log.jetstream.log import JetStreamLog
@@ -116,11 +116,46 @@ async def test_streams_and_followers_go_on() -> None:
                 ids: list[str] = []
                 while after["commandId"] not in ids:
                     ids.append((await stream.event())["id"])
-                assert ids[-2:] == [missed["commandId"], after["commandId"]]
+                assert ids == [missed["commandId"], after["commandId"]]
             await of.level()
             told = [await feed.event() for _ in range(2)]
             async with following(b, last_event_id=last) as moved:
                 assert told == [await moved.event() for _ in told]
+
+
+async def test_listeners_hear_no_fact_twice() -> None:
+    """What the log tells once more was told before; what comes after is told as always."""
+    async with world("a", "b") as of:
+        a, b = of.members
+        heard: list[str] = []
+        b.node.listen(lambda fact: heard.append(fact.agent_id), AgentRegistered)
+        await a.enter("x")
+        await a.enter("y")
+        await of.level()
+        lead_astray(b)
+        await a.order()
+        await eventually(lambda: b.shared.rebuilding.rebuilds == 1 and not b.node.ailments)
+        await a.enter("z")
+        await of.level()
+        assert ["x", "y", "z"] == heard
+
+
+async def test_a_stream_is_not_written_what_was_issued_before_it() -> None:
+    """By a node that begins anew: its agent has asked for that."""
+    async with world("a", "b") as of:
+        a, b = of.members
+        await a.enter("x")
+        await a.enter("y")
+        await a.order()
+        async with streaming(b, "x") as stream:
+            await of.level()
+            lead_astray(b, "y")
+            written = await a.order("/agents/x/commands")
+            await a.order("/agents/y/commands")
+            await eventually(lambda: b.shared.rebuilding.rebuilds == 1 and not b.node.ailments)
+            after = await a.order("/agents/x/commands")
+            ids = [(await stream.event())["id"] for _ in range(2)]
+            assert [written["commandId"], after["commandId"]] == ids
 
 
 async def test_who_waits_goes_on_waiting() -> None:

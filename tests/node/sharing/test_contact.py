@@ -35,6 +35,22 @@ async def test_after_three_seconds_it_says_as_of_when_it_answers() -> None:
         assert 200 == (await a.request("GET", "//readyz")).status
 
 
+ELECTION = 9.0
+"""Seconds that servers of NATS take to elect a leader, at most."""
+
+
+async def test_an_election_leaves_all_nodes_ready() -> None:
+    """Or a load balancer would have none, since nobody hears of the log in that time."""
+    async with world("a", "b") as of:
+        await of.members[0].enter("x")
+        await of.level()
+        for member in of.members:
+            silent(member, ELECTION + 1)
+        for member in of.members:
+            assert 200 == (await member.request("GET", "//readyz")).status
+            assert 204 == (await member.request("POST", "/agents/x/heartbeat")).status
+
+
 async def test_after_fifteen_seconds_it_changes_nothing_any_more() -> None:
     """Refused before anything is sent, heartbeats too; and it says that it takes no work."""
     async with world("a") as of:

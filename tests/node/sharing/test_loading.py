@@ -16,6 +16,8 @@ from cameleer_registry.core.copies import Copy
 from cameleer_registry.core.inputs import Mark, Register
 from cameleer_registry.core.loader import Loader
 from cameleer_registry.core.slices import SLICE, at_once
+from cameleer_registry.node.log.local import LocalLog
+from cameleer_registry.node.log.port import Snapshot
 from cameleer_registry.node.sharing import snapshots
 
 from ...core.conversations import registration
@@ -106,6 +108,38 @@ async def test_a_node_that_joins_has_its_loop_for_others(monkeypatch: pytest.Mon
         assert watched.worst <= SLICE
         assert watched.turns >= AGENTS // SLICE
         assert gc.isenabled()
+
+
+@pytest.mark.parametrize("joins", [True, False])
+async def test_a_log_that_is_trimmed_meanwhile(joins: bool) -> None:
+    """It begins with the newer snapshot then, whether it joins or begins anew."""
+    async with world("a") as of:
+        a = await with_snapshot(of)
+        log = LocalLog if joins else a.log
+        load, loads = log.load, 0
+
+        async def trimmed(*self: Any) -> Snapshot | None:
+            nonlocal loads
+            loads += 1
+            found = await load(*self)
+            if loads == 1:  # two more are made while this one is loaded
+                for _ in range(2):
+                    before = a.shared.copying.snapshot_position
+                    a.shared.tell(Mark())
+                    await eventually(lambda b=before: a.shared.copying.snapshot_position > b)
+                await eventually(lambda: found is not None and of.engine.first > found.position + 1)
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(log, "load", trimmed)
+            if joins:
+                b = await of.join("b")
+                assert len(b.node.registry) == AGENTS
+            else:
+                await a.shared.rebuilding._run()
+                assert a.shared.part.lost is None
+        assert loads >= 2
+        await of.level()
 
 
 async def test_a_node_that_begins_anew_has_it_too(monkeypatch: pytest.MonkeyPatch) -> None:

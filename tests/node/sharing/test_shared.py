@@ -275,6 +275,36 @@ async def test_every_metric_of_a_cluster_is_documented() -> None:
         assert exposed == documented
 
 
+async def test_what_is_too_large_for_the_log_is_refused_at_once() -> None:
+    """However large a body may be: 413, and nothing waits for an append that must fail."""
+    async with world() as of:
+        of.engine.max_entry = 4096
+        a = await of.join("a")
+        await a.enter("x")
+        await eventually(lambda: a.shared.part.appender is not None and a.shared.part.appender.idle)
+        order = {"type": "replay", "payload": {"text": "x" * 4000}}
+        for path in ("/agents/x/commands", "/agents/commands"):
+            answer = await a.request("POST", path, order)
+            assert (413, "body-too-large") == (answer.status, answer.code)
+        assert [] == (await a.request("GET", "/commands")).json()
+        assert (await a.order())["commandId"]
+
+
+async def test_pending_commands_are_limited_alike_at_all_nodes() -> None:
+    """However they come: who has too many is left out by the order of the log."""
+    async with world("a", "b", max_pending_per_agent=3) as of:
+        a, b = of.members
+        for agent_id in ("x", "y"):
+            await a.enter(agent_id)
+        await of.level()
+        issued = await asyncio.gather(*(at.order() for at in (a, b) * 4))
+        skipped = sorted(tuple(each["skipped"]) for each in issued)
+        assert [()] * 3 + [("x", "y")] * 5 == skipped
+        refused = await b.request("POST", "/agents/x/commands", {"type": "replay"})
+        assert (429, "too-many-pending") == (refused.status, refused.code)
+        await of.level()
+
+
 async def test_many_are_forgotten_at_once() -> None:
     """Each is judged where it stands in the log."""
     async with world("a", "b", stale_after=1, heartbeat_interval=1, dead_after=1) as of:

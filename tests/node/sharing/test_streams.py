@@ -257,6 +257,9 @@ async def test_a_position_that_is_not_reached_keeps_no_agent_from_its_stream(
         for method, path in (("GET", "/agents/x"), ("POST", "/agents/x/heartbeat")):
             refused = await a.request(method, path, headers=header)
             assert (503, "node-behind") == (refused.status, refused.code)
+        for path in ("//healthz", "//readyz"):
+            probed = await a.request("GET", path, headers=header)
+            assert 200 == probed.status, "they ask for this process"
         feed = await a.request("GET", "/events", headers=header)
         assert (503, "node-behind") == (feed.status, feed.code)
         async with connected(a) as connection:

@@ -515,7 +515,8 @@ async def test_the_stream_and_its_events() -> None:
 
 async def test_the_feed_and_its_events() -> None:
     """Of every type, with the data in it."""
-    settings = Settings(command_ttl=0.2, heartbeat_interval=0.1, stale_after=0.1, dead_after=0.1)
+    # The first command is answered before its deadline, and the second never.
+    settings = Settings(command_ttl=2, heartbeat_interval=0.1, stale_after=0.1, dead_after=0.1)
     response = CONTRACT.operation("GET", FEED)["responses"]["200"]
     items = response["content"]["text/event-stream"]["schema"]["contentSchema"]["items"]["oneOf"]
     described = {kind: item for item in items for kind in item["properties"]["event"]["enum"]}

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import stat
 import struct
 import time
 from pathlib import Path
@@ -56,6 +57,10 @@ _PRAGMAS: Final = (
 """What is set, and what has to be read back."""
 
 
+class InUse(CannotOpenDatabase):
+    """Another process has the file."""
+
+
 @define(eq=False)
 class File:
     """An open database file."""
@@ -68,6 +73,23 @@ class File:
     # Identities of the file and of its write-ahead log, by which it is noticed if one is replaced.
     inode: tuple[int, int]
     wal_inode: tuple[int, int] = (0, 0)
+
+    def hold(self) -> None:
+        """Lock the file again if somebody has removed the lock, taking it for a stale one.
+
+        Raises InUse if another process has the file by then.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self.lock), os.stat(lock_of(self.path))):
+                return
+        try:
+            lock = take_lock(self.path, "its lock was removed while this process had it")
+        except InUse:
+            raise
+        except (CannotOpenDatabase, OSError):
+            return  # the disk is full, say; the next time will do
+        os.close(self.lock)
+        self.lock = lock
 
     def close(self) -> None:
         """Close the file, and let others have it."""
@@ -94,9 +116,11 @@ def open_file(path: Path) -> File:
     # Two names of one file are one file: its lock and its write-ahead log stand beside it.
     path = Path(os.path.realpath(path))
     make_directory(path)
+    locked_before = lock_of(path).exists()
     lock = take_lock(path)
     try:
         is_new = look_at(path)
+        _refuse_other_names(path)
         kind = filesystems.kind_of(path.parent)
         # Also if it is there: SQLite is content with reading until something is to be written.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -110,10 +134,12 @@ def open_file(path: Path) -> File:
         os.close(lock)
         raise CannotOpenDatabase(f"cannot open {path}: {errors.reason(error)}; {_ADVICE}") from None
     except BaseException:
+        if not locked_before:  # beside a file that is none of ours, nothing of ours is left
+            lock_of(path).unlink(missing_ok=True)
         os.close(lock)
         raise
-    stat = os.stat(path)
-    file = File(path, connection, is_new, lock, (stat.st_dev, stat.st_ino))
+    found = os.stat(path)
+    file = File(path, connection, is_new, lock, (found.st_dev, found.st_ino))
     try:
         if kind in filesystems.REMOTE:
             log.warning(
@@ -164,24 +190,35 @@ def make_directory(path: Path) -> None:
         raise CannotOpenDatabase(f"cannot write {path}: {reason_of(error)}; {_ADVICE}") from None
 
 
+def lock_of(path: Path) -> Path:
+    """Return the name of the file that is locked for a database file."""
+    return path.with_name(path.name + ".lock")
+
+
 def take_lock(path: Path, advice: str = "give this one a --database of its own") -> int:
     """Lock the file for this process, whose number stands in the lock for whoever comes next.
 
-    Raises CannotOpenDatabase, which ends in ``advice`` where another process has it.
+    Raises InUse, which ends in ``advice``, if another process has it, and CannotOpenDatabase.
     """
-    name = path.with_name(path.name + ".lock")
-    try:
-        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise CannotOpenDatabase(f"cannot write {path}: {reason_of(error)}; {_ADVICE}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+    name = lock_of(path)
+    while True:
+        try:
+            lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise CannotOpenDatabase(
+                f"cannot write {path}: {reason_of(error)}; {_ADVICE}"
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+            os.close(lock)
+            raise InUse(f"{path} is in use by process {holder or '(unknown)'}; {advice}") from None
+        # Another process, which refused the file, may have removed the lock before we had it.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), os.stat(name)):
+                break
         os.close(lock)
-        raise CannotOpenDatabase(
-            f"{path} is in use by process {holder or '(unknown)'}; {advice}"
-        ) from None
     with contextlib.suppress(OSError):  # on a full disk: the lock is what counts
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
@@ -191,6 +228,8 @@ def take_lock(path: Path, advice: str = "give this one a --database of its own")
 def look_at(path: Path) -> bool:
     """Tell whether there is no file yet; raises CannotOpenDatabase for one that is none of ours."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a pipe would wait for its other end
+            raise CannotOpenDatabase(f"{path} is not a regular file; {_ADVICE}")
         with path.open("rb") as file:
             header = file.read(HEADER)
             size = os.fstat(file.fileno()).st_size
@@ -215,9 +254,32 @@ def look_at(path: Path) -> bool:
             f"one knows {schema.FORMAT}); it is left unchanged"
         )
     page = struct.unpack_from(">H", header, 16)[0]
-    if size % (65536 if page == 1 else page) and not logged:
+    page = 65536 if page == 1 else page
+    if size % page and not logged:
         raise CannotOpenDatabase(f"{path} ends in the middle of a page; it is left unchanged")
+    changes, pages = struct.unpack_from(">II", header, 24)
+    [counted] = struct.unpack_from(">I", header, 92)
+    # With a log, the file may have been cut off from it in the middle of a checkpoint.
+    if changes == counted and size < pages * page and not logged:
+        raise CannotOpenDatabase(
+            f"{path} has been cut off: {size} of its {pages * page} bytes are there; it is left "
+            "unchanged"
+        )
     return False
+
+
+def _refuse_other_names(path: Path) -> None:
+    """Refuse a file that has a second name in the file system.
+
+    The lock and the write-ahead log stand beside the first name, so a process that opens the file
+    by the second sees neither (sqlite.org/howtocorrupt.html, section 2.3).
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if (names := os.stat(path).st_nlink) > 1:
+            raise CannotOpenDatabase(
+                f"{path} has {names} names (hard links), by which two processes could write to "
+                f"it; remove the others, or make a copy with cp; it is left unchanged"
+            )
 
 
 def _is_blank(header: bytes) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from .file import File
+from .file import File, InUse
 
 CHECKPOINT_AFTER: Final = 1000
 """Pages in the write-ahead log after which they are written back, as SQLite has it by itself."""
@@ -27,6 +27,9 @@ IDLE_SECONDS: Final = 1.0
 """After so long without a job the write-ahead log is written back, too."""
 
 _STOP: Final = object()
+
+# sqlite.org/fileformat2.html, section 4.1: the last bit says in which order its checksums are read.
+_WAL_MAGIC: Final = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 
 
 class Replaced(Exception):
@@ -91,7 +94,7 @@ class Writer:
             try:
                 item = self._jobs.get(timeout=IDLE_SECONDS)
             except queue.Empty:
-                if self._pages:
+                if self._is_ours() and self._pages:
                     self._write_back()
                 continue
             job, done, size = item
@@ -102,7 +105,7 @@ class Writer:
             self._pages += 2 + size // 4096
             # While somebody waits for an answer, it may grow to four times that.
             patience = 1 if self._jobs.empty() else 4
-            if self._pages >= patience * CHECKPOINT_AFTER:
+            if self._pages >= patience * CHECKPOINT_AFTER and self._is_ours():
                 self._write_back()
 
     def _carry_out(self, job: Job) -> Done:
@@ -145,6 +148,32 @@ class Writer:
             raise Replaced(f"{self._wal} was removed") from None
         if (wal.st_dev, wal.st_ino) != self._file.wal_inode:
             raise Replaced(f"{self._wal} was replaced by another file")
+
+    def _is_ours(self) -> bool:
+        """Look whether nobody else has or has overwritten the file; tell the loop if so.
+
+        That is asked when nothing is to be done, and before the write-ahead log is written back:
+        SQLite would write back whatever is in it.
+        """
+        try:
+            self._check_identity()
+            self._file.hold()
+            self._check_log()
+        except (Replaced, InUse, OSError) as error:
+            self._tell(self._on_checkpoint, Done(error, [], 0.0))
+            return False
+        return True
+
+    def _check_log(self) -> None:
+        """Raise Replaced if what the write-ahead log begins with has been overwritten.
+
+        A log that was cut off while it was in use begins with zeros as soon as SQLite has written
+        on behind them. An empty one may have been emptied by another process's checkpoint.
+        """
+        with open(self._wal, "rb") as wal:
+            magic = wal.read(4)
+        if magic and magic not in _WAL_MAGIC:
+            raise Replaced(f"{self._wal} was overwritten")
 
     def _write_back(self) -> None:
         """Write the write-ahead log back into the file.

@@ -21,7 +21,7 @@ from ..port import LogUnavailable
 log = get_logger(__name__)
 
 OLDEST_SERVER: Final = (2, 12, 3)
-"""Before it, entries that had been confirmed could be lost where servers were killed."""
+"""Before it, entries that had been confirmed could be lost if servers were killed."""
 
 CONNECT_ROUND: Final = 5.0
 """Seconds after which the log says that no server has answered yet."""

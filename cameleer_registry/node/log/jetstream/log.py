@@ -61,10 +61,10 @@ class JetStreamLog:
         """How often following had to begin anew."""
         return 0 if self._tail is None else max(0, self._tail.restarts)
 
-    async def open(self) -> None:
-        """Connect, and make the streams where there are none; raises CannotJoin."""
+    async def open(self, known: str | None = None) -> None:
+        """Connect, and make the streams if there are none; raises CannotJoin."""
         await self._connection.open()
-        self._lineage = await ensure(self._connection, self._names, self._servers)
+        self._lineage = await ensure(self._connection, self._names, self._servers, known)
 
     async def append(self, content: bytes, entry_id: str) -> None:
         """Append an entry, unless one of that id has been appended lately."""
@@ -183,7 +183,7 @@ class JetStreamLog:
         return manifest
 
     async def _content(self, manifest: dict[str, Any]) -> bytes | None:
-        """Return what is in a snapshot, or None where it is not whole."""
+        """Return what is in a snapshot, or None if it is not whole."""
         chunks = []
         for number in range(manifest["chunks"]):
             subject = f"{self._names.snapshot_subject}.chunk.{manifest['id']}.{number}"

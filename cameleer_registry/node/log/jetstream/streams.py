@@ -55,11 +55,18 @@ class Names:
         return f"{self.cluster}.snapshots"
 
 
-async def ensure(connection: Connection, names: Names, servers: int) -> str:
-    """Make the streams where there are none; return the lineage. Raises CannotJoin."""
+async def ensure(
+    connection: Connection, names: Names, servers: int, known: str | None = None
+) -> str:
+    """Make the streams if there are none; return the lineage. Raises CannotJoin.
+
+    None is made if the caller knows a log, whose lineage ``known`` is: that one is gone, and could
+    not be restored under its name if there were another.
+    """
     entries = await _ensure(
         connection,
         servers,
+        makes=known is None,
         name=names.entries,
         subjects=[names.entry_subject],
         # A full log refuses what is new: what is old is what everybody rests on.
@@ -86,7 +93,7 @@ def lineage_of(info: dict[str, Any]) -> str:
 
 
 async def look(connection: Connection, names: Names, lineage: str) -> dict[str, Any]:
-    """Return the state of the log; raises LogLost where it is gone or another one."""
+    """Return the state of the log; raises LogLost if it is gone or another one."""
     try:
         info = await connection.api(f"STREAM.INFO.{names.entries}")
     except ApiError as error:
@@ -99,7 +106,9 @@ async def look(connection: Connection, names: Names, lineage: str) -> dict[str, 
     return state
 
 
-async def _ensure(connection: Connection, servers: int, **config: Any) -> dict[str, Any]:
+async def _ensure(
+    connection: Connection, servers: int, *, makes: bool = True, **config: Any
+) -> dict[str, Any]:
     name, loop = config["name"], asyncio.get_running_loop()
     until = loop.time() + PATIENCE
     replicas = REPLICAS if servers != 1 else 1
@@ -112,6 +121,11 @@ async def _ensure(connection: Connection, servers: int, **config: Any) -> dict[s
         except ApiError as error:
             if error.err_code != STREAM_NOT_FOUND:
                 raise CannotJoin(f"JetStream refuses {name}: {error}") from None
+            if not makes:
+                raise CannotJoin(
+                    f"there is no log {name} in NATS, and this database belongs to another log: put"
+                    " back the streams of that, or leave it with --leave-cluster"
+                ) from None
         try:
             await connection.api(
                 f"STREAM.CREATE.{name}",

@@ -1,7 +1,7 @@
 """Following the stream of entries: each once and in order, or not at all.
 
 A push consumer without acknowledgements, on a plain subscription. Each entry must follow the one
-before; where one does not, where nothing comes though something should, and after each lost
+before; if one does not, if nothing comes though something should, and after each lost
 connection, the consumer is made anew behind the last entry that was taken.
 """
 
@@ -90,7 +90,7 @@ class Tail:
                 return
 
     async def _check_history(self) -> None:
-        """Raise LogLost where the log does not go on from what was taken of it."""
+        """Raise LogLost if the log does not go on from what was taken of it."""
         state = await look(self._connection, self._names, self._lineage)
         name = self._names.entries
         if state["last_seq"] < self.position:
@@ -183,7 +183,7 @@ def place_of(reply: str) -> tuple[int, int, int]:
     They stand in the address at which it would be acknowledged:
 
     ``$JS.ACK.<stream>.<consumer>.<deliveries>.<position>.<number>.<stamp>.<pending>``, and with the
-    domain and the account before the stream where there are more parts (NATS ADR-15).
+    domain and the account before the stream if there are more parts (NATS ADR-15).
     """
     parts = reply.split(".")
     offset = 0 if len(parts) == 9 else 2
@@ -191,7 +191,7 @@ def place_of(reply: str) -> tuple[int, int, int]:
 
 
 async def message(connection: Connection, stream: str, **which: Any) -> bytes | None:
-    """Return the content of one message of a stream, or None where there is none."""
+    """Return the content of one message of a stream, or None if there is none."""
     try:
         found = await connection.api(f"STREAM.MSG.GET.{stream}", **which)
     except ApiError as error:
