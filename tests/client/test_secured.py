@@ -91,6 +91,8 @@ async def test_it_looks_for_revoked_keys_though_none_signs(
 ) -> None:
     """With its heartbeats, once an hour: somebody may have stolen the key and hold the set back."""
     monkeypatch.setattr(trust, "FRESH", 0)
+    # It may have looked just before the key was rotated.
+    monkeypatch.setattr(trust, "ASK_AGAIN", 0)
     settings = evolve(SETTINGS, heartbeat_interval=0.05)
     async with closed(agents={}, settings=settings) as served, running(served) as (agent, _):
         assert agent._believing is not None
