@@ -88,7 +88,8 @@ class Tls:
             state = None
             with contextlib.suppress(OSError):
                 stat = path.stat()
-                state = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+                # The last change of mode or owner, too: that may be all that was wrong.
+                state = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size)
             found.append(state)
         return tuple(found)
 

@@ -76,6 +76,9 @@ async def stopped(database: str | None, keys_file: str | None = None) -> AsyncIt
     try:
         yield Stopped(credentials, keys_path, clock, journal)
         await journal.flush()
+        # Whoever is told that something was done relies on it: a token that was revoked, for one.
+        if not failures and journal.durable < journal.position:
+            failures.append(f"cannot write {path}: {journal.trouble or 'the disk is too slow'}")
     finally:
         await journal.close()
     if failures:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +15,7 @@ from ..errors import (
     MalformedJson,
     RegistryError,
     ServerUnreachable,
+    Unauthenticated,
 )
 from ..logs import get_logger
 from . import backoff
@@ -41,13 +44,17 @@ class Acks:
         """
         ids: dict[str, Any] = {"agent_id": self._agent_id, "command_id": command_id}
 
+        def seconds_left() -> float:
+            return self._connection.clock.seconds_until(expires_at)
+
         async def persist(ack: Ack) -> None:
             await backoff.persist(
-                lambda: self._post(command_id, ack),
+                lambda: self._post(command_id, ack, seconds_left()),
                 least=lambda: FIRST_DELAY,
                 most=lambda: LONGEST_DELAY,
+                again=_may_pass,
                 told=say,
-                seconds_left=lambda: self._connection.clock.seconds_until(expires_at),
+                seconds_left=seconds_left,
             )
 
         def say(error: BaseException, delay: float) -> None:
@@ -63,7 +70,7 @@ class Acks:
         except (ServerUnreachable, RegistryError) as error:
             log.warning("acknowledgement lost", outcome=str(ack.status), reason=str(error), **ids)
 
-    async def _post(self, command_id: str, ack: Ack) -> None:
+    async def _post(self, command_id: str, ack: Ack, seconds_left: float) -> None:
         welcome = self._membership.welcome
         try:
             # What is no delivery was answered by somebody else.
@@ -73,3 +80,15 @@ class Acks:
         except AgentNotRegistered:
             self._membership.forgotten(welcome)
             raise
+        except Unauthenticated:
+            self._membership.refused(welcome)
+            # The other token, which is shown until there is a new one, acknowledges nothing.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, seconds_left)):
+                    await self._membership.registered()
+            raise
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether an acknowledgement may succeed later: by another token of the agent's, too."""
+    return backoff.is_passing(error) or isinstance(error, Unauthenticated)

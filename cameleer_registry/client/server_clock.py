@@ -84,5 +84,5 @@ def _own(text: str | None) -> int | None:
 def _date(text: str | None) -> int | None:
     try:
         return round(email.utils.parsedate_to_datetime(text or "").timestamp()) * NANOSECONDS
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of a year or an offset of many digits
         return None

@@ -27,6 +27,11 @@ from ..errors import ServerUnreachable
 _RETRY: Final = re.compile(rb"^retry: ?(\d{1,8})\r?\n", re.MULTILINE)
 _LONGEST_RETRY_LINE: Final = 64
 
+LONGEST_EVENT: Final = 2**29
+"""Bytes that may come without an end of an event: as many as an answer may have."""
+
+_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
+
 _INSIDE: Final = b"."
 """In place of the beginning of a line that is longer than those that are looked for."""
 
@@ -71,9 +76,16 @@ class EventStream:
         self._response.close()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Return what comes, as it comes."""
+        """Return what comes, as it comes; raises ValueError if an event does not end."""
         line = b""  # what has come of the one that is not complete
+        last, unended = b"", 0  # what may be a part of an end, and how much has come since one
         async for chunk in self._response.content.iter_any():
+            seen = last + chunk
+            ends = [at + len(end) for end in _ENDS if (at := seen.rfind(end)) >= 0]
+            unended = len(seen) - max(ends) if ends else unended + len(chunk)
+            if unended > LONGEST_EVENT:
+                raise ValueError(f"an event is longer than {LONGEST_EVENT} bytes")
+            last = seen[-2:]
             text = line + chunk
             for found in _RETRY.finditer(text):
                 self.retry = int(found[1]) / 1000

@@ -90,7 +90,9 @@ def _state_of(path: Path) -> tuple[int, ...] | None:
         found = path.stat()
     except OSError:
         return None
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    # The time of its last change of mode or owner, too: that may be all that it lacked.
+    times = found.st_mtime_ns, found.st_ctime_ns
+    return (found.st_dev, found.st_ino, found.st_size, *times)
 
 
 def _read(path: Path, role: Role, now: Instant) -> Held:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -215,16 +214,17 @@ def session_in(call: Call) -> str | None:
 
     If browsers use TLS, and it ends here, a cookie without the prefix is none of ours: a page of
     another host in the same domain, or whoever answers for this one without TLS, could have set it.
+
+    Browsers send along what others on the host have set, on whichever port, and that need not be
+    well-formed: JSON, for one. Python's SimpleCookie reads nothing from where it is not.
     """
     kinds = (True,) if is_secure(call) and is_tls(call) else (True, False)
     for header in call.headers.getall(_COOKIE, ()):
-        try:
-            found = SimpleCookie(header)
-        except CookieError:
-            continue
+        parts = (part.strip(" \t").partition("=") for part in header.split(";"))
+        found = {name: value for name, equals, value in parts if equals}
         for secure in kinds:
-            if (morsel := found.get(name_of_cookie(call.prefix, secure=secure))) is not None:
-                return str(morsel.value)
+            if (secret := found.get(name_of_cookie(call.prefix, secure=secure))) is not None:
+                return secret
     return None
 
 

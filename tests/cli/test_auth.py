@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 
+from cameleer_registry.cli.offline import stopped
+from cameleer_registry.errors import SettingsError
+from cameleer_registry.node.journal.sqlite import journal
+from cameleer_registry.node.journal.sqlite.writer import Done, Writer
 from cameleer_registry.security import lines
 from cameleer_registry.security.keys import KeySet, Use
 from cameleer_registry.security.lines import Kind
@@ -212,3 +217,23 @@ async def test_tokens_from_files_in_memory(tmp_path: Path) -> None:
                 if answer.status_code == 401:
                     break
             assert answer.json()["type"].endswith(":credential-revoked")
+
+
+async def test_what_cannot_be_stored_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that is shown would be good for nothing, and one that is revoked still good."""
+    database = tmp_path / "r.db"
+    async with stopped(str(database)):
+        pass
+
+    def fail(_: Writer, __: object) -> Done:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        return Done(error, [], 0.0)
+
+    monkeypatch.setattr(journal, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(Writer, "_carry_out", fail)
+    with pytest.raises(SettingsError, match=f"cannot write {database}: .*the disk is full"):
+        async with stopped(str(database)) as server:
+            server.keep(server.credentials.revoke_all(now=server.now))

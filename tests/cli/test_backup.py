@@ -446,3 +446,15 @@ async def test_an_open_registry_has_nothing_to_warn_of(tmp_path: Path) -> None:
     for command in ("backup", "restore"):
         status, out, err = await run(command, "--database", str(path), str(copy))
         assert (0, "", False) == (status, err, "keys" in out)
+
+
+def test_what_has_nothing_of_a_registry_is_not_restored(tmp_path: Path) -> None:
+    """It has our mark, and lacks the table with which everything begins."""
+    path = tmp_path / "r.db"
+    make(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE state")
+        connection.commit()
+    with pytest.raises(CopyFailed, match="the copy cannot be used: no such table: state"):
+        restore(tmp_path / "target.db", path)
+    assert ["r.db", "target.db.lock"] == names(tmp_path)

@@ -20,7 +20,7 @@ from cameleer_registry.security.jwt import Lifetimes
 from cameleer_registry.security.keyring import KeyRing
 
 from ..closed import RING, SETTINGS, Closed, closed
-from ..support import eventually, virtual_clock
+from ..support import eventually, virtual_clock, within
 from .support import VirtualServerClock
 
 
@@ -91,6 +91,8 @@ async def test_it_looks_for_revoked_keys_though_none_signs(
 ) -> None:
     """With its heartbeats, once an hour: somebody may have stolen the key and hold the set back."""
     monkeypatch.setattr(trust, "FRESH", 0)
+    # It may have looked just before the key was rotated.
+    monkeypatch.setattr(trust, "ASK_AGAIN", 0)
     settings = evolve(SETTINGS, heartbeat_interval=0.05)
     async with closed(agents={}, settings=settings) as served, running(served) as (agent, _):
         assert agent._believing is not None
@@ -241,3 +243,20 @@ def test_what_is_no_token(token: str) -> None:
     with pytest.raises(ValueError, match="token: expected") as raised:
         Agent("http://localhost", agent_id="n", group="g", token=token)
     assert token not in str(raised.value).replace("expected one word", "")
+
+
+async def test_an_answer_is_told_by_the_next_token_if_the_first_is_over() -> None:
+    """What was carried out while the agent's credentials were revoked, was carried out."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    async with closed(agents={}) as served, running(served) as (agent, _):
+
+        @agent.on("deep-trace")
+        async def take(_: Any) -> None:
+            begun.set()
+            await go_on.wait()
+
+        commanded = asyncio.create_task(command(served, "deep-trace"))
+        await within(begun.wait())
+        assert 204 == (await served.ask("operator", "DELETE", "/agents/n/token")).status
+        go_on.set()
+        assert {"SUCCESS": 1, "FAILURE": 0} == (await within(commanded))["outcomes"]

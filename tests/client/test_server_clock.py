@@ -97,7 +97,14 @@ def test_a_clock_that_is_set_back_by_far_is_noticed_at_once(clock: ServerClock) 
     assert 0 == clock.seconds_until(NOON)
 
 
-@pytest.mark.parametrize("nothing", ["", "yesterday", "Mon, 99 Nov 2026 12:00:00 GMT"])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        *("", "yesterday", "Mon, 99 Nov 2026 12:00:00 GMT"),
+        "Mon, 23 Nov 99999999999 12:00:00 GMT",
+        "Mon, 23 Nov 2026 12:00:00 +99999999999999",
+    ],
+)
 @pytest.mark.parametrize("header", ["Date", "X-Cameleer-Time", "X-Other"])
 def test_our_own_time_where_no_server_tells(clock: ServerClock, header: str, nothing: str) -> None:
     """It is all there is."""

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from cameleer_registry import RegistryError, ServerUnreachable, UnexpectedAnswer
+from cameleer_registry.client import stream as stream_module
 from cameleer_registry.client.connection import Connection
 from cameleer_registry.client.stream import EventStream
 
@@ -165,3 +166,18 @@ async def test_an_endpoint_that_is_no_address(endpoint: str) -> None:
     async with Connection("http://127.0.0.1:1") as connection:
         with pytest.raises(ServerUnreachable, match=r"cannot reach http://127\.0\.0\.1:1: "):
             await connection.stream(endpoint, silence=20)
+
+
+@pytest.mark.parametrize("text", [b"x" * 1000, b"data: x\n" * 200, b":\n" * 900])
+@pytest.mark.parametrize("size", [100, 7])
+async def test_an_event_without_an_end_is_given_up(
+    text: bytes, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take all the memory that there is; what ends may be as long in all."""
+    monkeypatch.setattr(stream_module, "LONGEST_EVENT", 900)
+    event = b"data: %s\r\n\r\n" % (b"y" * 700)
+    async with opened(pieces(3 * event + text, size)) as stream:
+        with pytest.raises(ServerUnreachable, match="an event is longer than 900 bytes"):
+            await within(read(stream))
+    async with opened(pieces(3 * event, size)) as stream:
+        assert 3 == len(await within(read(stream)))

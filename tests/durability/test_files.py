@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import re
@@ -299,6 +300,21 @@ async def test_directories_that_are_made_are_for_nobody_else(tmp_path: Path) -> 
 
 def mode(path: str | Path) -> str:
     return f"{stat.S_IMODE(os.stat(path).st_mode):o}"
+
+
+async def test_a_lock_is_one_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose it is cannot be written then; a server starts all the same, to be read."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "registry.db"
+    monkeypatch.setattr(os, "pwrite", full)
+    async with nodes.running(path):
+        with pytest.raises(CannotOpenDatabase, match="in use by process"):
+            file_module.take_lock(path)
 
 
 # Older

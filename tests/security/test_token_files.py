@@ -141,3 +141,13 @@ def test_a_text_of_the_same_length_in_the_same_file_is_a_change(path: Path) -> N
     path.write_text(f"{TWO}\n")
     os.utime(path, ns=(1, 1))
     assert files.changed()
+
+
+def test_a_file_that_may_be_read_at_last_is_a_change(path: Path) -> None:
+    """Whoever puts it there may give it to the server in a second step."""
+    files = TokenFiles({Role.ADMIN: path})
+    files.read(now=NOW)
+    put(path, TWO)
+    assert [tokens.digest_of(TWO)] == [one.digest for one in files.read_again(now=NOW).tokens]
+    path.chmod(0o600)
+    assert files.changed()

@@ -11,7 +11,9 @@ import pytest
 from attrs import evolve
 
 from cameleer_registry.core.instant import NANOSECONDS
+from cameleer_registry.errors import StorageUnavailable
 from cameleer_registry.node.auth import standing
+from cameleer_registry.security.attempts import BURST
 from cameleer_registry.security.jwt import Lifetimes
 from cameleer_registry.security.principals import Role
 
@@ -289,3 +291,33 @@ async def test_uses_count_new_agents_only() -> None:
 def test_what_was_revoked_is_looked_for_within_a_second() -> None:
     """In tokens of files, too, which are looked at less often."""
     assert standing.PACE + standing.FILES_EVERY / NANOSECONDS < 1
+
+
+@pytest.mark.parametrize("theirs", ['prefs={"a":1}', "[x]=1", "novalue", 'q="a', "ü=1", "=", ""])
+async def test_cookies_of_others_keep_nobody_from_being_signed_in(theirs: str) -> None:
+    """Browsers send those of every program on the host, on whichever port, and in any form."""
+    async with closed() as served:
+        token = {"token": served.tokens["operator"]}
+        answer = await served.ask(None, "POST", "/auth/session", token)
+        own = answer.headers["set-cookie"].partition(";")[0]
+        for cookies in (f"{theirs}; {own}", f"{own}; {theirs}"):
+            headers = {"Cookie": cookies}
+            assert 200 == (await served.ask(None, "GET", "/agents", headers=headers)).status
+
+
+async def test_a_sign_in_that_cannot_be_stored_is_no_failed_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says nothing of the token, whose holder may sign in as soon as there is room."""
+
+    async def kept() -> None:
+        raise StorageUnavailable("storage: the disk is full")
+
+    async with closed() as served:
+        token = {"token": served.tokens["operator"]}
+        with monkeypatch.context() as full:
+            full.setattr(served.node, "kept", kept)
+            for _ in range(BURST + 1):
+                answer = await served.ask(None, "POST", "/auth/session", token)
+                assert "storage-unavailable" == answer.code
+        assert 204 == (await served.ask(None, "POST", "/auth/session", token)).status

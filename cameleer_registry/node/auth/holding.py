@@ -83,10 +83,11 @@ class Holding:
 
         Raises SettingsError if it cannot be written.
         """
-        self._private |= ring.private
+        private = {**self._private, **ring.private}
         if self._path is not None:
-            keyfile.save(self._path, evolve(self.ring, private=self._private))
+            keyfile.save(self._path, evolve(self.ring, private=private))
             self._seen = self._look()
+        self._private = private
 
     def read_again(self) -> None:
         """Take what the file holds by now, if it has changed.
@@ -110,7 +111,7 @@ class Holding:
             self.ring = ring
         log.info("the keys were read again", keys=len(self._private), version=ring.keys.version)
 
-    def _look(self) -> tuple[int, int, int] | None:
+    def _look(self) -> tuple[int, ...] | None:
         """Return what is another one when the file is; None if there is none."""
         if self._path is None:
             return None
@@ -118,4 +119,5 @@ class Holding:
             found = self._path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        # The time of its last change of mode or owner, too: that may be all that it lacked.
+        return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino

@@ -24,6 +24,7 @@ from ...errors import (
     NotInContact,
     OutcomeUnknown,
     SettingsError,
+    StorageUnavailable,
 )
 from ...logs import get_logger
 from ...security import codes, inputs, tokens
@@ -56,6 +57,9 @@ REVOCATIONS: Final[tuple[type[Event], ...]] = (
     SessionClosed,
 )
 """After these somebody's streams may have nothing to stand on."""
+
+NOTHING_OF_IT: Final = (NotInContact, OutcomeUnknown, StorageUnavailable)
+"""Refusals that say nothing of the token with which somebody signs in, so that none counts."""
 
 
 @unchanging
@@ -199,8 +203,8 @@ class Office:
                     lasts=SESSION_SECONDS * NANOSECONDS,
                 )
             )
-        except (NotInContact, OutcomeUnknown):
-            raise  # it says nothing of the token
+        except NOTHING_OF_IT:
+            raise
         except Exception:
             authority.attempts.failed(source, now)
             raise
@@ -234,7 +238,7 @@ class Office:
                     lasts=SESSION_SECONDS * NANOSECONDS,
                 )
             )
-        except (NotInContact, OutcomeUnknown):
+        except NOTHING_OF_IT:
             raise
         except NotFound:  # a token that was forgotten meanwhile
             authority.attempts.failed(source, now)

@@ -65,6 +65,7 @@ class Waiting:
             self.fail(NotInContact("this node was given up by the others; nothing was changed"))
         elif outcome.refusal is not None:
             self.outcome.set_exception(outcome.refusal)
+            self.outcome.exception()  # who waited may have gone
         else:
             self.outcome.set_result(outcome.value)
 

@@ -112,13 +112,16 @@ class Copying:
         then: Callable[[], None],
         after: asyncio.Task[None] | None,
     ) -> None:
-        copy, feed, beside = await self._make(replica, then)
-        if after is not None:
-            await asyncio.gather(after, return_exceptions=True)
-        if self.file is not None and not await self._write_file(self.file, copy, feed, beside):
-            return
-        if own:
-            await self._save(copy, feed, beside)
+        try:
+            copy, feed, beside = await self._make(replica, then)
+            if after is not None:
+                await asyncio.gather(after, return_exceptions=True)
+            if self.file is not None and not await self._write_file(self.file, copy, feed, beside):
+                return
+            if own:
+                await self._save(copy, feed, beside)
+        except Exception:  # whoever waits for this looks at no result
+            log.exception("the copy was not made", own=own)
 
     async def _write_file(
         self, file: OwnFile, copy: Copy, feed: dict[str, Any], beside: dict[str, Any]

@@ -77,3 +77,25 @@ def test_a_new_key_is_in_the_file_before_it_is_published(path: Path) -> None:
     path.mkdir()
     with pytest.raises(SettingsError):
         holding.hold(newer)
+
+
+def test_a_file_is_read_again_when_it_is_taken_from_others(path: Path) -> None:
+    """As the refusal of a file that is open to others says."""
+    holding, newer = Holding(ring(), path), ring().announced(Use.COMMAND, at=NOON)
+    keyfile.save(path, newer)
+    path.chmod(0o644)
+    holding.read_again()
+    assert 2 == len(holding.holds)
+    path.chmod(0o600)
+    holding.read_again()
+    assert 3 == len(holding.holds)
+
+
+def test_a_key_that_cannot_be_written_is_not_held(path: Path) -> None:
+    """The others are told of what is held, and it would be gone when this process ends."""
+    holding = Holding(ring(), path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SettingsError):
+        holding.hold(ring().announced(Use.TOKEN, at=NOON))
+    assert 2 == len(holding.holds)

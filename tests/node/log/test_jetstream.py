@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -299,3 +300,18 @@ def test_places_are_read_from_both_forms_of_a_reply() -> None:
     assert (7, 99, 4) == tail.place_of("$JS.ACK.log.c.1.7.3.99.4")
     assert (7, 99, 4) == tail.place_of("$JS.ACK.hub.ACC.log.c.1.7.3.99.4")
     assert (7, 99, 4) == tail.place_of("$JS.ACK.hub.ACC.log.c.1.7.3.99.4.x")
+
+
+@pytest.mark.parametrize("data", [b"", b"+OK", b"[]", b'"a"', b"{"])
+async def test_what_is_no_answer_of_jetstreams_is_none(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else may answer under its subject: that is asked again, and ends nothing."""
+
+    async def request(*_: object, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(data=data)
+
+    connection = connection_module.Connection(Access(servers=[]))
+    monkeypatch.setattr(connection._client, "request", request)
+    with pytest.raises(LogUnavailable, match="not JetStream's"):
+        await connection.publish("x", b"", {})

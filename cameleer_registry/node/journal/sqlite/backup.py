@@ -189,6 +189,13 @@ def _begin_anew(partial: Path) -> None:
 
     Whoever followed it is told to look again, rather than believe to have seen everything.
     """
+    try:
+        _move_feed(partial)
+    except sqlite3.Error as error:
+        raise CopyFailed(f"the copy cannot be used: {errors.reason(error)}") from None
+
+
+def _move_feed(partial: Path) -> None:
     with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         [first] = connection.execute("SELECT first_event FROM state").fetchone()

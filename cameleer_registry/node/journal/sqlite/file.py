@@ -219,8 +219,9 @@ def take_lock(path: Path, advice: str = "give this one a --database of its own")
             if os.path.samestat(os.fstat(lock), os.stat(name)):
                 break
         os.close(lock)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    with contextlib.suppress(OSError):  # on a full disk: the lock is what counts
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
 
 

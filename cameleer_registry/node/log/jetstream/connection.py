@@ -168,7 +168,12 @@ class Connection:
         except (nats.errors.Error, OSError, AssertionError) as error:
             raise LogUnavailable(f"NATS: {error!r}") from None
         _heed_cancellation()
-        value: dict[str, Any] = orjson.loads(answer.data)
+        try:
+            value = orjson.loads(answer.data)
+        except orjson.JSONDecodeError:
+            value = None
+        if not isinstance(value, dict):
+            raise LogUnavailable("NATS: an answer that is not JetStream's")
         if "error" in value:
             raise ApiError(value["error"])
         return value
