@@ -154,7 +154,7 @@ async def sign_out(call: Call) -> Answer:
 
 def _cookie(call: Call, secret: str, seconds: int) -> str:
     secure = is_secure(call)
-    name = name_of_cookie(call.prefix, secure=secure)
+    name = name_of_cookie(call, secure=secure)
     path = "/" if secure else f"{call.prefix}/"
     parts = [f"{name}={secret}", f"Path={path}", f"Max-Age={seconds}", "HttpOnly"]
     return "; ".join([*parts, "SameSite=Strict", *(["Secure"] if secure else [])])

@@ -187,13 +187,14 @@ class Identities:
             raise GroupNotFound(group)
 
 
-def name_of_cookie(prefix: str, *, secure: bool) -> str:
-    """Return what the cookie of an application is called that is mounted under a prefix.
+def name_of_cookie(call: Call, *, secure: bool) -> str:
+    """Return what the cookie of a registry is called: the same at all its nodes, and no other's.
 
     Browsers send cookies of one host to every port and, with the prefix of secure ones, to every
-    path of it.
+    path of it. Of two registries there, a sign-in at one would end that at the other.
     """
-    own = hashlib.sha256(prefix.encode()).hexdigest()[:8]
+    whose = f"{call.node.authority.registry} {call.prefix}"
+    own = hashlib.sha256(whose.encode()).hexdigest()[:8]
     return f"{SECURE_PREFIX if secure else ''}cameleer-{own}"
 
 
@@ -223,7 +224,7 @@ def session_in(call: Call) -> str | None:
         parts = (part.strip(" \t").partition("=") for part in header.split(";"))
         found = {name: value for name, equals, value in parts if equals}
         for secure in kinds:
-            if (secret := found.get(name_of_cookie(call.prefix, secure=secure))) is not None:
+            if (secret := found.get(name_of_cookie(call, secure=secure))) is not None:
                 return secret
     return None
 

@@ -15,9 +15,10 @@ from cameleer_registry.errors import StorageUnavailable
 from cameleer_registry.node.auth import standing
 from cameleer_registry.security.attempts import BURST
 from cameleer_registry.security.jwt import Lifetimes
+from cameleer_registry.security.keyring import KeyRing
 from cameleer_registry.security.principals import Role
 
-from ..closed import Closed, closed
+from ..closed import RING, Closed, closed
 from ..support import Connection, EndOfStream, connected, within
 
 
@@ -178,6 +179,17 @@ async def test_signing_in_and_out() -> None:
         assert "credential-revoked" == answer.code
         answer = await served.ask(None, "GET", "/auth", headers=cookie)
         assert 401 == answer.status, "nobody falls back to being nobody"
+
+
+async def test_registries_on_one_host_have_cookies_of_their_own() -> None:
+    """Browsers send both to both, whatever their ports; nodes of one registry share one."""
+    names = []
+    for ring in (RING, RING, KeyRing.generate(at=RING.keys.issued_at)):
+        async with closed(ring=ring) as served:
+            token = served.tokens["viewer"]
+            answer = await served.ask(None, "POST", "/auth/session", {"token": token})
+            names.append(answer.headers["set-cookie"].partition("=")[0])
+    assert names[0] == names[1] != names[2]
 
 
 async def test_a_code_signs_in_as_its_token_does() -> None:
