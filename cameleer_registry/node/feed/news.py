@@ -133,14 +133,7 @@ def _credential(type: FeedType, fact: Any, *, of_agent: bool) -> News:
 
 
 def _credential_issued(fact: facts.CredentialIssued) -> News:
-    data = feed.CredentialFeedEvent(
-        at=time_of_day(fact.at),
-        agent_id=fact.agent_id,
-        group=fact.group,
-        token_id=fact.token_id,
-        by=fact.by,
-    )
-    return News(FeedType.CREDENTIAL_ISSUED, (fact.group,), data)
+    return _credential(FeedType.CREDENTIAL_ISSUED, fact, of_agent=True)
 
 
 def _token_created(fact: facts.TokenCreated) -> News:
