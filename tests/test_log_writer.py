@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import select
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -91,6 +92,18 @@ def test_what_was_dropped_is_told_before_what_follows(
     assert ("12345678\n", "next\n") == (first, following)
     assert lost.endswith("in time2\n")
     writer._lines.clear()
+
+
+def test_lines_are_gathered_for_a_moment(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is written at once, those after it together; who flushes does not wait for that."""
+    monkeypatch.setattr(log_writer, "GATHERING", 3600)
+    monkeypatch.setattr(log_writer, "PATIENCE", 3600)
+    pipe.say("first")
+    assert "first" == pipe.read_line()
+    pipe.say("second", "third")
+    assert ([], [], []) == select.select([pipe.read_end], [], [], 0.02)
+    pipe.writer.flush()
+    assert b"second\nthird\n" == os.read(pipe.read_end, 100)
 
 
 def test_a_line_longer_than_the_room_is_written(
