@@ -50,12 +50,16 @@ NASTY = [
 
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
-    """The root logger, which is put back as it was."""
+    """The root logger, which is put back as it was, with the rest of what ``configure`` sets."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    noted = ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing")
+    before = {name: getattr(logging, name) for name in noted}
     yield root
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name, value in before.items():
+        setattr(logging, name, value)
 
 
 @pytest.fixture

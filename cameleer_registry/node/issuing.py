@@ -57,7 +57,7 @@ class Issuing:
                 order=order,
                 target=target,
                 size=wire.footprint(frames.event(event).plain),
-                payload_size=len(wire.encode(order.payload)),
+                payload_size=wire.length_of(order.payload),
                 idempotency=idempotency,
                 by=None if by is None else by.issuer,
             )
@@ -76,7 +76,7 @@ class Issuing:
                 target,
                 now=now,
                 size=wire.footprint(frame.plain) + len(line or b""),
-                payload_size=len(wire.encode(order.payload)),
+                payload_size=wire.length_of(order.payload),
                 idempotency=idempotency,
                 by=None if by is None else by.issuer,
                 line=None if line is None else line.decode(),

@@ -87,6 +87,11 @@ def encode(value: Any) -> bytes:
     return orjson.dumps(_fast.unstructure(value))
 
 
+def length_of(document: Any) -> int:
+    """Return how many bytes the JSON of a document has that was JSON before."""
+    return len(orjson.dumps(document))
+
+
 def encode_sorted(value: Any) -> bytes:
     """Return the same with the keys of all objects in order: equal for equal values.
 

@@ -18,6 +18,13 @@ NARROW: Final = (400, 800)
 
 TYPES: Final = ("application/json", "application/problem+json")
 
+GO: Final = """route => new Promise(done => {
+  const before = location.href;
+  location.hash = route;
+  if (location.href === before) done();
+  else addEventListener("hashchange", () => done(), { once: true });  // behind the console's own
+})"""
+
 Handler = Callable[[Route], Awaitable[Any]]
 """What answers a request in place of the server."""
 
@@ -39,8 +46,8 @@ class Console:
         await self.page.locator("html[data-connection=live]").wait_for()
 
     async def go(self, route: str) -> None:
-        """Go somewhere else without loading the page again."""
-        await self.page.evaluate("route => { location.hash = route }", route)
+        """Go somewhere else without loading the page again, and wait until it is shown."""
+        await self.page.evaluate(GO, route)
 
     async def once(self, method: str, pattern: str, handler: Handler) -> None:
         """Let a handler answer the next such request; the ones after it are as before.

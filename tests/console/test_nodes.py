@@ -47,7 +47,7 @@ async def test_a_server_that_is_alone_says_so(served: Served, console: Console) 
     link = page.locator(".about dd a")
     await expect(link).to_have_text("This one alone")
     await link.click()
-    await expect(page.locator(".empty-title")).to_have_text("This server is alone")
+    await expect(page.locator(".nodes .empty-title")).to_have_text("This server is alone")
     await expect(page.locator(ROWS)).to_have_count(0)
     assert page.url.endswith("#/nodes")
 
