@@ -44,6 +44,7 @@ class NatsServer:
     routes: list[int]
     sync: str = "always"
     host: str = "127.0.0.1"
+    settings: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,7 +64,7 @@ class NatsServer:
         config.write_text(
             f'server_name: "{self.name}"\nlisten: "{self.host}:{self.port}"\n'
             f'jetstream {{ store_dir: "{self.directory}/store", sync_interval: {self.sync} }}\n'
-            f"{cluster}\n"
+            f"{cluster}\n{self.settings}\n"
         )
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -120,7 +121,12 @@ class NatsServers:
 
 @asynccontextmanager
 async def nats_servers(
-    directory: Path, count: int = 1, *, sync: str = "always", host: str = "127.0.0.1"
+    directory: Path,
+    count: int = 1,
+    *,
+    sync: str = "always",
+    host: str = "127.0.0.1",
+    settings: str = "",
 ) -> AsyncIterator[NatsServers]:
     """Run so many servers."""
     ports = [free_port() for _ in range(2 * count)]
@@ -128,7 +134,14 @@ async def nats_servers(
     servers = NatsServers(
         [
             NatsServer(
-                f"n{number}", directory / f"n{number}", ports[number], route, routes, sync, host
+                f"n{number}",
+                directory / f"n{number}",
+                ports[number],
+                route,
+                routes,
+                sync,
+                host,
+                settings,
             )
             for number, route in enumerate(routes)
         ]

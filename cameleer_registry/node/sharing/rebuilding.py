@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from ...core.copies import UnknownCopy, making
+from ...core.copies import making
 from ...core.events import CloseReason
 from ...core.model import AgentDelivery, DeliveryState
 from ...errors import NotInContact, SettingsError
@@ -104,8 +104,10 @@ class Rebuilding:
                 await asyncio.sleep(AGAIN)
             except NotInContact:
                 return  # the node ends
-            except (LogLost, SettingsError, UnknownCopy, KeyError, ValueError) as error:
+            except (LogLost, SettingsError) as error:
                 part.lose(f"it has to begin anew, and cannot: {error}")
+            except snapshots.UNREADABLE as error:
+                part.lose(f"it has to begin anew, and cannot read the snapshot: {error!r}")
             else:
                 log.warning("this node has begun anew", position=part.position)
                 return

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core import inputs
-from ...core.copies import UnknownCopy, making
+from ...core.copies import making
 from ...core.inputs import Input
 from ...core.replica import Replica
-from ...errors import CannotJoin, NodeBehind, NotInContact
+from ...errors import CannotJoin, NodeBehind, NotInContact, SettingsError
 from ...logs import get_logger
 from ...system import no_collections
 from ..auth.replicated import Replicated
@@ -145,13 +145,15 @@ class Shared:
             heartbeat_interval=self.node.settings.heartbeat_interval,
         )
         with no_collections(for_good=True):
-            content = await beginning.content()
             try:
+                content = await beginning.content()
                 copied = await in_turns(snapshots.unpack(content))
                 replica = await in_turns(making(snapshots.copy_in(copied)))
                 await self.applying.begin_with(replica, copied)
-            except (UnknownCopy, KeyError, ValueError) as error:
-                raise CannotJoin(f"the snapshot of the log cannot be read: {error}") from None
+            except SettingsError as error:
+                raise CannotJoin(str(error)) from None
+            except snapshots.UNREADABLE as error:
+                raise CannotJoin(f"the snapshot of the log cannot be read: {error!r}") from None
             del content, copied
         if limits_of(self.node.settings) != replica.registry.limits:
             log.warning("this node's settings are others than the log's, which count")

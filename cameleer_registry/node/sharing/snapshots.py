@@ -14,6 +14,9 @@ import orjson
 from ...core.copies import Copy
 from ...core.slices import Slices
 
+UNREADABLE: Final = (LookupError, ValueError, TypeError, AttributeError)
+"""What reading a snapshot raises if it is not of the form that it should be."""
+
 ROWS_A_LINE: Final = 500
 """About 100 kB, which are read within a millisecond."""
 
@@ -34,7 +37,7 @@ def pack(copied: dict[str, Any]) -> bytes:
 
 
 def unpack(content: bytes) -> Slices[dict[str, Any]]:
-    """Return the value that was packed; raises ValueError if it is none."""
+    """Return the value that was packed; raises one of ``UNREADABLE`` if it is none."""
     copied: dict[str, Any] = orjson.loads(_line(content, 0))
     rows: list[tuple[Any, ...]] = []
     start = _end(content, 0) + 1
@@ -47,12 +50,12 @@ def unpack(content: bytes) -> Slices[dict[str, Any]]:
 
 
 def position(content: bytes) -> int:
-    """Return the position of what was packed."""
+    """Return the position of what was packed; raises likewise."""
     return int(orjson.loads(_line(content, 0))["about"]["position"])
 
 
 def copy_in(copied: dict[str, Any]) -> Copy:
-    """Return the replica in a value; raises KeyError if there is none."""
+    """Return the replica in a value; raises likewise."""
     return Copy(about=copied["about"], rows=copied["rows"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from cameleer_registry.node.log.jetstream import connection as connection_module
 from cameleer_registry.node.log.jetstream import tail
 from cameleer_registry.node.log.jetstream.connection import Access
 from cameleer_registry.node.log.jetstream.log import JetStreamLog
-from cameleer_registry.node.log.port import LogUnavailable, Snapshot
+from cameleer_registry.node.log.port import LogUnavailable, Snapshot, TooLargeForLog
 
 from ...nats import NatsServers, nats_servers
 from ...support import eventually
@@ -285,6 +286,20 @@ async def test_a_snapshot_that_is_not_whole_is_passed_over(one: NatsServers) -> 
             "STREAM.PURGE.test-snapshots", filter=f"test.snapshots.chunk.{manifest['id']}.*"
         )
         assert Snapshot(5, b"good") == await log.load()
+
+
+async def test_a_server_that_takes_little_at_once(tmp_path: Path) -> None:
+    """A snapshot is stored in smaller pieces, and an entry that is too large is refused."""
+    content = secrets.token_bytes(300_000)
+    small = nats_servers(tmp_path, settings="max_payload: 64KB")
+    async with small as servers, opened(servers) as log:
+        await log.found(content)
+        assert Snapshot(0, content) == await log.load()
+        for size in (60_000, 70_000):
+            with pytest.raises(TooLargeForLog):
+                await log.append(b"x" * size, f"e-{size}")
+        with pytest.raises(TooLargeForLog):
+            await log._publish("test.log", b"x" * 70_000, {})
 
 
 async def test_an_old_server_is_refused(one: NatsServers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from cameleer_registry.core.copies import Copy
 from cameleer_registry.core.inputs import Mark, Register
 from cameleer_registry.core.loader import Loader
 from cameleer_registry.core.slices import SLICE, at_once
+from cameleer_registry.errors import CannotJoin
 from cameleer_registry.node.log.local import LocalLog
 from cameleer_registry.node.log.port import Snapshot
 from cameleer_registry.node.sharing import snapshots
@@ -108,6 +109,43 @@ async def test_a_node_that_joins_has_its_loop_for_others(monkeypatch: pytest.Mon
         assert watched.worst <= SLICE
         assert watched.turns >= AGENTS // SLICE
         assert gc.isenabled()
+
+
+WRONG: dict[str, Any] = {
+    "no JSON": b"{",
+    "a list": b"[]",
+    "a number": b"7",
+    "no replica": b"{}",
+    "rows that are none": {"rows": [7]},
+    "no feed": {"feed": None},
+    "nothing beside": {"beside": None},
+    "about nothing": {"about": None},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("joins", [True, False])
+async def test_a_snapshot_of_another_form(wrong: str, joins: bool) -> None:
+    """A node that joins says so in one line, and one that begins anew takes part no more."""
+    async with world("a") as of:
+        a = await with_snapshot(of)
+        found = await a.log.load()
+        assert found is not None
+        spoilt = WRONG[wrong]
+        if not isinstance(spoilt, bytes):
+            spoilt = snapshots.pack(at_once(snapshots.unpack(found.content)) | spoilt)
+
+        async def load(*_: Any) -> Snapshot:
+            return Snapshot(found.position, spoilt)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LocalLog if joins else a.log, "load", load)
+            if joins:
+                with pytest.raises(CannotJoin, match="the snapshot of the log cannot be read"):
+                    await of.join("b")
+            else:
+                await a.shared.rebuilding._run()
+                assert "cannot read the snapshot" in str(a.shared.part.lost)
 
 
 @pytest.mark.parametrize("joins", [True, False])

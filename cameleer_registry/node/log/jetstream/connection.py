@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from ....errors import CannotJoin
 from ....logs import get_logger
-from ..port import LogUnavailable
+from ..port import LogUnavailable, TooLargeForLog
 
 log = get_logger(__name__)
 
@@ -160,11 +160,16 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         timeout: float = REQUEST_SECONDS,
     ) -> dict[str, Any]:
-        """Send a request and return what JetStream answers; raises LogUnavailable and ApiError."""
+        """Send a request and return what JetStream answers.
+
+        Raises LogUnavailable, ApiError and TooLargeForLog.
+        """
         try:
             answer = await self._client.request(
                 subject, content, timeout=timeout, headers=dict(headers) if headers else None
             )
+        except nats.errors.MaxPayloadError:  # a server that takes less than the one before it
+            raise TooLargeForLog(f"{len(content)} bytes; NATS takes {self.max_entry}") from None
         except (nats.errors.Error, OSError, AssertionError) as error:
             raise LogUnavailable(f"NATS: {error!r}") from None
         _heed_cancellation()

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
-import nats.errors
 import orjson
 
 from ....logs import get_logger
@@ -23,7 +22,7 @@ APPEND_SECONDS: Final = 2.5
 """After which an append without an answer is tried again, under the same id."""
 
 CHUNK: Final = 256 * 1024
-"""Bytes of a snapshot in one message; it is read in base64, which is a third more."""
+"""Bytes of a snapshot in one message, at most; it is read in base64, which is a third more."""
 
 
 class JetStreamLog:
@@ -75,10 +74,7 @@ class JetStreamLog:
     async def _publish(
         self, subject: str, content: bytes, headers: dict[str, str]
     ) -> dict[str, Any]:
-        try:
-            return await self._connection.publish(subject, content, headers, APPEND_SECONDS)
-        except nats.errors.MaxPayloadError:
-            raise TooLargeForLog(f"{len(content)} bytes") from None
+        return await self._connection.publish(subject, content, headers, APPEND_SECONDS)
 
     async def bounds(self) -> tuple[int, int]:
         """Return the oldest position that is still there, and the newest."""
@@ -169,16 +165,17 @@ class JetStreamLog:
         """Store what is in a snapshot; return what tells where it is."""
         packed = await asyncio.to_thread(zlib.compress, snapshot.content, 1)
         digest = hashlib.sha256(packed).hexdigest()
+        size = min(CHUNK, self.max_entry * 3 // 4)
         manifest = {
             "id": f"{snapshot.position}-{digest[:16]}",
             "position": snapshot.position,
             "sha256": digest,
-            "chunks": -(-len(packed) // CHUNK),
+            "chunks": -(-len(packed) // size),
             "previous": previous,
         }
         for number in range(int(manifest["chunks"])):  # type: ignore[call-overload]
             subject = f"{self._names.snapshot_subject}.chunk.{manifest['id']}.{number}"
-            chunk = packed[number * CHUNK : (number + 1) * CHUNK]
+            chunk = packed[number * size : (number + 1) * size]
             await self._publish(subject, chunk, {"Nats-Expected-Stream": self._names.snapshots})
         return manifest
 
