@@ -514,9 +514,21 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+LINGERS = """
+import sys
+from cameleer_registry import cli, serving
+serving.LINGER = 2  # so that whoever asks without a pause is told also by a busy machine
+del sys.argv[1:4]
+cli.main()
+"""
+
+
 async def test_the_end_is_told_to_whoever_asks() -> None:
     """While it shuts down, /readyz says 503, and new streams are ended at once."""
-    async with server() as served, served.client() as client:
+    async with (
+        server(within_program=(sys.executable, "-c", LINGERS)) as served,
+        served.client() as client,
+    ):
         await client.post("/agents/register", json={"agentId": "a", "group": "g"})
         served.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
