@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from attrs import evolve
 
 from ..client import Operator
 from ..setting_values import UNIX
@@ -45,24 +44,29 @@ def console_command(server: Server, no_browser: bool, as_json: bool) -> None:
         raise click.UsageError(
             "a browser cannot open a unix socket: give an http address with --url"
         )
-    # A code is known to the server that has made it, so that one is to be opened.
-    one = evolve(server, given=server.given.split(",")[0].strip())
-    code = ask(one, _code)
-    url = f"{str(one).rstrip('/')}/" + ("" if code is None else f"#code={code}")
+    code, answered = ask(server, _code)
+    # What answered is up, and has made the code. A single address is opened as it was given.
+    one = answered if "," in server.given else str(server)
+    one = f"{one.rstrip('/')}/"
+    url = one if code is None else f"{one}#code={code}"
     if as_json:
         print_json({"url": url})
     elif not no_browser and _open(url):
-        remark(f"opened {str(one).rstrip('/')}/ in a browser")
+        remark(f"opened {one} in a browser")
     else:
         print(plain(url))
 
 
-async def _code(operator: Operator) -> str | None:
-    """Make a code; None if the server does not ask for credentials and none is shown."""
+async def _code(operator: Operator) -> tuple[str | None, str]:
+    """Make a code, and return it with the address of the server that has made it.
+
+    The code is None if the server does not ask for credentials and none is shown.
+    """
     auth = await operator.auth()
     if "token" not in auth.methods or not (auth.required or auth.principal):
-        return None
-    return (await operator.session_code()).code
+        return None, operator.current_url
+    code = (await operator.session_code()).code
+    return code, operator.current_url
 
 
 def _open(url: str) -> bool:

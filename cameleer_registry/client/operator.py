@@ -104,6 +104,11 @@ class Operator:
         """Where the registry is, without passwords: to be shown."""
         return str(self._connection.addresses)
 
+    @property
+    def current_url(self) -> str:
+        """The address that answered last, without its password; before that, the first one."""
+        return str(self._connection.addresses.current)
+
     def now(self) -> datetime:
         """Return the server's time of day, as in its last answer.
 

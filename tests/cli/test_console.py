@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ..closed import closed
-from ..processes import run
+from ..processes import free_port, run
 from ..support import serving
 from .support import complaint
 
@@ -33,6 +33,23 @@ async def test_the_address_signs_in_once() -> None:
         assert "invalid-token" == answer.code
         status, out, _ = await run("console", "--json", **env)
         assert json.loads(out)["url"].startswith(f"{served.url}/#code=")
+
+
+async def test_of_several_addresses_the_first_that_answers_is_opened() -> None:
+    """With a code that it has made."""
+    async with closed() as served:
+        both = f"http://127.0.0.1:{free_port()}, {served.url}/"
+        env = {"CAMELEER_URL": both, "CAMELEER_TOKEN": served.tokens["viewer"]}
+        status, out, err = await run("console", "--no-browser", **env)
+        assert (0, "") == (status, err)
+        url, _, code = out.strip().partition("#code=")
+        assert f"{served.url}/" == url
+        answer = await served.ask(None, "POST", "/auth/session", {"code": code})
+        assert 204 == answer.status
+    async with serving() as served:
+        both = f"http://127.0.0.1:{free_port()},{served.url}"
+        status, out, err = await run("console", "--no-browser", CAMELEER_URL=both)
+        assert (0, f"{served.url}/\n", "") == (status, out, err)
 
 
 async def test_a_browser_is_given_a_file_that_nobody_else_reads(tmp_path: Path) -> None:
