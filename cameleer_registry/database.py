@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from .errors import CannotJoin
+from .node.auth.leaving import Leaving
 from .node.journal.memory import MemoryJournal
 from .node.journal.port import Journal
 from .node.log.port import Log
@@ -31,13 +32,25 @@ def default_path() -> Path:
     return Path(platformdirs.user_state_path("cameleer-registry", appauthor=False)) / NAME
 
 
-def journal_of(database: str | None, *, leave_cluster: bool = False) -> Journal:
-    """Return the journal that the setting ``database`` means; None keeps nothing."""
+def keys_beside(database: str | None) -> Path | None:
+    """Return where the keys of a database are unless a setting names them; None without one."""
     if database is None or database == MEMORY:
+        return None
+    return Path(database).expanduser().absolute().with_name(KEYS)
+
+
+def journal_of(settings: Settings) -> Journal:
+    """Return the journal that the setting ``database`` means; None keeps nothing."""
+    beside = keys_beside(settings.database)
+    if settings.database is None or beside is None:
         return MemoryJournal()
     from .node.journal.sqlite.journal import SqliteJournal
 
-    return SqliteJournal(Path(database).expanduser(), leave_cluster=leave_cluster)
+    leaving = None
+    if settings.leave_cluster:
+        named = settings.keys_file
+        leaving = Leaving(None if named is None else Path(named), beside)
+    return SqliteJournal(Path(settings.database).expanduser(), leaving=leaving)
 
 
 def log_of(settings: Settings) -> Log | None:

@@ -22,6 +22,9 @@ from .tokens import is_outside
 CREDENTIAL: Final = "credential"
 """The table of these rows."""
 
+KEYS: Final = "keys"
+"""The key of the row that has the key set."""
+
 
 def key_of(fact: Event) -> str | None:
     """Return what a fact is about, as the key of its row; None if it is about nothing that is kept.
@@ -32,7 +35,7 @@ def key_of(fact: Event) -> str | None:
         case facts.AuthBegan():
             return "began"
         case facts.KeySetPublished():
-            return "keys"
+            return KEYS
         case facts.AgentCredentialsRevoked(agent_id=agent_id):
             return f"agent:{agent_id}"
         case facts.AllCredentialsRevoked():

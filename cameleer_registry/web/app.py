@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from aiohttp import web
 
-from ..database import KEYS, MEMORY, journal_of, log_of
+from ..database import journal_of, keys_beside, log_of
 from ..node.auth.authority import Authority
 from ..node.auth.beginning import Beginning
 from ..node.clock import Clock
@@ -70,7 +69,7 @@ def make_app(
     app = web.Application()
     log = log or log_of(settings)
     if log is None and journal is None:
-        journal = journal_of(settings.database, leave_cluster=settings.leave_cluster)
+        journal = journal_of(settings)
     app[NODE] = Node(
         settings,
         clock=clock,
@@ -100,12 +99,8 @@ async def _look_for_siblings(_app: web.Application) -> None:
 
 def authority_of(settings: Settings, *, alone: bool) -> Authority:
     """Return who decides on credentials; keys stand beside the database unless settings say so."""
-    database = settings.database
-    beside = None
-    if database is not None and database != MEMORY:
-        beside = Path(database).expanduser().absolute().with_name(KEYS)
     return Authority(
-        beginning=Beginning(settings, alone=alone, keys_beside=beside),
+        beginning=Beginning(settings, alone=alone, keys_beside=keys_beside(settings.database)),
         lifetimes=Lifetimes(
             token=settings.agent_token_ttl,
             renewable=max(settings.agent_token_ttl, settings.agent_token_renewal),

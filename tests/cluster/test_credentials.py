@@ -102,17 +102,63 @@ async def test_a_registry_with_credentials_grows_into_many_nodes(
         refused = await b.ask("GET", "/agents", headers=viewer)
         assert (401, "credential-revoked") == (refused.status_code, code_of(refused))
         assert 204 == (await b.ask("POST", "/agents/x/heartbeat", headers=agent)).status_code
-        assert 0 == await b.end()
-        assert 0 == await a.end()
     finally:
         await kill(running)
-    alone = ("--port", "0", "--database", str(of.database), "--leave-cluster")
-    async with server(*alone) as left, left.client() as client:
-        assert 401 == (await client.get("/agents")).status_code
-        assert 200 == (await client.get("/agents", headers=of.admin)).status_code
-        refused = await client.get("/agents", headers=viewer)
-        assert "credential-revoked" == code_of(refused)
-        assert 204 == (await client.post("/agents/x/heartbeat", headers=agent)).status_code
+
+
+async def test_who_leaves_is_another_registry(nats: NatsServers, tmp_path: Path) -> None:
+    """With keys of its own: agents of the cluster do not believe it, nor it them."""
+    of = await init(tmp_path / "first")
+    a = NodeProcess("a", nats, str(of.database))
+    b = NodeProcess("b", nats, str(tmp_path / "b.db"), ("--keys-file", str(of.keys)))
+    running = [a, b]
+    try:
+        for node in running:
+            await node.start()
+        agent = await enrol(a, of, "x")
+        made = await a.ask("POST", "/auth/tokens", {"role": "viewer"}, headers=of.admin)
+        revoked = bearer(made.json()["token"])
+        path = f"/auth/tokens/{made.json()['tokenId']}"
+        assert 204 == (await a.ask("DELETE", path, headers=of.admin)).status_code
+        before = (await a.ask("GET", "/keys")).json()
+        for node in running:
+            assert 0 == await node.end()
+    finally:
+        await kill(running)
+    # The file of the others stays as it is, so they go on.
+    alone = ("--port", "0", "--database", str(tmp_path / "b.db"))
+    status, _, said = await run(*alone, "--leave-cluster", "--keys-file", str(of.keys))
+    assert 2 == status, said
+    assert "the cluster's" in said.splitlines()[-1]
+    status, _, said = await run(*alone)  # it has not left
+    assert 2 == status, said
+    assert "--leave-cluster" in said.splitlines()[-1]
+    was = await asyncio.to_thread(of.keys.read_bytes)
+    registries, roots = {before["registry"]}, {before["root"]["kid"]}
+    for database in (tmp_path / "b.db", of.database):  # without keys beside it, and with some
+        alone = ("--port", "0", "--database", str(database))
+        async with server(*alone, "--leave-cluster") as left, left.client() as client:
+            assert 401 == (await client.get("/agents")).status_code
+            [known] = (await client.get("/agents", headers=of.admin)).json()
+            assert "x" == known["agentId"]
+            assert "credential-revoked" == code_of(await client.get("/agents", headers=revoked))
+            refused = await client.post("/agents/x/heartbeat", headers=agent)
+            assert (401, "invalid-token") == (refused.status_code, code_of(refused))
+            keys = (await client.get("/keys")).json()
+            assert keys["registry"] not in registries
+            assert keys["root"]["kid"] not in roots
+            registries.add(keys["registry"])
+            roots.add(keys["root"]["kid"])
+            told = (await client.get("/auth")).json()
+            assert keys["registry"] == told["registry"]
+        async with server(*alone) as again, again.client() as client:
+            assert keys == (await client.get("/keys")).json()
+            body = {"agentId": "x", "group": "g"}
+            welcome = await client.post("/agents/register", json=body, headers=of.enrol)
+            assert (200, True) == (welcome.status_code, welcome.json()["resumed"])
+    [aside] = of.keys.parent.glob("keys.json.of-cluster-*")
+    assert was == aside.read_bytes()
+    assert 0o600 == aside.stat().st_mode & 0o777
 
 
 def code_of(answer: httpx.Response) -> str:

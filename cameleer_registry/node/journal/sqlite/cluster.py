@@ -6,6 +6,13 @@ import sqlite3
 from typing import Final
 from uuid import uuid4
 
+import orjson
+
+from ....security import kept
+from ....security.store import Credentials
+
+_KEYS: Final = (kept.CREDENTIAL, kept.KEYS)
+
 _CREATE: Final = """
     CREATE TABLE IF NOT EXISTS cluster (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -39,9 +46,22 @@ def write(connection: sqlite3.Connection, lineage: str, copy: bytes) -> None:
     )
 
 
+def key_set(connection: sqlite3.Connection) -> bytes | None:
+    """Return the key set that the cluster has published, as a signed line; None if it has none."""
+    credentials = Credentials()
+    for (body,) in connection.execute("SELECT body FROM rows WHERE kind = ? AND key = ?", _KEYS):
+        kept.load(credentials, orjson.loads(body))
+    published = credentials.key_set
+    return None if published is None else published.line.encode()
+
+
 def leave(connection: sqlite3.Connection) -> None:
-    """Make a registry of its own of a node's database, under another id."""
+    """Make a registry of its own of a node's database, under another id.
+
+    The key set of the cluster goes: it is that of another registry from now on.
+    """
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("DROP TABLE cluster")
+    connection.execute("DELETE FROM rows WHERE kind = ? AND key = ?", _KEYS)
     connection.execute("UPDATE state SET registry = ?", (str(uuid4()),))
     connection.execute("COMMIT")

@@ -27,6 +27,7 @@ from ....logs import get_logger
 from ....security.encoding import ENCODERS
 from ....security.kept import CREDENTIAL, maker
 from ....security.store import Credentials
+from ...auth.leaving import Leaving
 from ...clock import Clock
 from ...feed.feed import Feed
 from ...telling.histogram import Histogram
@@ -65,9 +66,10 @@ class SqliteJournal:
 
     keeps = True
 
-    def __init__(self, path: Path, *, leave_cluster: bool = False) -> None:
+    def __init__(self, path: Path, *, leaving: Leaving | None = None) -> None:
         self.path = path
-        self._leave_cluster = leave_cluster
+        # What makes keys for it if it is to leave its cluster; None if it is not.
+        self._leaving = leaving
         self.durable = self.awaited = self.readable = 0
         # The number of the newest fact.
         self.position = 0
@@ -118,7 +120,10 @@ class SqliteJournal:
     def open(
         self, registry: Registry, clock: Clock, credentials: Credentials | None = None
     ) -> Loaded:
-        """Open the file, and make the registry of what is in it; raises CannotOpenDatabase."""
+        """Open the file, and make the registry of what is in it; raises CannotOpenDatabase.
+
+        If it is to leave its cluster, raises SettingsError, too, if there can be no keys for it.
+        """
         self._file, self._clock = open_file(self.path), clock
         try:
             self._check_cluster(self._file)
@@ -142,13 +147,15 @@ class SqliteJournal:
         """Refuse the database of a node of a cluster, unless it is to leave that."""
         try:
             if not cluster.belongs(file.connection):
-                if self._leave_cluster:
+                if self._leaving is not None:
                     log.warning(
                         "leave_cluster changes nothing: the database belongs to no cluster",
                         database=str(self.path),
                     )
                 return
-            if self._leave_cluster:
+            if self._leaving is not None:
+                # First, so that it is never without a cluster and with the keys of one.
+                self._leaving.make_keys(cluster.key_set(file.connection))
                 cluster.leave(file.connection)
                 log.warning("the database has left its cluster", database=str(self.path))
                 return
