@@ -43,6 +43,8 @@ class LocalEngine:
 class LocalLog:
     """One node's way to a log in this process."""
 
+    founding_seconds = 0.0
+
     def __init__(self, engine: LocalEngine) -> None:
         self._engine = engine
         # True while this node is cut off: what it sends arrives when it no longer is.

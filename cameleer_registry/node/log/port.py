@@ -43,6 +43,10 @@ class Snapshot:
 class Log(Protocol):
     """A log that many nodes share. It is used on the loop on which it was opened."""
 
+    founding_seconds: float
+    """For how long a node that has nothing leaves it to others to found the log: one of them may
+    have a database to found it with, and be started in the same moment."""
+
     @property
     def lineage(self) -> str:
         """By which this log is told from all others; known when it is open."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from typing import Final
 
 from attrs import frozen
 
@@ -30,6 +31,9 @@ from .own_file import OwnFile, refuse
 from .turns import in_turns
 
 log = get_logger(__name__)
+
+LOOK_AGAIN: Final = 0.1
+"""Seconds after which it is looked again whether another node has founded the log."""
 
 
 @frozen(kw_only=True)
@@ -96,6 +100,8 @@ class Beginning:
                 order.goes_on_after(line)
             # Above all ids that anybody may have been told.
             first = max(first, loaded.first_event + 1024 * (loaded.position + 2))
+        if not holds and (founded := await self._founded_by_others()) is not None:
+            return founded
         replica = Replica(registry, Members(), LogTime(now))
         feed = {"first": first, "newest": first - 1, "lost": first - 1, "events": []}
         beside = replicated.value(credentials, [], order.order)
@@ -110,11 +116,28 @@ class Beginning:
         assert newest is not None
         return newest
 
+    async def _founded_by_others(self) -> Snapshot | None:
+        """Leave it to a node that has something to found the log; None if none has done so.
+
+        Were this one quicker, that node's database would be refused.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.log.founding_seconds
+        if self.log.founding_seconds:
+            log.info("the log is empty, as is this node: another one may found it first")
+        while (founded := await self.log.load()) is None and loop.time() < until:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_AGAIN)
+        return founded
+
     def _check_unused(self, file: OwnFile) -> None:
         """Raise CannotOpenDatabase if the database holds what the log has not."""
         credentials = Credentials()
         loaded = file.load_alone(Registry(self.limits), Clock(), credentials)
         if loaded.agents or loaded.commands or credentials.ever:
             raise refuse(
-                file.path, "was used by a registry alone, and this cluster has been founded already"
+                file.path,
+                "was used by a registry alone, and this cluster has been founded already: start "
+                "this node with a new database, and it has what the others have; or, if all are to "
+                "have what is in this one, end all nodes, delete both streams of the cluster in "
+                "NATS, move the others' databases away, and start this node first",
             )

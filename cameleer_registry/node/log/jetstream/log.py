@@ -28,6 +28,8 @@ CHUNK: Final = 256 * 1024
 class JetStreamLog:
     """A log in NATS JetStream."""
 
+    founding_seconds = 2.0
+
     def __init__(self, access: Access, cluster: str) -> None:
         self._connection = Connection(access)
         self._servers = len(access.servers)
