@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final
 from uuid import uuid4
 
 from attrs import define, field
 
 from .port import LogLost, LogUnavailable, Snapshot, Take, TooLargeForLog
+
+FOUNDER_SECONDS: Final = 60.0
+"""For which a node that has nothing waits for one that has said that it founds the log."""
 
 
 @define(eq=False)
@@ -26,6 +30,10 @@ class LocalEngine:
     # While True nothing is stored, and nobody is told so.
     stalled: bool = False
     logs: list[LocalLog] = field(factory=list)
+    # Whether a node has said that it has something to found the log with.
+    has_founder: bool = False
+    # For how long a node that has nothing waits for one that has not said so.
+    founding_seconds: float = 0.0
 
     @property
     def last(self) -> int:
@@ -42,8 +50,6 @@ class LocalEngine:
 
 class LocalLog:
     """One node's way to a log in this process."""
-
-    founding_seconds = 0.0
 
     def __init__(self, engine: LocalEngine) -> None:
         self._engine = engine
@@ -76,8 +82,9 @@ class LocalLog:
         """How many entries are still to come."""
         return max(0, self._engine.last - self._next + 1)
 
-    async def open(self, known: str | None = None) -> None:
+    async def open(self, known: str | None = None, *, founds: bool = False) -> None:
         """Take part."""
+        self._engine.has_founder |= founds
         self._engine.logs.append(self)
 
     async def append(self, content: bytes, entry_id: str) -> None:
@@ -139,6 +146,10 @@ class LocalLog:
             return False
         self._engine.snapshots.append(Snapshot(0, content))
         return True
+
+    async def founding_seconds(self) -> float:
+        """Return for how long a node that has nothing leaves it to others to found the log."""
+        return FOUNDER_SECONDS if self._engine.has_founder else self._engine.founding_seconds
 
     async def save(self, snapshot: Snapshot) -> None:
         """Save a snapshot, and keep the one before it."""

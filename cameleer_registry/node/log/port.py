@@ -43,10 +43,6 @@ class Snapshot:
 class Log(Protocol):
     """A log that many nodes share. It is used on the loop on which it was opened."""
 
-    founding_seconds: float
-    """For how long a node that has nothing leaves it to others to found the log: one of them may
-    have a database to found it with, and be started in the same moment."""
-
     @property
     def lineage(self) -> str:
         """By which this log is told from all others; known when it is open."""
@@ -63,12 +59,13 @@ class Log(Protocol):
     def behind(self) -> int:
         """How many entries there are behind the newest that was given, as far as is known here."""
 
-    async def open(self, known: str | None = None) -> None:
+    async def open(self, known: str | None = None, *, founds: bool = False) -> None:
         """Connect, and make the log if there is none; raises CannotJoin.
 
         ``known`` is the lineage of the log to which this node's database belongs: that log is not
-        made anew when it is gone, or it could not be restored under its name. Waits for as long as
-        nobody is there who could answer.
+        made anew when it is gone, or it could not be restored under its name. ``founds`` says that
+        it has something to found an empty log with, which others are to wait for. Waits for as long
+        as nobody is there who could answer.
         """
 
     async def append(self, content: bytes, entry_id: str) -> None:
@@ -96,6 +93,13 @@ class Log(Protocol):
         """Save the snapshot of position 0, unless there is one; tell whether it was saved.
 
         Nobody appends anything to a log that has not been founded. Raises LogUnavailable.
+        """
+
+    async def founding_seconds(self) -> float:
+        """Return for how long a node that has nothing leaves it to others to found the log.
+
+        One of them may have a database to found it with, and be started in the same moment. It is
+        longer if one has said so. Raises LogUnavailable and LogLost.
         """
 
     async def save(self, snapshot: Snapshot) -> None:

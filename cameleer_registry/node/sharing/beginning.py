@@ -122,10 +122,14 @@ class Beginning:
         Were this one quicker, that node's database would be refused.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + self.log.founding_seconds
-        if self.log.founding_seconds:
-            log.info("the log is empty, as is this node: another one may found it first")
-        while (founded := await self.log.load()) is None and loop.time() < until:  # noqa: ASYNC110
+        began, told = loop.time(), 0.0
+        while (founded := await self.log.load()) is None:
+            seconds = await self.log.founding_seconds()
+            if loop.time() >= began + seconds:
+                break
+            if seconds > told:
+                told = seconds
+                log.info("this node leaves it to others to found the log", seconds=seconds)
             await asyncio.sleep(LOOK_AGAIN)
         return founded
 

@@ -27,6 +27,8 @@ from . import snapshots
 
 EMPTY: Final = ("DELETE FROM log", "DELETE FROM rows", "DELETE FROM heard", "DELETE FROM feed")
 
+USED: Final = "SELECT EXISTS (SELECT 1 FROM rows) OR EXISTS (SELECT 1 FROM log)"
+
 ROWS: Final = """
     INSERT INTO rows (kind, key, part, seq, body)
     SELECT value ->> 0, value ->> 1, value ->> 2, 0, value ->> 3 FROM json_each(?)
@@ -61,6 +63,15 @@ class OwnFile:
         except sqlite3.Error as error:
             raise errors.unreadable(self.path, error) from None
         return None if found is None else Belongs(*found)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there is anything in it, at first sight."""
+        try:
+            (used,) = self._file.connection.execute(USED).fetchone()
+        except sqlite3.Error as error:
+            raise errors.unreadable(self.path, error) from None
+        return bool(used)
 
     def load_alone(self, registry: Registry, clock: Clock, credentials: Credentials) -> Loaded:
         """Make a registry and credentials, which are empty, of what a registry alone has left."""

@@ -114,7 +114,9 @@ class Shared:
         """Follow the log up to its end, and take part; raises CannotJoin and CannotOpenDatabase."""
         self.part.loop = asyncio.get_running_loop()
         known = self._open_if_there()
-        await self.part.log.open(None if known is None else known.lineage)
+        file = self.copying.file
+        founds = known is None and file is not None and file.is_used
+        await self.part.log.open(None if known is None else known.lineage, founds=founds)
         if self._database is not None and self.copying.file is None:
             self.copying.file = OwnFile.open(self._database)
         while True:

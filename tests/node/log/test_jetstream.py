@@ -251,6 +251,29 @@ async def test_who_knows_a_log_makes_no_other(one: NatsServers) -> None:
         assert ["test-snapshots"] == (await api("STREAM.NAMES"))["streams"]
 
 
+@pytest.mark.parametrize("first", [True, False])
+async def test_who_is_to_found_a_log_says_so(one: NatsServers, first: bool) -> None:
+    """Whichever of them makes its streams; and nobody does when something is in it."""
+    logs = [JetStreamLog(Access(servers=one.urls), "test") for _ in range(3)]
+    try:
+        for number, log in enumerate(logs[:2]):
+            await log.open(founds=first == (number == 0))
+        for log in logs[:2]:
+            assert 60 == await log.founding_seconds()
+        assert logs[0].lineage == logs[1].lineage
+        await deleted(logs[0])
+        await logs[2].open()
+        assert 2 == await logs[2].founding_seconds()
+        await logs[2].append(b"0", "x.0")
+        await logs[1].close()
+        logs[1] = JetStreamLog(Access(servers=one.urls), "test")
+        await logs[1].open(founds=True)
+        assert 2 == await logs[2].founding_seconds()
+    finally:
+        for log in logs:
+            await log.close()
+
+
 async def test_a_log_that_has_forgotten_is_noticed(one: NatsServers, tmp_path: Path) -> None:
     """As after power has failed where servers do not wait for their disks."""
     import shutil

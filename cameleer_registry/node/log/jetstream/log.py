@@ -13,7 +13,7 @@ import orjson
 from ....logs import get_logger
 from ..port import LogLost, LogUnavailable, Snapshot, Take, TooLargeForLog
 from .connection import Access, ApiError, Connection
-from .streams import Names, ensure, look
+from .streams import Names, ensure, has_founder, look
 from .tail import Tail, message
 
 log = get_logger(__name__)
@@ -21,14 +21,17 @@ log = get_logger(__name__)
 APPEND_SECONDS: Final = 2.5
 """After which an append without an answer is tried again, under the same id."""
 
+FOUNDING_SECONDS: Final = 2.0
+"""For which a node that has nothing leaves it to others to found the log, and"""
+FOUNDER_SECONDS: Final = 60.0
+"""the same if one has said that it will: its database may be large, and new streams slow."""
+
 CHUNK: Final = 256 * 1024
 """Bytes of a snapshot in one message, at most; it is read in base64, which is a third more."""
 
 
 class JetStreamLog:
     """A log in NATS JetStream."""
-
-    founding_seconds = 2.0
 
     def __init__(self, access: Access, cluster: str) -> None:
         self._connection = Connection(access)
@@ -62,10 +65,12 @@ class JetStreamLog:
         """How often following had to begin anew."""
         return 0 if self._tail is None else max(0, self._tail.restarts)
 
-    async def open(self, known: str | None = None) -> None:
+    async def open(self, known: str | None = None, *, founds: bool = False) -> None:
         """Connect, and make the streams if there are none; raises CannotJoin."""
         await self._connection.open()
-        self._lineage = await ensure(self._connection, self._names, self._servers, known)
+        self._lineage = await ensure(
+            self._connection, self._names, self._servers, known, founds=founds
+        )
 
     async def append(self, content: bytes, entry_id: str) -> None:
         """Append an entry, unless one of that id has been appended lately."""
@@ -80,7 +85,7 @@ class JetStreamLog:
 
     async def bounds(self) -> tuple[int, int]:
         """Return the oldest position that is still there, and the newest."""
-        state = await look(self._connection, self._names, self._lineage)
+        state = (await look(self._connection, self._names, self._lineage))["state"]
         newest = int(state["last_seq"])
         return (int(state["first_seq"]) or newest + 1), newest
 
@@ -117,6 +122,11 @@ class JetStreamLog:
             await self._drop(manifest)
             return False
         return True
+
+    async def founding_seconds(self) -> float:
+        """Return for how long a node that has nothing leaves it to others to found the log."""
+        info = await look(self._connection, self._names, self._lineage)
+        return FOUNDER_SECONDS if has_founder(info) else FOUNDING_SECONDS
 
     async def save(self, snapshot: Snapshot) -> None:
         """Save a snapshot, and keep the one before it."""

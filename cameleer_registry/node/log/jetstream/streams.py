@@ -20,6 +20,10 @@ REPLICAS: Final = 3
 LINEAGE: Final = "cameleer-lineage"
 """Name of the stream's metadata that tells it from one which is made anew under its name."""
 
+FOUNDER: Final = "cameleer-founder"
+"""Name of the stream's metadata by which a node says that it has something to found the log with.
+"""
+
 PATIENCE: Final = 15.0
 """Seconds that servers are given to find each other, before fewer replicas are made."""
 
@@ -56,12 +60,18 @@ class Names:
 
 
 async def ensure(
-    connection: Connection, names: Names, servers: int, known: str | None = None
+    connection: Connection,
+    names: Names,
+    servers: int,
+    known: str | None = None,
+    *,
+    founds: bool = False,
 ) -> str:
     """Make the streams if there are none; return the lineage. Raises CannotJoin.
 
     None is made if the caller knows a log, whose lineage ``known`` is: that one is gone, and could
-    not be restored under its name if there were another.
+    not be restored under its name if there were another. ``founds`` is noted in the stream as long
+    as nothing is in it.
     """
     entries = await _ensure(
         connection,
@@ -73,8 +83,10 @@ async def ensure(
         discard="new",
         duplicate_window=DUPLICATES,
         deny_delete=True,
-        metadata={LINEAGE: uuid4().hex},
+        metadata={LINEAGE: uuid4().hex, **({FOUNDER: "yes"} if founds else {})},
     )
+    if founds and not has_founder(entries) and not entries["state"]["last_seq"]:
+        await _note_founder(connection, entries["config"])
     await _ensure(
         connection,
         servers,
@@ -87,13 +99,27 @@ async def ensure(
     return lineage_of(entries)
 
 
+async def _note_founder(connection: Connection, config: dict[str, Any]) -> None:
+    """Note in a stream that another node has made that there is one to found it."""
+    noted = {**config, "metadata": {**(config.get("metadata") or {}), FOUNDER: "yes"}}
+    try:
+        await connection.api(f"STREAM.UPDATE.{config['name']}", **noted)
+    except (LogUnavailable, ApiError) as error:  # then it has to be quicker than the others
+        log.info("it is not noted that this node founds the log", reason=str(error))
+
+
+def has_founder(info: dict[str, Any]) -> bool:
+    """Tell whether a node has said that it has something to found the log with."""
+    return FOUNDER in (info["config"].get("metadata") or {})
+
+
 def lineage_of(info: dict[str, Any]) -> str:
     """Return the lineage of a stream."""
     return str((info["config"].get("metadata") or {}).get(LINEAGE, ""))
 
 
 async def look(connection: Connection, names: Names, lineage: str) -> dict[str, Any]:
-    """Return the state of the log; raises LogLost if it is gone or another one."""
+    """Return what NATS says of the log; raises LogLost if it is gone or another one."""
     try:
         info = await connection.api(f"STREAM.INFO.{names.entries}")
     except ApiError as error:
@@ -102,8 +128,7 @@ async def look(connection: Connection, names: Names, lineage: str) -> dict[str, 
         raise LogUnavailable(f"JetStream: {error}") from None
     if lineage_of(info) != lineage:
         raise LogLost(f"the log {names.entries} in NATS is another one than before")
-    state: dict[str, Any] = info["state"]
-    return state
+    return info
 
 
 async def _ensure(

@@ -91,7 +91,7 @@ class Tail:
 
     async def _check_history(self) -> None:
         """Raise LogLost if the log does not go on from what was taken of it."""
-        state = await look(self._connection, self._names, self._lineage)
+        state = (await look(self._connection, self._names, self._lineage))["state"]
         name = self._names.entries
         if state["last_seq"] < self.position:
             raise LogLost(
