@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import ssl
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import nats
@@ -58,6 +60,23 @@ class Access:
     label: str = "cameleer-registry"
 
 
+def _check_credentials(path: Path) -> None:
+    """Raise CannotJoin if the client could not sign in by a file of credentials.
+
+    It reads the file at each connect, and with something that is no part of its own package.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CannotJoin(f"cannot read {path}: {error}") from None
+    if b"BEGIN NATS USER JWT" not in content or b"BEGIN USER NKEY SEED" not in content:
+        raise CannotJoin(f"{path} is no file of credentials, as nsc makes it")
+    if importlib.util.find_spec("nkeys") is None:
+        raise CannotJoin(
+            "cluster_credentials needs nkeys: pip install 'cameleer-registry[cluster]'"
+        )
+
+
 class Connection:
     """A connection to one of the servers, made anew whenever it is lost."""
 
@@ -88,6 +107,8 @@ class Connection:
                 context = ssl.create_default_context(cafile=access.ca)
             except OSError as error:
                 raise CannotJoin(f"cannot read {access.ca}: {error}") from None
+        if access.credentials is not None:
+            _check_credentials(Path(access.credentials))
         while True:
             self._client = Client()
             try:
@@ -131,7 +152,8 @@ class Connection:
             )
 
     async def _abandon(self) -> None:
-        with contextlib.suppress(TimeoutError, nats.errors.Error, OSError):
+        # A client that has never connected cannot be closed: it fails an assertion of its own.
+        with contextlib.suppress(TimeoutError, nats.errors.Error, OSError, AssertionError):
             async with asyncio.timeout(1):
                 await self._client.close()
 
@@ -140,7 +162,9 @@ class Connection:
         await self._abandon()
 
     async def _note_error(self, error: Exception) -> None:
-        if isinstance(error, nats.errors.AuthorizationError):
+        # While it connects the client has a plain error for that, with what the server has said.
+        refused = isinstance(error, nats.errors.AuthorizationError)
+        if refused or "authorization violation" in str(error).lower():
             self._refused = error
         log.debug("NATS", error=repr(error))
 
