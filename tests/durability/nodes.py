@@ -17,6 +17,7 @@ from cameleer_registry.core.model import Registration
 from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.node.clock import Clock
 from cameleer_registry.node.journal.sqlite import writer
+from cameleer_registry.node.journal.sqlite.folding import Folding
 from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 
 HOUR: Final = 3600
@@ -43,6 +44,12 @@ def journal_of(node: Node) -> SqliteJournal:
     journal = node.journal
     assert isinstance(journal, SqliteJournal)
     return journal
+
+
+def folding_of(node: Node) -> Folding:
+    keeper = node._keeper
+    assert isinstance(keeper, Folding)
+    return keeper
 
 
 def start(
