@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,7 +148,7 @@ async def test_the_feed_reaches_back_over_any_number_of_crashes(tmp_path: Path, 
 async def test_ids_are_never_given_twice_over_crashes_in_a_row(tmp_path: Path) -> None:
     """Though the process between them has written no fact of which it had told."""
     host = nodes.Host()
-    leases = {"stale_after": 10, "heartbeat_interval": 5}
+    leases: dict[str, Any] = {"stale_after": 10, "heartbeat_interval": 5}
     path = tmp_path / "registry.db"
     node = nodes.start(path, host, **leases)
     await node.register(nodes.agent("a"))

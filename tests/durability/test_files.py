@@ -459,6 +459,42 @@ async def test_a_file_that_goes_while_nothing_is_written(tmp_path: Path) -> None
     await within(nodes.end(node))
 
 
+def remove_the_index(path: Path) -> None:
+    Path(f"{path}-shm").unlink()
+
+
+def replace_the_index(path: Path) -> None:
+    shutil.copy(f"{path}-shm", f"{path}-copy")
+    Path(f"{path}-copy").rename(f"{path}-shm")
+
+
+@pytest.mark.parametrize("change", [remove_the_index, replace_the_index])
+async def test_an_index_of_the_log_that_goes(tmp_path: Path, change: Ruin) -> None:
+    """The locks of those who read are in it: a backup would get pages that have been overwritten.
+
+    It is noticed when nothing is to be done, and at the latest before the log is written back.
+    """
+    path = tmp_path / "registry.db"
+    node = nodes.start(path)
+    await node.register(nodes.agent("a"))
+    change(path)
+    await eventually(lambda: "-shm was re" in "".join(node.ailments))
+    with pytest.raises(StorageUnavailable):
+        await node.register(nodes.agent("b"))
+    await within(nodes.end(node))
+
+
+async def test_a_database_without_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a network file system SQLite keeps it in memory, and there is no file to look for."""
+    monkeypatch.setattr(file_module.filesystems, "kind_of", lambda _: "nfs4")
+    path = tmp_path / "registry.db"
+    async with nodes.running(path) as node:
+        await node.register(nodes.agent("a"))
+        assert not os.path.exists(f"{path}-shm")  # noqa: ASYNC240
+        await asyncio.sleep(writer.IDLE_SECONDS * 1.5)
+        assert [] == node.ailments
+
+
 async def test_a_log_that_is_cut_off_below_a_server(tmp_path: Path) -> None:
     """SQLite writes on behind the gap, and would write the gap back into the file."""
     path = tmp_path / "registry.db"

@@ -73,6 +73,8 @@ class File:
     # Identities of the file and of its write-ahead log, by which it is noticed if one is replaced.
     inode: tuple[int, int]
     wal_inode: tuple[int, int] = (0, 0)
+    # That of the log's index; None if SQLite keeps it in memory, as on a network file system.
+    shm_inode: tuple[int, int] | None = None
 
     def hold(self) -> None:
         """Lock the file again if somebody has removed the lock, taking it for a stale one.
@@ -164,6 +166,9 @@ def open_file(path: Path) -> File:
             _upgrade(connection, path)
         wal = os.stat(f"{path}-wal")
         file.wal_inode = wal.st_dev, wal.st_ino
+        with contextlib.suppress(FileNotFoundError):
+            shm = os.stat(f"{path}-shm")
+            file.shm_inode = shm.st_dev, shm.st_ino
     except sqlite3.Error as error:
         file.abandon()
         if errors.is_passing(error):

@@ -68,7 +68,7 @@ class Writer:
         # Is told on the loop what came of writing the write-ahead log back.
         self._on_checkpoint = on_checkpoint
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._wal = str(file.path) + "-wal"
+        self._wal, self._shm = f"{file.path}-wal", f"{file.path}-shm"
         self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
         # About how many pages of the write-ahead log have not been written back.
         self._pages = 1
@@ -158,11 +158,27 @@ class Writer:
         try:
             self._check_identity()
             self._file.hold()
+            self._check_index()
             self._check_log()
         except (Replaced, InUse, OSError) as error:
             self._tell(self._on_checkpoint, Done(error, [], 0.0))
             return False
         return True
+
+    def _check_index(self) -> None:
+        """Raise Replaced if the index of the write-ahead log was removed or replaced.
+
+        The locks of readers are in it. Another process would make a new one, and what it still
+        reads, such as a backup, would be overwritten when this process writes the log back.
+        """
+        if self._file.shm_inode is None:
+            return
+        try:
+            shm = os.stat(self._shm)
+        except FileNotFoundError:
+            raise Replaced(f"{self._shm} was removed") from None
+        if (shm.st_dev, shm.st_ino) != self._file.shm_inode:
+            raise Replaced(f"{self._shm} was replaced by another file")
 
     def _check_log(self) -> None:
         """Raise Replaced if what the write-ahead log begins with has been overwritten.
