@@ -10,6 +10,7 @@ import re
 import shutil
 import sqlite3
 import stat
+import tempfile
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +22,9 @@ import cameleer_registry
 from cameleer_registry import Node
 from cameleer_registry.core.model import Order, Target
 from cameleer_registry.errors import CannotOpenDatabase, StorageUnavailable
-from cameleer_registry.node.journal.sqlite import condition, schema, writer
+from cameleer_registry.node.journal.sqlite import condition, filesystems, schema, writer
 from cameleer_registry.node.journal.sqlite import file as file_module
+from cameleer_registry.node.journal.sqlite.backup import CopyFailed, back_up
 
 from ..processes import required, run, server
 from ..support import eventually, within
@@ -317,6 +319,34 @@ async def test_a_lock_is_one_on_a_full_disk(
             file_module.take_lock(path)
 
 
+async def test_no_room_for_the_index_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line does not say that the database cannot be read: nobody should restore a backup."""
+    path = tmp_path / "registry.db"
+    await make(path)
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *args):  # type: ignore[no-untyped-def]
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+            error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+            raise error
+
+    def no_room(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=Connection, **k))
+    with pytest.raises(CannotOpenDatabase, match="SHMSIZE"):
+        nodes.start(path)
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_room)
+    with pytest.raises(CannotOpenDatabase, match=r"cannot write .*: the disk is full; .* memory"):
+        nodes.start(path)
+    with pytest.raises(CopyFailed, match=r"cannot copy .*: the disk is full$"):
+        back_up(path, tmp_path / "copy.db")
+
+
 # Older
 
 
@@ -486,7 +516,7 @@ async def test_an_index_of_the_log_that_goes(tmp_path: Path, change: Ruin) -> No
 
 async def test_a_database_without_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a network file system SQLite keeps it in memory, and there is no file to look for."""
-    monkeypatch.setattr(file_module.filesystems, "kind_of", lambda _: "nfs4")
+    monkeypatch.setattr(filesystems, "kind_of", lambda _: "nfs4")
     path = tmp_path / "registry.db"
     async with nodes.running(path) as node:
         await node.register(nodes.agent("a"))

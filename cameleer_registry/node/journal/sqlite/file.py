@@ -140,8 +140,8 @@ def open_file(path: Path) -> File:
             lock_of(path).unlink(missing_ok=True)
         os.close(lock)
         raise
-    found = os.stat(path)
-    file = File(path, connection, is_new, lock, (found.st_dev, found.st_ino))
+    status = os.stat(path)
+    file = File(path, connection, is_new, lock, (status.st_dev, status.st_ino))
     try:
         if kind in filesystems.REMOTE:
             log.warning(
@@ -171,9 +171,10 @@ def open_file(path: Path) -> File:
             file.shm_inode = shm.st_dev, shm.st_ino
     except sqlite3.Error as error:
         file.abandon()
-        if errors.is_passing(error):
+        found = errors.explained(error, path.parent)
+        if errors.is_passing(found):
             raise CannotOpenDatabase(
-                f"cannot write {path}: {errors.reason(error)}; {_ADVICE}"
+                f"cannot write {path}: {errors.reason(found)}; {_ADVICE}"
             ) from None
         raise errors.unreadable(path, error) from None
     except BaseException:

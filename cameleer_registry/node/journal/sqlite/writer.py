@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from . import errors
 from .file import File, InUse
 
 CHECKPOINT_AFTER: Final = 1000
@@ -116,6 +117,7 @@ class Writer:
         except Exception as error:
             if self._file.connection.in_transaction:
                 self._roll_back()
+            error = errors.explained(error, self._file.path.parent)
             return Done(error, [], time.perf_counter() - began)
         return Done(None, rows, time.perf_counter() - began)
 
