@@ -253,3 +253,45 @@ async def test_a_crash_while_the_log_is_cut(
     for each in range(1, count + 1):
         async with nodes.running(tmp_path / f"{each}.db", command_history=0) as node:
             assert target_lists.MANY + 20 == len(node.agents())
+
+
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_crash_while_rows_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: bool
+) -> None:
+    """No row of a command refers to a list of targets that has no row, whatever was written last.
+
+    The list comes with the command, or has been found in the log after a crash before this one.
+    """
+    monkeypatch.setattr(folding, "ROWS", 4)
+    monkeypatch.setattr(folding, "TICK", 3600)
+    path = tmp_path / "0.db"
+    node = nodes.start(path)
+    for number in range(target_lists.MANY):
+        await node.register(nodes.agent(f"a{number:03}"))
+    commands = 3
+    for each in range(commands):
+        await node.issue(Order(type="replay"), Target.all())
+        await node.register(nodes.agent(f"b{each}"))  # the next one has another list
+    if crash:
+        path = tmp_path / "crashed.db"
+        await nodes.kill(node, to=path)
+        node = nodes.start(path)
+    keeper, kept = nodes.folding_of(node), nodes.journal_of(node)
+    insist, count = kept.insist, 0
+
+    async def insist_and_copy(job: writer.Job, *, size: int = 0) -> None:
+        nonlocal count
+        await insist(job, size=size)
+        count += 1
+        for end_of_name in ("", "-wal"):
+            shutil.copy(f"{path}{end_of_name}", tmp_path / f"{count}.db{end_of_name}")
+
+    monkeypatch.setattr(kept, "insist", insist_and_copy)
+    await keeper.fold()
+    await nodes.kill(node)
+    assert count > target_lists.MANY // 4
+    for each in range(1, count + 1):
+        async with nodes.running(tmp_path / f"{each}.db") as node:
+            assert target_lists.MANY + commands == len(node.agents())
+            assert commands == len(node.commands())
