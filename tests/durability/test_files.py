@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -523,6 +524,31 @@ async def test_a_database_without_an_index(tmp_path: Path, monkeypatch: pytest.M
         assert not os.path.exists(f"{path}-shm")  # noqa: ASYNC240
         await asyncio.sleep(writer.IDLE_SECONDS * 1.5)
         assert [] == node.ailments
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("overlay", "will be lost with this container"), ("nfs4", "is on a network file system")],
+)
+async def test_a_bad_place_is_told_of_behind_what_was_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    words: str,
+) -> None:
+    """The first line of the log says what was found, and a start that is refused only why."""
+    monkeypatch.setattr(filesystems, "kind_of", lambda _: kind)
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "registry.db"
+    async with nodes.running(path):
+        first, second, *_ = [record.getMessage() for record in caplog.records]
+        assert ("database opened", True) == (first, words in second)
+    caplog.clear()
+    sql(path, "CREATE TABLE more (a)", "INSERT INTO log VALUES (1, '', 'x')")
+    with pytest.raises(CannotOpenDatabase):
+        nodes.start(path)
+    assert [] == caplog.records
 
 
 async def test_a_log_that_is_cut_off_below_a_server(tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ class SqliteJournal:
         assert self._file is not None, "it is opened first"
         self._loop = asyncio.get_running_loop()
         self._on_progress, self._on_failure = on_progress, on_failure
+        self._file.warn()  # behind the line that says what was found
         self._writer = Writer(self._file, self._loop, self._checkpointed)
         self.condition.look(self._writer.wal_bytes())
         self._note_begun()
