@@ -562,6 +562,64 @@ async def test_a_log_that_is_cut_off_below_a_server(tmp_path: Path) -> None:
     await within(nodes.end(node))
 
 
+def overwrite_with_noise(path: Path, older: Path) -> None:
+    pages = os.path.getsize(path) // 4096
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom((pages - 1) * 4096))
+
+
+def overwrite_with_an_older_copy(path: Path, older: Path) -> None:
+    path.write_bytes(older.read_bytes())
+
+
+def cut_off(path: Path, older: Path) -> None:
+    os.truncate(path, 4096)
+
+
+@pytest.mark.parametrize("change", [overwrite_with_noise, overwrite_with_an_older_copy, cut_off])
+async def test_a_file_that_is_overwritten_below_a_server(
+    tmp_path: Path, change: Callable[[Path, Path], None]
+) -> None:
+    """It is the same file, and all that is needed of it may be cached; what is answered would be
+    lost with the next start.
+    """
+    path, older = tmp_path / "registry.db", tmp_path / "older.db"
+    await make(path)
+    shutil.copy(path, older)
+    node = nodes.start(path)
+    for number in range(200):
+        await node.register(nodes.agent(f"later-{number}"))
+    await nodes.folding_of(node).fold()
+    done = await nodes.journal_of(node).carry_out(writer.WriteBack("TRUNCATE"))
+    assert done.error is None
+    change(path, older)
+    with pytest.raises(StorageUnavailable, match="was overwritten"):
+        await node.register(nodes.agent("b"))
+    await within(nodes.end(node))
+
+
+async def test_what_the_server_writes_itself_is_not_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes a millisecond a megabyte."""
+
+    def look(_: writer.Writer) -> None:
+        raise writer.Replaced("looked through")
+
+    monkeypatch.setattr(writer.Writer, "_look_through", look)
+    monkeypatch.setattr(writer, "CHECKPOINT_AFTER", 5)
+    path = tmp_path / "registry.db"
+    for _ in range(2):
+        async with nodes.running(path) as node:
+            before = path.stat().st_mtime_ns
+            for number in range(50):
+                await node.register(nodes.agent(f"a{number}"))
+            await eventually(lambda now=before: path.stat().st_mtime_ns != now)
+            await node.register(nodes.agent("a"))
+            assert [] == node.ailments
+
+
 async def test_a_log_that_another_process_has_written_back(tmp_path: Path) -> None:
     """And emptied, as programs that copy databases do: nothing is wrong."""
     path, shell = tmp_path / "registry.db", required("sqlite3")

@@ -38,7 +38,7 @@ from .condition import Condition
 from .file import File, open_file
 from .folding import Folding
 from .loading import Loaded, alive, load
-from .writer import Done, Job, Replaced, Writer, statement
+from .writer import Done, Job, Replaced, WriteBack, Writer, statement
 
 log = get_logger(__name__)
 
@@ -175,9 +175,13 @@ class SqliteJournal:
         self._loop = asyncio.get_running_loop()
         self._on_progress, self._on_failure = on_progress, on_failure
         self._file.warn()  # behind the line that says what was found
-        self._writer = Writer(self._file, self._loop, self._checkpointed)
+        self._writer = Writer(self._file, self._loop, self._checkpointed, self._must_be_there)
         self.condition.look(self._writer.wal_bytes())
         self._note_begun()
+
+    def _must_be_there(self) -> int:
+        """Return the newest fact that this process has written; 0 if it has written none."""
+        return self.durable if self.durable > self._began else 0
 
     def abandon(self) -> None:
         """Let others have the file, before anything was written."""
@@ -213,7 +217,7 @@ class SqliteJournal:
             async with asyncio.timeout(FLUSH_SECONDS):
                 for job in (
                     statement("UPDATE state SET alive = ?, closed = ?", self.alive(), clean),
-                    statement("PRAGMA wal_checkpoint(TRUNCATE)"),
+                    WriteBack("TRUNCATE"),
                 ):
                     result = await self.carry_out(job)
                     if result.error is not None:
