@@ -245,7 +245,7 @@ async def test_what_a_server_found_is_of_all_groups() -> None:
     """So whoever does not see all of them is not told how many there are."""
     async with closed() as served:
         now = served.node.clock.now()
-        served.node.resumption = Resumption(
+        served.node.life.resumption = Resumption(
             served.node._effects, ["a", "b"], agents=2, since=now, now=now
         )
         for kind, shown in (("viewer", True), ("viewer of g", False)):
