@@ -52,6 +52,7 @@ from .clock import TICK, TICKS_OF_A_LEASE, Clock
 from .effects import Effects, Listener
 from .feed.feed import Feed
 from .feed.followers import EVERYTHING, Follower, Interest
+from .feed.narrowing import Narrowings
 from .issuing import Issuing
 from .journal.memory import MemoryJournal
 from .journal.port import Journal
@@ -120,6 +121,7 @@ class Node(Reading):
         self.feed = Feed(
             settings, started=self.clock.now(), position=lambda: self._effects.position
         )
+        self.narrowings = Narrowings(self.registry, self.clock)
         # What has happened so far, in numbers.
         self.meters = Meters()
         self.narrator = Narrator()
