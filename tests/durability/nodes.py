@@ -47,7 +47,7 @@ def journal_of(node: Node) -> SqliteJournal:
 
 
 def folding_of(node: Node) -> Folding:
-    keeper = node._keeper
+    keeper = node.life.keeper
     assert isinstance(keeper, Folding)
     return keeper
 

@@ -179,7 +179,7 @@ async def test_how_long_nobody_was_there(tmp_path: Path, step: int) -> None:
     host.passes(nodes.HOUR)
     host.wall += step * NANOSECONDS
     async with nodes.running(path, host, **SETTINGS) as node:
-        assert node.resumption is not None
-        shown = node.resumption.shown()
+        assert node.life.resumption is not None
+        shown = node.life.resumption.shown()
         assert timedelta(hours=1) == shown.away_until - shown.away_from
         assert host.wall // NANOSECONDS == shown.away_until.timestamp()
