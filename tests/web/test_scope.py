@@ -323,6 +323,10 @@ async def test_what_is_wrong_about_a_token_is_named_as_it_was_sent() -> None:
             answer = await served.ask("admin", "POST", "/auth/tokens", {"role": "enrol", member: 0})
             [error] = answer.json()["errors"]
             assert f"$.{member}" == error["path"]
+        for body in ({"uses": 1}, {"reclaim": "lapsed"}):
+            answer = await served.ask("admin", "POST", "/auth/tokens", {"role": "viewer", **body})
+            [error] = answer.json()["errors"]
+            assert [f"$.{member}" for member in body] == [error["path"]]
 
 
 async def test_a_token_for_centuries_is_refused_and_the_others_are_still_listed() -> None:
