@@ -60,13 +60,18 @@ def load(
 
 
 def from_environment(environment: Mapping[str, str], remark: Remark) -> dict[str, str]:
-    """Return the settings that stand in an environment, and remark on what seems to be meant so."""
+    """Return the settings that stand in an environment, and remark on what seems to be meant so.
+
+    An empty variable is none: Compose sets ``CAMELEER_PORT: ${PORT:-}`` so.
+    """
     known = {environment_variable_of(name): name for name in NAMES}
     others = {environment_variable_of(name) for name in VARIABLES}
     linked = _is_link(environment.get(f"{ENV_PREFIX}PORT", ""))
     found = {}
     for variable, value in environment.items():
         if variable in known:
+            if not value:
+                continue
             if linked and _is_of_link(known[variable], value):
                 remark(
                     "an environment variable is that of a Service called cameleer, not a setting",

@@ -495,12 +495,22 @@ def test_a_file_may_begin_with_a_byte_order_mark(config: Path) -> None:
     assert Settings(port=9000, stale_after=95) == load({}, config)
 
 
-def test_an_empty_variable_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_variable_says_nothing(
+    config: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Compose sets one where it has nothing to put into it: the file counts, or the default."""
+    monkeypatch.setenv(environment_variable_of(name), "")
+    assert Settings() == load({})
+    config.write_text("public_url = 'https://registry.example'\nport = 9000\n")
+    assert Settings(public_url="https://registry.example", port=9000) == load({}, config)
+
+
+def test_an_empty_flag_says_something(config: Path) -> None:
     """It is no public_url, and refused where a value is needed."""
-    monkeypatch.setenv("CAMELEER_PUBLIC_URL", "")
-    assert load({}).public_url is None
-    monkeypatch.setenv("CAMELEER_PORT", "")
-    assert refusal() == "port: expected a whole number, got ''"
+    toml(config, "public_url", "https://registry.example")
+    assert load({"public_url": ""}, config).public_url is None
+    assert refusal({"port": ""}) == "port: expected a whole number, got ''"
 
 
 # What makes no sense

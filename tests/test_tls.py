@@ -206,6 +206,10 @@ async def test_the_header_of_anybody_else_is_refused() -> None:
         for kind, method, path in ((None, "POST", "/agents/register"), ("admin", "GET", "/agents")):
             answer = await served.ask(kind, method, path, headers=headers)
             assert "invalid-request" == answer.code
+        token = {"token": served.tokens["admin"]}
+        cookie = (await served.ask(None, "POST", "/auth/session", token)).headers["set-cookie"]
+        headers |= {"Cookie": cookie.partition(";")[0]}
+        assert "invalid-request" == (await served.ask(None, "GET", "/agents", headers=headers)).code
 
 
 def test_an_alternative_name_is_an_agents() -> None:

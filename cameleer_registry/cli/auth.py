@@ -175,7 +175,7 @@ def list_command(server: Server, database: str | None, as_json: bool) -> None:
 
     async def offline() -> list[TokenShown]:
         assert database is not None
-        async with stopped(database) as of:
+        async with stopped(database, makes=False) as of:
             return [_shown(of, record) for record in of.credentials.tokens()]
 
     shown = ask(server, Operator.tokens) if database is None else _offline(offline)
@@ -211,7 +211,7 @@ def revoke_command(server: Server, database: str | None, token_id: str) -> None:
 
     async def offline() -> None:
         assert database is not None
-        async with stopped(database) as of:
+        async with stopped(database, makes=False) as of:
             try:
                 of.keep(of.credentials.revoke_token(token_id, now=of.now))
             except NotFound as error:
@@ -236,7 +236,7 @@ def show_command(server: Server, database: str | None) -> None:
 
     async def offline() -> bytes:
         assert database is not None
-        async with stopped(database) as of:
+        async with stopped(database, makes=False) as of:
             return _ring_of(of).line
 
     line = ask(server, Operator.keys) if database is None else _offline(offline)
@@ -280,7 +280,7 @@ def _change(
 ) -> None:
     async def offline() -> bytes:
         assert database is not None
-        async with stopped(database) as of:
+        async with stopped(database, makes=False) as of:
             try:
                 ring = change(_ring_of(of), time_of(of.now))
             except ValueError as error:

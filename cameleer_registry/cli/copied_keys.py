@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Final
 
@@ -68,9 +69,10 @@ def restore(database: Path, keys_file: str | None, copy: Path) -> Keys:
     Keys of the same registry that are there stay unless the backup's are newer: what was revoked
     among them since stays revoked. Others are moved aside, like the database.
     """
-    source, place = beside(copy), database.with_name(KEYS)
     if keys_file is not None:
         return Keys(None, f"not in the backup; they are looked for in {keys_file}")
+    # A link stays one.
+    source, place = beside(copy), Path(os.path.realpath(database.with_name(KEYS)))
     if not source.exists():
         there = f"not in the backup; those in {place} stay" if place.exists() else ""
         return Keys(None, there)

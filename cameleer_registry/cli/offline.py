@@ -12,8 +12,9 @@ from attrs import define
 from ..core.instant import Instant
 from ..core.registry import Registry
 from ..database import KEYS, MEMORY, default_path
-from ..errors import SettingsError
+from ..errors import CannotOpenDatabase, SettingsError
 from ..node.clock import Clock
+from ..node.journal.sqlite.file import InUse
 from ..node.journal.sqlite.journal import SqliteJournal
 from ..node.limits import limits_of
 from ..security import keyfile
@@ -63,15 +64,22 @@ def places(database: str | None, keys_file: str | None) -> tuple[Path, Path]:
 
 
 @asynccontextmanager
-async def stopped(database: str | None, keys_file: str | None = None) -> AsyncIterator[Stopped]:
-    """Open the database of a stopped server, which is made if there is none.
+async def stopped(
+    database: str | None, keys_file: str | None = None, *, makes: bool = True
+) -> AsyncIterator[Stopped]:
+    """Open the database of a stopped server; if there is none it is made, if that makes sense.
 
     Raises CannotOpenDatabase, also while a server runs on it, and SettingsError.
     """
     path, keys_path = places(database, keys_file)
+    if not makes and not path.exists():
+        raise SettingsError(f"there is no database {path}")
     clock, credentials, journal = Clock(), Credentials(), SqliteJournal(path)
     failures: list[str] = []
-    journal.open(Registry(limits_of(Settings())), clock, credentials)
+    try:
+        journal.open(Registry(limits_of(Settings())), clock, credentials)
+    except InUse as error:
+        raise CannotOpenDatabase(f"{str(error).partition(';')[0]}; stop it first") from None
     journal.start(lambda: None, failures.append)
     try:
         yield Stopped(credentials, keys_path, clock, journal)

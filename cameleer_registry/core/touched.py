@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from . import events
 from .events import AgentEvent, AgentRemoved, Event
-from .kept import AGENT, COMMAND, DELETED, DELIVERY, GROUP, KEY, Entity
+from .kept import AGENT, COMMAND, DELETED, DELIVERY, GROUP, KEY, TARGETS, Entity
 
 
 def _of_agent(fact: AgentEvent) -> Sequence[Entity]:
@@ -75,6 +76,8 @@ class Touched:
         self._is_ordered = True
         # How many of them are parts of each command: its deliveries, and its key.
         self._parts: Counter[str] = Counter()
+        # Those of them that are lists of targets; a dict for its order.
+        self._lists: dict[Entity, None] = {}
         # What says what a fact was about, by its kind.
         self._finders: Mapping[type[Event], Callable[[Any], Iterable[Entity]]] = _TOUCHED
 
@@ -99,22 +102,34 @@ class Touched:
             if seq < self._newest:
                 self._is_ordered = False
             self._newest = seq
-            if entity[2]:
-                self._parts[entity[1]] += 1
+            self._count(entity)
+
+    def _count(self, entity: Entity) -> None:
+        if entity[2]:
+            self._parts[entity[1]] += 1
+        elif entity[0] == TARGETS:
+            self._lists[entity] = None
 
     def take(self, most: int) -> list[Entity]:
         """Return up to so many of them, whose rows are made now.
 
         The row of a command is made when those of its parts have been. What had happened to a
         delivery could not be told from a command that has expired meanwhile, nor a key from one
-        that is forgotten.
+        that is forgotten. Lists of targets come first: the row of a command refers to one, and
+        could not be loaded after a crash if that had no row yet.
         """
-        taken: list[Entity] = []
+        taken = list(islice(self._lists, most))
+        for entity in taken:
+            del self._lists[entity]
+        is_late = bool(self._lists)
         for entity in self._since:
-            if len(taken) == most:
+            if len(taken) >= most:
                 break
-            if entity[0] != COMMAND or entity[1] not in self._parts:
-                taken.append(entity)
+            if entity[0] == TARGETS or (
+                entity[0] == COMMAND and (is_late or entity[1] in self._parts)
+            ):
+                continue
+            taken.append(entity)
         for entity in taken:
             del self._since[entity]
             if entity.part:
@@ -126,8 +141,8 @@ class Touched:
     def put_back(self, entities: Iterable[Entity], seq: int) -> None:
         """Have rows of these made after all: since the fact ``seq`` nothing of them was kept."""
         for entity in entities:
-            if entity not in self._since and entity.part:
-                self._parts[entity.key] += 1
+            if entity not in self._since:
+                self._count(entity)
             self._since[entity] = min(seq, self._since.get(entity, seq))
             self._is_ordered = False
 

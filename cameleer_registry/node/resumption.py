@@ -47,9 +47,14 @@ class Resumption:
         return len(self._expected)
 
     def shown(self) -> Resumed:
-        """Return the same for those who ask."""
+        """Return the same for those who ask.
+
+        Both times are by the clock as it is now: it may have been set meanwhile, and then the
+        earlier process's own would not tell how long nobody was there.
+        """
+        since = self.now.after(self.since.steady - self.now.steady)
         return Resumed(
-            away_from=time_of_day(self.since),
+            away_from=time_of_day(since),
             away_until=time_of_day(self.now),
             agents=self.agents,
             not_back=self.not_back,

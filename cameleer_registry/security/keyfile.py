@@ -74,19 +74,20 @@ def load(path: Path) -> Loaded:
 def save(path: Path, ring: KeyRing) -> None:
     """Write keys to a file of mode 0600, and make its directory, 0700, if there is none.
 
-    It is on the disk when this returns. Raises SettingsError if it cannot be written; what was
-    there before is there then.
+    A link stays one: what it leads to is written. It is on the disk when this returns. Raises
+    SettingsError if it cannot be written; what was there before is there then.
     """
-    written = path.with_name(f".{path.name}.{os.getpid()}")
+    place = Path(os.path.realpath(path))
+    written = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        _make_directory(path.parent)
+        _make_directory(place.parent)
         written.unlink(missing_ok=True)  # of a process of that number that was killed
         with open(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(dump(ring))
             file.flush()
             os.fsync(file.fileno())
-        written.replace(path)
-        _sync(path.parent)
+        written.replace(place)
+        _sync(place.parent)
     except OSError as error:
         raise SettingsError(f"cannot write the keys to {path}: {error.strerror}") from None
     finally:

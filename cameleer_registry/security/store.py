@@ -123,8 +123,11 @@ class Credentials(Table):
         """
         if role not in CREATABLE:
             raise ValueError(f"role: tokens cannot be made for {role}s")
-        if role is not Role.ENROL and (uses is not None or reclaim is not Reclaim.ALWAYS):
-            raise ValueError("uses, reclaim: these are for enrolment tokens")
+        if role is not Role.ENROL:
+            given = [*(["uses"] if uses is not None else [])]
+            given += ["reclaim"] if reclaim is not Reclaim.ALWAYS else []
+            if given:
+                raise ValueError(f"{', '.join(given)}: only for enrolment tokens")
         if uses is not None and not 1 <= uses <= MOST_USES:
             raise ValueError(f"uses: expected 1 to {MOST_USES}, got {uses}")
         if expires_in is not None and not 0 < expires_in <= LONGEST_LIFE_MS * _MILLISECOND:

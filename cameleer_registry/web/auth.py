@@ -26,21 +26,25 @@ from ..security.principals import Permission, Principal, Scope
 from ..security.store import no_token
 from ..security.table import TokenRecord
 from .answers import Answer, json
-from .app_keys import NODE
+from .app_keys import GATE, NODE
 from .calls import Call, CallHandler, RequestCall, read_as
+from .forwarded import source_of
 from .identity import check_origin_is_told, is_secure, name_of_cookie, session_in
 from .lists import json_array
 
 METHODS: Final = ("token",)
 
 
-@CallHandler
-async def show_auth(call: Call) -> Answer:
-    """``GET /auth``: whether a credential is needed, and who asks."""
-    authority, principal = call.node.authority, call.principal
+async def show_auth(request: web.Request) -> Answer:
+    """``GET /auth``: whether a credential is needed, and who asks.
+
+    Where an application that embeds the registry says who asks, it is needed, too.
+    """
+    authority, principal = request.app[NODE].authority, RequestCall(request).principal
+    is_asked = request.app[GATE].authenticate is not None
     return json(
         AuthShown(
-            required=authority.mode is Mode.REQUIRED,
+            required=is_asked or authority.mode is Mode.REQUIRED,
             methods=METHODS if authority.is_on else (),
             registry=authority.registry,
             principal=None if principal is None else _shown(principal),
@@ -116,7 +120,7 @@ async def sign_in(call: Call) -> Answer:
     node.authority.check_on()
     asked = await read_as(call, SessionRequest)
     node.journal.check()
-    source = call.peer or "here"
+    source = source_of(call)
     match asked:
         case SessionRequest(token=str(token), code=None):
             secret = await node.office.sign_in(token, source)

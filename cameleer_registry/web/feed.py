@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from attrs import evolve
 
 from ..core.feed import FeedType
 from ..errors import TooManyFeeds
 from ..node.feed.followers import Interest
-from ..node.feed.narrowing import Narrowing
 from . import query
 from .app_keys import NODE
 from .calls import RequestCall, within_of
-from .streams import begin
+from .streams import begin, head_only
 
 LAST_EVENT_ID: Final = "Last-Event-ID"
 
@@ -27,10 +26,12 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
         types=query.members(request, "types", FeedType),
         groups=query.group_names(request, "group"),
     )
-    if (within := within_of(call)) is not None:
-        node = request.app[NODE]
-        interest = evolve(interest, narrowing=Narrowing(node.registry, node.clock, within))
+    if call.principal is not None and within_of(call) is not None:
+        narrowing = request.app[NODE].narrowings.of(call.principal.scope)
+        interest = evolve(interest, narrowing=narrowing)
     feed.check_room()
+    if request.method == hdrs.METH_HEAD:
+        return await head_only(request)
     last, shared = _last_event_id(request), request.app[NODE].shared
     if last is not None and shared is not None:
         await shared.told(last)

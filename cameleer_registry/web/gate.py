@@ -34,8 +34,9 @@ from .access import Access, Rests
 from .answers import SUPPORTED_VERSIONS, VERSION_HEADER, Answer
 from .calls import Call
 from .certificates import Certificates
+from .forwarded import Peers
 from .hosts import Hosts
-from .identity import SAME_ORIGIN, Identities, Peers, check_origin_is_told, is_tls
+from .identity import SAME_ORIGIN, Identities, check_origin_is_told, is_tls
 from .problems import problem
 
 log = get_logger(__name__)

@@ -7,8 +7,6 @@ needs none, so that nobody takes an answer for one to somebody else.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
-from collections.abc import Iterable
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -33,11 +31,10 @@ from ..security.principals import Permission, Principal, Role
 from .access import Access
 from .calls import Call
 from .certificates import Certificates
+from .forwarded import FORWARDED, Peers
 
 IN_URLS: Final = ("token", "access_token")
 """Parameters in which others take tokens (RFC 6750, section 2.3)."""
-
-FORWARDED: Final = (istr("Forwarded"), istr("X-Forwarded-For"))
 
 SECURE_PREFIX: Final = "__Host-"
 """Browsers keep a cookie with such a name for one host, if it came over TLS
@@ -50,23 +47,6 @@ SAME_ORIGIN: Final = "same-origin"
 _SITE: Final = istr("Sec-Fetch-Site")
 _AUTHORIZATION: Final = istr(hdrs.AUTHORIZATION)
 _COOKIE: Final = istr(hdrs.COOKIE)
-
-
-class Peers:
-    """The proxies before a server that are trusted."""
-
-    def __init__(self, networks: Iterable[str]) -> None:
-        self._networks = [ipaddress.ip_network(one) for one in networks]
-
-    def __contains__(self, address: object) -> bool:
-        if not self._networks or not isinstance(address, str):
-            return False
-        try:
-            peer = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        peer = getattr(peer, "ipv4_mapped", None) or peer
-        return any(peer in network for network in self._networks)
 
 
 class Identities:
@@ -137,16 +117,17 @@ class Identities:
     ) -> Principal | None:
         """Return the sender's principal; None if there is no credential.
 
-        Raises InvalidRequest for two headers, and what :class:`Verifier` does.
+        Raises InvalidRequest for two headers, or a certificate that is passed on by whom nobody
+        trusts, and what :class:`Verifier` does.
         """
-        verifier = self._authority.verifier
+        verifier, certificates = self._authority.verifier, self._certificates
+        if certificates is not None:
+            certificates.check_header(call, trusted=call.peer in self._peers)
         if cookie is not None:
             return verifier.of_session(cookie, now=now)
         sent = call.headers.getall(_AUTHORIZATION, ())
-        if self._certificates is not None:
-            self._certificates.check_header(call, trusted=call.peer in self._peers)
-            if not sent and access.needs is Permission.REGISTER:
-                return self._certificates.of(call)
+        if certificates is not None and not sent and access.needs is Permission.REGISTER:
+            return certificates.of(call)
         if not sent:
             return None
         if len(sent) > 1:

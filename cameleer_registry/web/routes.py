@@ -116,9 +116,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     ("GET", f"{API}/server", server.show_server, READ.needing(_MAY.READ)),
     ("GET", f"{API}/openapi.json", documentation.show_document, STATIC),
 )
-"""Method, address, handler, and the checks before it. Every address that takes GET also takes HEAD,
-except for the streams, because aiohttp would open one to answer. The texts for machines are in
-:mod:`~cameleer_registry.web.openapi.operations`.
+"""Method, address, handler, and the checks before it. Every address that takes GET also takes HEAD.
+The texts for machines are in :mod:`~cameleer_registry.web.openapi.operations`.
 """
 
 BUSIEST: Final = (agents.heartbeat, commands.acknowledge)
@@ -130,8 +129,6 @@ NAMES: Final[dict[Handler, str]] = {
     commands.list_commands: "commands",
 }
 """Addresses to which others point."""
-
-STREAMS: Final[tuple[Handler, ...]] = (streams.stream_events, feed.stream_feed)
 
 PAGES: Final[tuple[Route, ...]] = (
     ("GET", "/", console.show_page, STATIC),
@@ -152,7 +149,7 @@ def add_to(app: web.Application) -> None:
         name = NAMES.get(handler)
         handle = responding(handler, access)
         route = app.router.add_route(method, path, handle, name=name, expect_handler=leave_it)
-        if method == "GET" and handler not in STREAMS:
+        if method == "GET":
             assert isinstance(route.resource, web.Resource)
             route.resource.add_route("HEAD", handle, expect_handler=leave_it)
     leave_those_elsewhere(app.router)

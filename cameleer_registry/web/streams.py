@@ -24,6 +24,8 @@ those that are gone without a word: of one that does not read, the server says s
 LONGEST_USER_TIMEOUT: Final = 2_000_000
 """Seconds. TCP_USER_TIMEOUT is an int of milliseconds: 24.8 days."""
 
+NOT_STORED: Final = "no-store, no-transform"
+
 
 class EventStreamResponse(EventSourceResponse):
     """The head of a stream: everything up to the moment at which the node takes over.
@@ -35,7 +37,7 @@ class EventStreamResponse(EventSourceResponse):
 
     def __init__(self, *, send_timeout: float) -> None:
         super().__init__(send_timeout=min(send_timeout, LONGEST_USER_TIMEOUT))
-        self.headers[hdrs.CACHE_CONTROL] = "no-store, no-transform"
+        self.headers[hdrs.CACHE_CONTROL] = NOT_STORED
         # The connection ends with the stream, whichever side ends it (RFC 9112, section 9.6), and
         # in HTTP/1.0 nothing else could end it.
         self.headers[hdrs.CONNECTION] = "close"
@@ -91,10 +93,24 @@ async def begin(request: web.Request) -> tuple[EventStreamResponse, asyncio.Tran
     return response, request.transport, request.version >= HttpVersion11
 
 
+async def head_only(request: web.Request) -> web.StreamResponse:
+    """Answer HEAD as GET would be, with nothing behind the head, which opens nothing."""
+    with contextlib.suppress(StorageUnavailable):
+        await request.app[NODE].settled()
+    response = web.StreamResponse()
+    response.content_type = "text/event-stream"
+    response.headers[hdrs.CACHE_CONTROL] = NOT_STORED
+    response.headers["X-Accel-Buffering"] = "no"
+    response.force_close()
+    return response
+
+
 async def stream_events(request: web.Request) -> web.StreamResponse:
     """``GET /agents/{id}/events``: open until a newer one comes, or either side goes."""
     node, agent_id = request.app[NODE], request.match_info["agent_id"]
     node.check_target(Target.agent(agent_id))
+    if request.method == hdrs.METH_HEAD:
+        return await head_only(request)
     announced = await node.announce_stream(agent_id)
     try:
         response, transport, chunked = await begin(request)

@@ -79,6 +79,7 @@ async def test_from_an_open_server_to_a_closed_one(tmp_path: Path) -> None:
         status, _, err = await run("auth", "token", "list", "--database", database)
         assert 2 == status
         assert "in use by process" in err
+        assert "stop it first" in err
         for secret in (made["admin token"], made["enrolment token"], viewer):
             assert secret not in err
     status, out, err = await run("auth", "token", "list", "--json", "--database", database)
@@ -178,6 +179,22 @@ async def test_a_server_in_memory_says_nothing_of_what_nobody_has_done() -> None
         served.process.terminate()
         _, err = await within(served.process.communicate())
     assert b"revoked" not in err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("token", "list"), ("token", "revoke", "x"), ("keys", "show"), ("keys", "rotate", "token")],
+    ids=" ".join,
+)
+async def test_a_database_that_does_not_exist_is_not_made_to_look_at_it(
+    args: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Its path is mistyped: nothing is in it, and a revocation there would revoke nothing."""
+    database = tmp_path / "registry.bd"
+    status, out, err = await run("auth", *args, "--database", str(database))
+    assert (2, "") == (status, out)
+    assert f"there is no database {database}" in err
+    assert not database.exists()
 
 
 @pytest.mark.parametrize("content", [None, "", "short"])

@@ -430,10 +430,14 @@ async def test_keys_that_are_there_and_those_of_another_registry(tmp_path: Path)
     assert 200 == await status_of(path, made["admin token"])
 
     await init(other)
-    theirs = other.with_name("keys.json").read_bytes()
+    link, kept = other.with_name("keys.json"), tmp_path / "kept.json"
+    link.rename(kept)
+    link.symlink_to(kept)
+    theirs = kept.read_bytes()
     status, out, _ = await run("restore", "--json", "--database", str(other), str(copy))
     assert 0 == status
-    [aside] = other.parent.glob("keys.json.before-*")
+    assert link.is_symlink()
+    [aside] = kept.parent.glob("kept.json.before-*")
     assert str(aside) == json.loads(out)["keysMovedAside"]
     assert theirs == aside.read_bytes()
     assert 200 == await status_of(other, made["admin token"])

@@ -5,7 +5,7 @@
  *     sync .db-wal 2000      an fsync of a file whose name ends so takes 2000 ms longer
  *     sync .db-wal hold      it takes until there is no such rule any more
  *     sync .db-wal EIO       it fails, and so it does with ENOSPC
- *     write .db-wal ENOSPC   a write fails
+ *     write .db-wal ENOSPC   a write fails; or EDQUOT: the user's quota is used up
  *     free - 1048576         so many bytes are free on every disk
  *
  * The first rule that fits counts. The file is replaced, not written to, so it is always whole.
@@ -54,6 +54,7 @@ static int obey(const char *call, int fd) {
     if (!found) return 0;
     if (!strcmp(value, "EIO")) { errno = EIO; return -1; }
     if (!strcmp(value, "ENOSPC")) { errno = ENOSPC; return -1; }
+    if (!strcmp(value, "EDQUOT")) { errno = EDQUOT; return -1; }
     long ms = atol(value);
     struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
     nanosleep(&pause, NULL);

@@ -17,6 +17,7 @@ from cameleer_registry.core.model import Registration
 from cameleer_registry.core.rules import AgentId, GroupName
 from cameleer_registry.node.clock import Clock
 from cameleer_registry.node.journal.sqlite import writer
+from cameleer_registry.node.journal.sqlite.folding import Folding
 from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 
 HOUR: Final = 3600
@@ -43,6 +44,12 @@ def journal_of(node: Node) -> SqliteJournal:
     journal = node.journal
     assert isinstance(journal, SqliteJournal)
     return journal
+
+
+def folding_of(node: Node) -> Folding:
+    keeper = node.life.keeper
+    assert isinstance(keeper, Folding)
+    return keeper
 
 
 def start(
@@ -72,7 +79,7 @@ async def kill(node: Node, to: Path | None = None) -> None:
     The files are as they were then, and are copied ``to`` another place: this process still has
     the first ones open.
     """
-    await node._supervisor.stop()
+    await node.life.supervisor.stop()
     journal = journal_of(node)
     thread, journal._writer = journal._writer, None
     file, journal._file = journal._file, None

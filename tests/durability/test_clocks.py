@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,19 @@ async def test_when_an_agent_was_heard(tmp_path: Path, clean: bool) -> None:
     found = node.agent("a").last_heartbeat_at
     assert found == heard if clean else registered <= found <= heard
     await nodes.end(node)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_how_long_nobody_was_there(tmp_path: Path, step: int) -> None:
+    """By the clock as it is now, whatever it showed before."""
+    host, path = nodes.Host(), tmp_path / "registry.db"
+    node = nodes.start(path, host, **SETTINGS)
+    await node.register(nodes.agent("a"))
+    await nodes.end(node)
+    host.passes(nodes.HOUR)
+    host.wall += step * NANOSECONDS
+    async with nodes.running(path, host, **SETTINGS) as node:
+        assert node.life.resumption is not None
+        shown = node.life.resumption.shown()
+        assert timedelta(hours=1) == shown.away_until - shown.away_from
+        assert host.wall // NANOSECONDS == shown.away_until.timestamp()

@@ -20,6 +20,9 @@ from .disk import Disk
 
 LOG, MAIN = ".db-wal", ".db"
 
+UNNAMED = "(deleted)"
+"""The end of the name of a file that has none, in /proc: one that is written to look for room."""
+
 
 @frozen
 class OnDisk:
@@ -177,6 +180,20 @@ async def test_an_error_in_a_commit_ends_the_process(tmp_path: Path, rule: str) 
     await is_there_again(tmp_path, {"a"}, {"b"})
 
 
+async def test_a_quota_that_is_used_up_in_a_checkpoint(tmp_path: Path) -> None:
+    """What is in the write-ahead log is written back as soon as there is room."""
+    async with on_disk(tmp_path) as on:
+        on.disk.set(f"write {MAIN} EDQUOT", f"write {UNNAMED} EDQUOT")
+        assert 201 == (await on.at.register("a")).status
+        await on.answers(503)
+        assert ["storage: the disk quota is used up"] == (await on.readiness())[1]
+        on.disk.set()
+        await on.answers(200)
+        assert 201 == (await on.at.register("b")).status
+        assert 0 == await on.server.terminate()
+    await is_there_again(tmp_path, {"a", "b"}, set())
+
+
 @pytest.mark.parametrize("rule", [f"sync {MAIN} EIO", f"write {MAIN} EIO"])
 async def test_an_error_in_a_checkpoint_ends_the_process(tmp_path: Path, rule: str) -> None:
     """Which SQLite's own checkpoints would not even notice."""
@@ -204,7 +221,13 @@ async def is_there_again(directory: Path, surely: set[str], perhaps: set[str]) -
 # Full
 
 
-async def test_a_full_disk_refuses_changes_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [("ENOSPC", "the disk is full"), ("EDQUOT", "the disk quota is used up")],
+)
+async def test_a_full_disk_refuses_changes_and_nothing_else(
+    tmp_path: Path, error: str, reason: str
+) -> None:
     """What was under way gets 503 within 5 s; then changes do at once, until there is room again.
 
     Heartbeats, streams and reads go on, and no supervisor is given a reason to kill the server.
@@ -215,14 +238,14 @@ async def test_a_full_disk_refuses_changes_and_nothing_else(tmp_path: Path) -> N
         async with streaming(at, "a") as stream:
             command_id = (await at.issue("/agents/a")).json()["commandId"]
             assert command_id == (await stream.event())["id"]
-            on.disk.set(f"write {LOG} ENOSPC")
+            on.disk.set(f"write {LOG} {error}", f"write {UNNAMED} {error}")
             order, key = {"type": "replay"}, {"Idempotency-Key": "k"}
             under_way = [
                 asyncio.create_task(at.request("POST", "/agents/a/commands", order, headers=key)),
                 asyncio.create_task(at.register("b")),
             ]
             await on.answers(503)
-            assert (503, ["storage: the disk is full"]) == await on.readiness()
+            assert (503, [f"storage: {reason}"]) == await on.readiness()
             assert 200 == (await at.request("GET", "//healthz")).status
             for refused in (
                 await at.register("c"),

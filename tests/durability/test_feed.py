@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from cameleer_registry.core.events import Event
 from cameleer_registry.core.feed import FeedType
 from cameleer_registry.core.model import Ack, Order, Target
 from cameleer_registry.node.feed import feed as feed_module
+from cameleer_registry.node.journal.sqlite.writer import statement
 
 from ..wires import Wire
 from . import nodes
@@ -117,3 +119,50 @@ async def test_ids_are_never_given_twice(tmp_path: Path) -> None:
     assert "agent-registered" in after.values()
     assert not set(before) & set(after)
     await nodes.end(node)
+
+
+@pytest.mark.parametrize("lives", [2, 4])
+async def test_the_feed_reaches_back_over_any_number_of_crashes(tmp_path: Path, lives: int) -> None:
+    """Positions that are left out after a crash are no facts that have to be dropped."""
+    path = tmp_path / "0.db"
+    node = nodes.start(path)
+    [position] = follow(node, None).events()
+    told: set[tuple[str, str]] = set()
+    for life in range(lives):
+        told |= set(await change(node, life))
+        await asyncio.sleep(0.3)  # the shares are told
+        keeper = nodes.folding_of(node)
+        await keeper.fold()
+        await keeper.keep_feed()
+        await keeper._trim()
+        path = tmp_path / f"{life + 1}.db"
+        await nodes.kill(node, to=path)
+        node = nodes.start(path)
+    wire = follow(node, position["id"])
+    events = wire.events()
+    assert FeedType.RESET not in [each["event"] for each in events]
+    assert set() == told - {name for each in events for name in names(each)}
+    await nodes.end(node)
+
+
+async def test_ids_are_never_given_twice_over_crashes_in_a_row(tmp_path: Path) -> None:
+    """Though the process between them has written no fact of which it had told."""
+    host = nodes.Host()
+    leases: dict[str, Any] = {"stale_after": 10, "heartbeat_interval": 5}
+    path = tmp_path / "registry.db"
+    node = nodes.start(path, host, **leases)
+    await node.register(nodes.agent("a"))
+    await nodes.kill(node, to=tmp_path / "1.db")
+    given = set[str]()
+    for life in range(1, 4):
+        node = nodes.start(tmp_path / f"{life}.db", host, **leases)
+        wire = follow(node, None)
+        await nodes.journal_of(node).carry_out(statement("SELECT 1"))
+        host.passes(11)
+        await node.catch_up()
+        node.feed.end()
+        ids = {each["id"] for each in wire.events() if each["event"] == FeedType.AGENT_STATUS}
+        assert 1 == len(ids)
+        assert not ids & given
+        given |= ids
+        await nodes.kill(node, to=tmp_path / f"{life + 1}.db")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import logging
 import os
 import re
 import shutil
 import sqlite3
 import stat
+import tempfile
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +23,9 @@ import cameleer_registry
 from cameleer_registry import Node
 from cameleer_registry.core.model import Order, Target
 from cameleer_registry.errors import CannotOpenDatabase, StorageUnavailable
-from cameleer_registry.node.journal.sqlite import condition, schema, writer
+from cameleer_registry.node.journal.sqlite import condition, filesystems, schema, writer
 from cameleer_registry.node.journal.sqlite import file as file_module
+from cameleer_registry.node.journal.sqlite.backup import CopyFailed, back_up
 
 from ..processes import required, run, server
 from ..support import eventually, within
@@ -317,6 +320,34 @@ async def test_a_lock_is_one_on_a_full_disk(
             file_module.take_lock(path)
 
 
+async def test_no_room_for_the_index_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line does not say that the database cannot be read: nobody should restore a backup."""
+    path = tmp_path / "registry.db"
+    await make(path)
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *args):  # type: ignore[no-untyped-def]
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+            error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+            raise error
+
+    def no_room(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=Connection, **k))
+    with pytest.raises(CannotOpenDatabase, match="SHMSIZE"):
+        nodes.start(path)
+    monkeypatch.setattr(tempfile, "TemporaryFile", no_room)
+    with pytest.raises(CannotOpenDatabase, match=r"cannot write .*: the disk is full; .* memory"):
+        nodes.start(path)
+    with pytest.raises(CopyFailed, match=r"cannot copy .*: the disk is full$"):
+        back_up(path, tmp_path / "copy.db")
+
+
 # Older
 
 
@@ -459,6 +490,67 @@ async def test_a_file_that_goes_while_nothing_is_written(tmp_path: Path) -> None
     await within(nodes.end(node))
 
 
+def remove_the_index(path: Path) -> None:
+    Path(f"{path}-shm").unlink()
+
+
+def replace_the_index(path: Path) -> None:
+    shutil.copy(f"{path}-shm", f"{path}-copy")
+    Path(f"{path}-copy").rename(f"{path}-shm")
+
+
+@pytest.mark.parametrize("change", [remove_the_index, replace_the_index])
+async def test_an_index_of_the_log_that_goes(tmp_path: Path, change: Ruin) -> None:
+    """The locks of those who read are in it: a backup would get pages that have been overwritten.
+
+    It is noticed when nothing is to be done, and at the latest before the log is written back.
+    """
+    path = tmp_path / "registry.db"
+    node = nodes.start(path)
+    await node.register(nodes.agent("a"))
+    change(path)
+    await eventually(lambda: "-shm was re" in "".join(node.ailments))
+    with pytest.raises(StorageUnavailable):
+        await node.register(nodes.agent("b"))
+    await within(nodes.end(node))
+
+
+async def test_a_database_without_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a network file system SQLite keeps it in memory, and there is no file to look for."""
+    monkeypatch.setattr(filesystems, "kind_of", lambda _: "nfs4")
+    path = tmp_path / "registry.db"
+    async with nodes.running(path) as node:
+        await node.register(nodes.agent("a"))
+        assert not os.path.exists(f"{path}-shm")  # noqa: ASYNC240
+        await asyncio.sleep(writer.IDLE_SECONDS * 1.5)
+        assert [] == node.ailments
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("overlay", "will be lost with this container"), ("nfs4", "is on a network file system")],
+)
+async def test_a_bad_place_is_told_of_behind_what_was_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    words: str,
+) -> None:
+    """The first line of the log says what was found, and a start that is refused only why."""
+    monkeypatch.setattr(filesystems, "kind_of", lambda _: kind)
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "registry.db"
+    async with nodes.running(path):
+        first, second, *_ = [record.getMessage() for record in caplog.records]
+        assert ("database opened", True) == (first, words in second)
+    caplog.clear()
+    sql(path, "CREATE TABLE more (a)", "INSERT INTO log VALUES (1, '', 'x')")
+    with pytest.raises(CannotOpenDatabase):
+        nodes.start(path)
+    assert [] == caplog.records
+
+
 async def test_a_log_that_is_cut_off_below_a_server(tmp_path: Path) -> None:
     """SQLite writes on behind the gap, and would write the gap back into the file."""
     path = tmp_path / "registry.db"
@@ -468,6 +560,64 @@ async def test_a_log_that_is_cut_off_below_a_server(tmp_path: Path) -> None:
     await node.register(nodes.agent("b"))
     await eventually(lambda: "was overwritten" in "".join(node.ailments))
     await within(nodes.end(node))
+
+
+def overwrite_with_noise(path: Path, older: Path) -> None:
+    pages = os.path.getsize(path) // 4096
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom((pages - 1) * 4096))
+
+
+def overwrite_with_an_older_copy(path: Path, older: Path) -> None:
+    path.write_bytes(older.read_bytes())
+
+
+def cut_off(path: Path, older: Path) -> None:
+    os.truncate(path, 4096)
+
+
+@pytest.mark.parametrize("change", [overwrite_with_noise, overwrite_with_an_older_copy, cut_off])
+async def test_a_file_that_is_overwritten_below_a_server(
+    tmp_path: Path, change: Callable[[Path, Path], None]
+) -> None:
+    """It is the same file, and all that is needed of it may be cached; what is answered would be
+    lost with the next start.
+    """
+    path, older = tmp_path / "registry.db", tmp_path / "older.db"
+    await make(path)
+    shutil.copy(path, older)
+    node = nodes.start(path)
+    for number in range(200):
+        await node.register(nodes.agent(f"later-{number}"))
+    await nodes.folding_of(node).fold()
+    done = await nodes.journal_of(node).carry_out(writer.WriteBack("TRUNCATE"))
+    assert done.error is None
+    change(path, older)
+    with pytest.raises(StorageUnavailable, match="was overwritten"):
+        await node.register(nodes.agent("b"))
+    await within(nodes.end(node))
+
+
+async def test_what_the_server_writes_itself_is_not_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes a millisecond a megabyte."""
+
+    def look(_: writer.Writer) -> None:
+        raise writer.Replaced("looked through")
+
+    monkeypatch.setattr(writer.Writer, "_look_through", look)
+    monkeypatch.setattr(writer, "CHECKPOINT_AFTER", 5)
+    path = tmp_path / "registry.db"
+    for _ in range(2):
+        async with nodes.running(path) as node:
+            before = path.stat().st_mtime_ns
+            for number in range(50):
+                await node.register(nodes.agent(f"a{number}"))
+            await eventually(lambda now=before: path.stat().st_mtime_ns != now)
+            await node.register(nodes.agent("a"))
+            assert [] == node.ailments
 
 
 async def test_a_log_that_another_process_has_written_back(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from cameleer_registry import Node
+from cameleer_registry.core import target_lists
 from cameleer_registry.core.events import CloseReason, Event
 from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.model import Ack, Order, Outcome, Target
 from cameleer_registry.core.registry import Registry
 from cameleer_registry.errors import RegistryError
 from cameleer_registry.node.journal.kinds import NEVER_KEPT
-from cameleer_registry.node.journal.sqlite import folding, journal
+from cameleer_registry.node.journal.sqlite import folding, journal, writer
 from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 
 from ..core.invariants import check
@@ -211,3 +213,85 @@ async def test_what_is_loaded_is_what_was_durable(
         kept.check(registry, loaded.now)
         await other.close()
     tell(record_property, facts=len(kept.facts))
+
+
+async def test_a_crash_while_the_log_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was dropped last, no fact that is left refers to a list of targets that is not."""
+    monkeypatch.setattr(folding, "TOLD_AGAIN", 10)
+    path = tmp_path / "0.db"
+    node = nodes.start(path, command_history=0)
+    for number in range(target_lists.MANY):
+        await node.register(nodes.agent(f"a{number:03}"))
+    keeper, kept = nodes.folding_of(node), nodes.journal_of(node)
+    # The first command's fact has the list in it; that of the second, which is left, refers to it.
+    for _ in range(2):
+        command = await node.issue(Order(type="replay"), Target.all())
+        await keeper.fold()
+        await keeper._trim()
+        for number in range(target_lists.MANY):
+            await node.acknowledge(f"a{number:03}", command.command_id, Ack())
+    await keeper.fold()
+    await keeper._drop_lists(-1)  # no command refers to the list from here on
+    for number in range(20):
+        await node.register(nodes.agent(f"b{number}"))
+    await keeper.fold()
+    insist, count = kept.insist, 0
+
+    async def insist_and_copy(job: writer.Job, *, size: int = 0) -> None:
+        nonlocal count
+        await insist(job, size=size)
+        count += 1
+        for end_of_name in ("", "-wal"):
+            shutil.copy(f"{path}{end_of_name}", tmp_path / f"{count}.db{end_of_name}")
+
+    monkeypatch.setattr(kept, "insist", insist_and_copy)
+    await keeper._trim()
+    await nodes.kill(node)
+    assert count >= 3
+    for each in range(1, count + 1):
+        async with nodes.running(tmp_path / f"{each}.db", command_history=0) as node:
+            assert target_lists.MANY + 20 == len(node.agents())
+
+
+@pytest.mark.parametrize("crash", [False, True])
+async def test_a_crash_while_rows_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: bool
+) -> None:
+    """No row of a command refers to a list of targets that has no row, whatever was written last.
+
+    The list comes with the command, or has been found in the log after a crash before this one.
+    """
+    monkeypatch.setattr(folding, "ROWS", 4)
+    monkeypatch.setattr(folding, "TICK", 3600)
+    path = tmp_path / "0.db"
+    node = nodes.start(path)
+    for number in range(target_lists.MANY):
+        await node.register(nodes.agent(f"a{number:03}"))
+    commands = 3
+    for each in range(commands):
+        await node.issue(Order(type="replay"), Target.all())
+        await node.register(nodes.agent(f"b{each}"))  # the next one has another list
+    if crash:
+        path = tmp_path / "crashed.db"
+        await nodes.kill(node, to=path)
+        node = nodes.start(path)
+    keeper, kept = nodes.folding_of(node), nodes.journal_of(node)
+    insist, count = kept.insist, 0
+
+    async def insist_and_copy(job: writer.Job, *, size: int = 0) -> None:
+        nonlocal count
+        await insist(job, size=size)
+        count += 1
+        for end_of_name in ("", "-wal"):
+            shutil.copy(f"{path}{end_of_name}", tmp_path / f"{count}.db{end_of_name}")
+
+    monkeypatch.setattr(kept, "insist", insist_and_copy)
+    await keeper.fold()
+    await nodes.kill(node)
+    assert count > target_lists.MANY // 4
+    for each in range(1, count + 1):
+        async with nodes.running(tmp_path / f"{each}.db") as node:
+            assert target_lists.MANY + commands == len(node.agents())
+            assert commands == len(node.commands())

@@ -213,6 +213,24 @@ def test_a_link_is_followed(path: Path) -> None:
     assert ring() == keyfile.load(link).ring
 
 
+def test_a_link_stays_one_when_it_is_written(path: Path, tmp_path: Path) -> None:
+    """What it leads to is written, whole at any moment, through any number of links."""
+    keyfile.save(path, ring())
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "one.json").symlink_to(path)
+    (links / "keys.json").symlink_to("one.json")
+    changed = ring().announced(Use.TOKEN, at=day(1))
+    keyfile.save(links / "keys.json", changed)
+    assert changed == keyfile.load(path).ring
+    assert "one.json" == os.readlink(links / "keys.json")
+    assert ["keys.json", "one.json"] == sorted(os.listdir(links))
+    assert [path] == list(path.parent.iterdir())
+    path.unlink()
+    keyfile.save(links / "keys.json", ring())
+    assert ring() == keyfile.load(path).ring, "a link that leads nowhere yet"
+
+
 def test_what_cannot_be_read_or_written_is_one_line(tmp_path: Path) -> None:
     """With the path, and the system's reason."""
     with pytest.raises(SettingsError, match=r"cannot read the keys in .*x\.json: No such file"):

@@ -92,6 +92,10 @@ async def test_the_host_says_who_asks(is_async: bool) -> None:
         )
         assert "insufficient-role" == answer.code
         assert 200 == (await served.request("GET", "//healthz")).status
+        told = (await served.request("GET", "/auth")).json()
+        assert {"required": True, "methods": [], "registry": None} == told
+        told = (await served.request("GET", "/auth", headers={"X-User": "viewer"})).json()
+        assert (True, "host-1") == (told["required"], told["principal"]["tokenId"])
 
 
 async def test_those_without_a_credential_are_counted(way: type[web.AppRunner]) -> None:

@@ -123,10 +123,15 @@ async def test_an_unknown_agent_has_no_stream(served: Served) -> None:
 
 
 async def test_head_opens_nothing(served: Served) -> None:
-    """HEAD is refused and leaves the agent unconnected, and an open stream alone."""
+    """HEAD gets the head of a stream, leaves the agent unconnected, and an open stream alone."""
+    assert 404 == (await served.request("HEAD", "/agents/a/events")).status
     await served.register("a")
     answer = await served.request("HEAD", "/agents/a/events")
-    assert (405, "GET") == (answer.status, answer.headers["allow"])
+    assert (200, b"") == (answer.status, answer.body)
+    assert "text/event-stream" == answer.headers["content-type"]
+    assert "no-store, no-transform" == answer.headers["cache-control"]
+    assert "no" == answer.headers["x-accel-buffering"]
+    assert "content-length" not in answer.headers
     assert not served.node.agent("a").connected
     async with streaming(served, "a") as stream:
         await served.request("HEAD", "/agents/a/events")

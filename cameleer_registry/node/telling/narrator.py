@@ -207,7 +207,7 @@ def _credential_conflict(fact: facts.CredentialConflict) -> None:
 
 
 def _auth_began(_fact: facts.AuthBegan) -> None:
-    log.info("there is a credential: from now on requests need one")
+    log.info("a credential is stored: with auth = auto requests always need one from now on")
 
 
 def _token_created(fact: facts.TokenCreated) -> None:

@@ -27,7 +27,7 @@ _INFO: Final = {
     "description": "Observability agents register, send heartbeats and hold an event stream; "
     "operators list agents and send commands to one agent, a group, or all.\n\n"
     "Bodies are JSON in UTF-8, whatever the `Content-Type`; unknown fields are ignored. Every "
-    "address that takes GET also takes HEAD, except for the streams. Refusals are RFC 9457 "
+    "address that takes GET also takes HEAD. Refusals are RFC 9457 "
     "problem details.",
     "version": __version__,
     "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},

@@ -167,7 +167,8 @@ def _copy(path: Path, partial: Path) -> None:
     except sqlite3.Error as error:
         if errors.code_of(error) == _INTERRUPTED:
             raise KeyboardInterrupt from None
-        raise CopyFailed(f"cannot copy {path}: {errors.reason(error)}") from None
+        reason = errors.reason(errors.explained(error, path.parent))
+        raise CopyFailed(f"cannot copy {path}: {reason}") from None
 
 
 def _reading(path: Path) -> sqlite3.Connection:

@@ -72,7 +72,26 @@ class File:
     lock: int
     # Identities of the file and of its write-ahead log, by which it is noticed if one is replaced.
     inode: tuple[int, int]
+    # What kind of file system it is on.
+    kind: str = ""
     wal_inode: tuple[int, int] = (0, 0)
+    # That of the log's index; None if SQLite keeps it in memory, as on a network file system.
+    shm_inode: tuple[int, int] | None = None
+
+    def warn(self) -> None:
+        """Say so in the log if this is a bad place for a database."""
+        if self.kind in filesystems.REMOTE:
+            log.warning(
+                "the database is on a network file system, where no other process can read it",
+                database=str(self.path),
+                file_system=self.kind,
+            )
+        elif self.kind in filesystems.FLEETING:
+            log.warning(
+                "the database will be lost with this container or the next start of the host",
+                database=str(self.path),
+                file_system=self.kind,
+            )
 
     def hold(self) -> None:
         """Lock the file again if somebody has removed the lock, taking it for a stale one.
@@ -138,22 +157,11 @@ def open_file(path: Path) -> File:
             lock_of(path).unlink(missing_ok=True)
         os.close(lock)
         raise
-    found = os.stat(path)
-    file = File(path, connection, is_new, lock, (found.st_dev, found.st_ino))
+    status = os.stat(path)
+    file = File(path, connection, is_new, lock, (status.st_dev, status.st_ino), kind)
     try:
         if kind in filesystems.REMOTE:
-            log.warning(
-                "the database is on a network file system, where no other process can read it",
-                database=str(path),
-                file_system=kind,
-            )
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        elif kind in filesystems.FLEETING:
-            log.warning(
-                "the database will be lost with this container or the next start of the host",
-                database=str(path),
-                file_system=kind,
-            )
         _configure(connection)
         if is_new:
             _fill(connection)
@@ -164,11 +172,15 @@ def open_file(path: Path) -> File:
             _upgrade(connection, path)
         wal = os.stat(f"{path}-wal")
         file.wal_inode = wal.st_dev, wal.st_ino
+        with contextlib.suppress(FileNotFoundError):
+            shm = os.stat(f"{path}-shm")
+            file.shm_inode = shm.st_dev, shm.st_ino
     except sqlite3.Error as error:
         file.abandon()
-        if errors.is_passing(error):
+        found = errors.explained(error, path.parent)
+        if errors.is_passing(found):
             raise CannotOpenDatabase(
-                f"cannot write {path}: {errors.reason(error)}; {_ADVICE}"
+                f"cannot write {path}: {errors.reason(found)}; {_ADVICE}"
             ) from None
         raise errors.unreadable(path, error) from None
     except BaseException:

@@ -248,16 +248,20 @@ class Folding:
             return
         self._touch_forgotten()
         folded = min(journal.touched.folded(journal.position), journal.durable)
-        await self._drop_lists(folded)
         if folded > self._folded:
             await journal.insist(statement("UPDATE state SET folded = ?", folded))
             self._folded = folded
         until = min(folded, journal.newest_but(TOLD_AGAIN))
         if until > 0:
             await journal.insist(statement("DELETE FROM log WHERE seq <= ?", until))
+        # Not before: a crash between the two would leave facts that refer to what is not there.
+        await self._drop_lists(until)
 
-    async def _drop_lists(self, folded: int) -> None:
-        """Forget lists of targets that neither a command nor a fact in the log refers to."""
+    async def _drop_lists(self, dropped: int) -> None:
+        """Forget lists of targets that neither a command nor a fact in the log refers to.
+
+        Facts are dropped from the log up to a position.
+        """
         journal = self._journal
         assert journal.rows is not None
         in_use = journal.rows.lists_in_use()
@@ -266,7 +270,7 @@ class Folding:
                 self._unused.pop(number, None)
             else:
                 self._unused.setdefault(number, journal.position)
-        gone = [number for number, since in self._unused.items() if since <= folded - TOLD_AGAIN]
+        gone = [number for number, since in self._unused.items() if since <= dropped]
         if gone:
             journal.rows.forget_lists(gone)
             for number in gone:

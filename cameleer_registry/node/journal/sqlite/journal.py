@@ -39,7 +39,7 @@ from .condition import Condition
 from .file import File, open_file
 from .folding import Folding
 from .loading import Loaded, alive, load
-from .writer import Done, Job, Replaced, Writer, statement
+from .writer import Done, Job, Replaced, WriteBack, Writer, statement
 
 log = get_logger(__name__)
 
@@ -59,6 +59,7 @@ COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 FACTS_A_COMMIT: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500)
 
 INSERT: Final = "INSERT INTO log (seq, alive, facts) VALUES (?, ?, ?)"
+BEGIN: Final = "INSERT OR IGNORE INTO log (seq, alive, facts) VALUES (?, ?, '[]')"
 
 
 class SqliteJournal:
@@ -83,8 +84,12 @@ class SqliteJournal:
         self._encoder: Encoder | None = None
         self.rows: RowMaker | None = None
         self._written_rows: Sequence[Entity] = ()
-        # The position at which this process began, and that of the newest fact before it.
-        self._began = self._last_before = 0
+        # The position at which this process began, and where the facts before it are in the log:
+        # positions are left out after a crash.
+        self._began = 0
+        self._runs: Sequence[tuple[int, int]] = ()
+        # Whether this process begins behind positions that are left out.
+        self._has_leapt = False
         # Set by start().
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -138,7 +143,8 @@ class SqliteJournal:
         self.rows.extend(CREDENTIAL, maker(credentials or Credentials()))
         self.touched = loaded.touched
         self._written_rows = loaded.written
-        self._began, self._last_before = loaded.position, loaded.last_position
+        self._began, self._runs = loaded.position, loaded.runs
+        self._has_leapt = loaded.position > loaded.last_position
         self.position = self.durable = self.awaited = self.readable = loaded.position
         self._gathering = Batch(self.position, self.position)
         return loaded
@@ -175,9 +181,14 @@ class SqliteJournal:
         assert self._file is not None, "it is opened first"
         self._loop = asyncio.get_running_loop()
         self._on_progress, self._on_failure = on_progress, on_failure
-        self._writer = Writer(self._file, self._loop, self._checkpointed)
+        self._file.warn()  # behind the line that says what was found
+        self._writer = Writer(self._file, self._loop, self._checkpointed, self._must_be_there)
         self.condition.look(self._writer.wal_bytes())
         self._note_begun()
+
+    def _must_be_there(self) -> int:
+        """Return the newest fact that this process has written; 0 if it has written none."""
+        return self.durable if self.durable > self._began else 0
 
     def abandon(self) -> None:
         """Let others have the file, before anything was written."""
@@ -213,7 +224,7 @@ class SqliteJournal:
             async with asyncio.timeout(FLUSH_SECONDS):
                 for job in (
                     statement("UPDATE state SET alive = ?, closed = ?", self.alive(), clean),
-                    statement("PRAGMA wal_checkpoint(TRUNCATE)"),
+                    WriteBack("TRUNCATE"),
                 ):
                     result = await self.carry_out(job)
                     if result.error is not None:
@@ -232,10 +243,11 @@ class SqliteJournal:
 
     def newest_but(self, count: int) -> int:
         """Return the position before the ``count`` newest facts; below 0 where there are fewer."""
-        fresh = self.position - self._began
-        if fresh >= count:
-            return self.position - count
-        return self._last_before - (count - fresh)  # positions are left out after a crash
+        for before, last in (*self._runs, (self._began, self.position))[::-1]:
+            if last - before >= count:
+                return last - count
+            count -= last - before
+        return -1
 
     @property
     def trouble(self) -> str | None:
@@ -476,9 +488,16 @@ class SqliteJournal:
             self.fail(result.error)
 
     def _note_begun(self) -> None:
-        """Note that this is no clean end any more; again and again on a full disk."""
-        if self._writer is not None:
-            self._submit("UPDATE state SET closed = 0", done=self._begun)
+        """Note that this is no clean end any more; again and again on a full disk.
+
+        After a crash also from which position on: if this process ends before it has written
+        anything, it may have told of facts all the same, and the next one has to begin behind them.
+        """
+        if self._writer is None:
+            return
+        self._submit("UPDATE state SET closed = 0", done=self._begun)
+        if self._has_leapt:
+            self._submit(BEGIN, self._began, self.alive(), done=self._begun)
 
     def _begun(self, result: Done) -> None:
         if result.error is None:

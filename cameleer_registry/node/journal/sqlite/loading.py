@@ -70,6 +70,8 @@ class Loaded:
     """That of the newest fact; more after a crash, since more may have been told."""
     last_position: int
     """That of the newest fact."""
+    runs: list[tuple[int, int]]
+    """Where facts without a gap are in the log: the positions before the first and of the last."""
     clean: bool
     """Whether the process before has ended as it should."""
     agents: int
@@ -135,13 +137,17 @@ def _load(file: File, registry: Registry, clock: Clock, credentials: Credentials
     facts: list[tuple[int, Event]] = []
     touched = Touched()
     touched.extend(of_credentials.TOUCHED)
-    begins: int | None = None
+    runs: list[tuple[int, int]] = []
     last = ended
     for seq, last_of_row, text in ask("SELECT seq, alive, facts FROM log ORDER BY seq"):
         values = orjson.loads(text)
         last = _later(last, last_of_row)
-        begins = seq - len(values) if begins is None else begins
-        for number, value in enumerate(values, start=seq - len(values) + 1):
+        before_row = seq - len(values)
+        if runs and runs[-1][1] == before_row:
+            runs[-1] = runs[-1][0], seq
+        else:
+            runs.append((before_row, seq))
+        for number, value in enumerate(values, start=before_row + 1):
             fact = decoder.decode(value)
             if number > folded:  # the others are there for the feed
                 if isinstance(fact, KEPT):
@@ -153,6 +159,7 @@ def _load(file: File, registry: Registry, clock: Clock, credentials: Credentials
                 facts.append((number, fact))
         position = max(position, seq)
     loader.finish()
+    begins = runs[0][0] if runs else None
     for list_number in decoder.lists.take_new():
         touched.add(Entity(kept.TARGETS, str(list_number)), begins or 0)
     before, system = _moment(last)
@@ -173,6 +180,7 @@ def _load(file: File, registry: Registry, clock: Clock, credentials: Credentials
         now=now,
         position=position,
         last_position=last_position,
+        runs=runs,
         clean=clean,
         agents=len(registry),
         commands=registry.count_commands(),

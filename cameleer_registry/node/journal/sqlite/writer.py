@@ -14,10 +14,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from attrs import frozen
 
+from . import errors
 from .file import File, InUse
 
 CHECKPOINT_AFTER: Final = 1000
@@ -25,6 +27,9 @@ CHECKPOINT_AFTER: Final = 1000
 
 IDLE_SECONDS: Final = 1.0
 """After so long without a job the write-ahead log is written back, too."""
+
+LOOKING_SHARE: Final = 20
+"""So many times as long as it takes to look through the file passes before it is done again."""
 
 _STOP: Final = object()
 
@@ -54,6 +59,17 @@ def statement(sql: str, *parameters: Any) -> Job:
     return lambda connection: connection.execute(sql, parameters).fetchall()
 
 
+@frozen
+class WriteBack:
+    """The job of writing the write-ahead log back into the file."""
+
+    mode: str
+
+    def __call__(self, connection: sqlite3.Connection) -> list[Any]:
+        """Do it; what comes of it is SQLite's own row."""
+        return connection.execute(f"PRAGMA wal_checkpoint({self.mode})").fetchall()
+
+
 class Writer:
     """Carries out jobs in a thread of its own, and tells the loop what came of each."""
 
@@ -62,13 +78,24 @@ class Writer:
         file: File,
         loop: asyncio.AbstractEventLoop,
         on_checkpoint: Callable[[Done], None],
+        newest: Callable[[], int] = lambda: 0,
     ) -> None:
+        """``newest`` returns the number of a fact that must be in the log."""
         self._file = file
         self._loop = loop
         # Is told on the loop what came of writing the write-ahead log back.
         self._on_checkpoint = on_checkpoint
+        self._newest = newest
+        # Size and time of the file's last change, as this process has left them; None if it has
+        # changed the file since.
+        self._left: tuple[int, int] | None = None
+        # Before when, by the time of this process, the file is not looked through again.
+        self._look_after = 0.0
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._wal = str(file.path) + "-wal"
+        self._wal, self._shm = f"{file.path}-wal", f"{file.path}-shm"
+        with suppress(OSError):
+            stat = os.stat(file.path)
+            self._left = stat.st_size, stat.st_mtime_ns
         self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
         # About how many pages of the write-ahead log have not been written back.
         self._pages = 1
@@ -112,10 +139,13 @@ class Writer:
         began = time.perf_counter()
         try:
             rows = job(self._file.connection)
+            if isinstance(job, WriteBack):
+                self._left = None
             self._check_identity()
         except Exception as error:
             if self._file.connection.in_transaction:
                 self._roll_back()
+            error = errors.explained(error, self._file.path.parent)
             return Done(error, [], time.perf_counter() - began)
         return Done(None, rows, time.perf_counter() - began)
 
@@ -148,6 +178,38 @@ class Writer:
             raise Replaced(f"{self._wal} was removed") from None
         if (wal.st_dev, wal.st_ino) != self._file.wal_inode:
             raise Replaced(f"{self._wal} was replaced by another file")
+        self._check_changes(stat.st_size, stat.st_mtime_ns)
+
+    def _check_changes(self, size: int, changed: int) -> None:
+        """Look through the file if somebody else wrote to it; raise Replaced if that did harm.
+
+        Another process may have written the log back, as programs do that copy databases. But it
+        may also have copied something over the file, which SQLite would not notice before it needs
+        a page that it has not read yet.
+        """
+        left, now = self._left, time.monotonic()
+        if left is not None and left != (size, changed) and now >= self._look_after:
+            self._look_through()
+            passed = time.monotonic()
+            self._look_after = passed + LOOKING_SHARE * (passed - now)
+        elif left is not None:
+            return
+        self._left = size, changed
+
+    def _look_through(self) -> None:
+        connection, path = self._file.connection, self._file.path
+        connection.execute("PRAGMA shrink_memory")  # what is cached is not what is in the file
+        try:
+            [[found]] = connection.execute("PRAGMA quick_check(1)").fetchall()
+            [newest] = connection.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()
+        except sqlite3.DatabaseError as error:
+            if errors.is_passing(error):
+                return
+            raise Replaced(f"{path} was overwritten: {errors.reason(error)}") from None
+        if found != "ok":
+            raise Replaced(f"{path} was overwritten: {' '.join(found.split())}")
+        if newest < self._newest():
+            raise Replaced(f"{path} was overwritten by an older copy")
 
     def _is_ours(self) -> bool:
         """Look whether nobody else has or has overwritten the file; tell the loop if so.
@@ -158,11 +220,27 @@ class Writer:
         try:
             self._check_identity()
             self._file.hold()
+            self._check_index()
             self._check_log()
         except (Replaced, InUse, OSError) as error:
             self._tell(self._on_checkpoint, Done(error, [], 0.0))
             return False
         return True
+
+    def _check_index(self) -> None:
+        """Raise Replaced if the index of the write-ahead log was removed or replaced.
+
+        The locks of readers are in it. Another process would make a new one, and what it still
+        reads, such as a backup, would be overwritten when this process writes the log back.
+        """
+        if self._file.shm_inode is None:
+            return
+        try:
+            shm = os.stat(self._shm)
+        except FileNotFoundError:
+            raise Replaced(f"{self._shm} was removed") from None
+        if (shm.st_dev, shm.st_ino) != self._file.shm_inode:
+            raise Replaced(f"{self._shm} was replaced by another file")
 
     def _check_log(self) -> None:
         """Raise Replaced if what the write-ahead log begins with has been overwritten.
@@ -180,7 +258,7 @@ class Writer:
 
         SQLite would do so by itself, and would not say when that fails.
         """
-        result = self._carry_out(statement("PRAGMA wal_checkpoint(PASSIVE)"))
+        result = self._carry_out(WriteBack("PASSIVE"))
         # Pages that a reader still needs are written back the next time.
         complete = result.error is None and _is_complete(result.rows)
         self._pages = 0 if complete else CHECKPOINT_AFTER // 2
