@@ -40,6 +40,8 @@ class Worker:
 
     name: str
     chance: random.Random
+    # How many agents it has, once it has registered them; a few more or less.
+    fewest: int = 3
     # By their ids, the version that each declared last.
     agents: dict[str, str] = field(factory=dict)
     deleted: set[str] = field(factory=set)
@@ -85,7 +87,7 @@ class Worker:
 
     def _choose(self) -> tuple[str, str, Any, Change]:
         kind = self.chance.random()
-        if len(self.agents) < 3 or (kind < 0.25 and len(self.agents) < 30):
+        if len(self.agents) < self.fewest or (kind < 0.25 and len(self.agents) < self.fewest + 27):
             return self._register(f"{self.name}-{self.next()}")
         agent_id = self.chance.choice(list(self.agents))
         if kind < 0.35:
@@ -99,7 +101,7 @@ class Worker:
             if status == "PENDING"
         ]
         if kind < 0.65 or not pending:
-            some = kind < 0.48
+            some = kind < (0.48 if self.fewest < 100 else 0.6)
             path = (
                 f"/agents/groups/{self.group}/commands" if some else f"/agents/{agent_id}/commands"
             )

@@ -17,6 +17,8 @@ from .load import Worker, connected
 
 KILLS = 60 if IS_LONG else 20
 WORKERS = 8
+MANY = 110
+"""Agents of one group whose targets are kept as a list that commands refer to."""
 SETTINGS = (
     *("--port", "0", "--log-level", "error", "--command-ttl", "3600", "--stale-after", "3600"),
     *("--command-history", "1000000", "--idempotency-keys", "100000"),
@@ -34,6 +36,7 @@ async def test_what_was_answered_is_there_after_each_kill(
     tell(record_property, seed=seed)
     chance = random.Random(seed)
     workers = [Worker(f"w{number}", random.Random(seed + number)) for number in range(WORKERS)]
+    workers[0].fewest = MANY
     for _ in range(KILLS):
         async with server(*args) as served:
             await look(workers, served.url, everywhere=False)
