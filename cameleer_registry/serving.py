@@ -91,11 +91,11 @@ async def serve(settings: Settings) -> None:
     # One of many nodes may wait long for the others: its probes answer meanwhile.
     app = make_app(settings, alone=True, joins_later=bool(settings.cluster))
     # Before anything is stored: a start that is refused leaves nothing behind.
-    app[NODE].check_settings()
+    app[NODE].life.check_settings()
     if settings.database == MEMORY:
         log.info("nothing is stored: a restart forgets all agents and commands", database=MEMORY)
     app[NODE].on_storage_failure = lambda reason: _end(f"the storage has failed: {reason}")
-    app[NODE].on_lost = lambda reason: _end(f"this node takes part no more: {reason}")
+    app[NODE].life.on_lost = lambda reason: _end(f"this node takes part no more: {reason}")
     runner = _runner_of(loop)(
         app,
         access_log=None,  # a line for each heartbeat would drown the log
@@ -140,15 +140,15 @@ async def serve(settings: Settings) -> None:
 
 async def _has_begun(node: Node, stopped: asyncio.Event) -> bool:
     """Wait until a node has joined the others; tell whether it has, and is not stopped before."""
-    if node.beginning is None:
+    if node.life.beginning is None:
         return True
     stopping = asyncio.ensure_future(stopped.wait())
-    awaited: list[asyncio.Future[Any]] = [node.beginning, stopping]
+    awaited: list[asyncio.Future[Any]] = [node.life.beginning, stopping]
     try:
         await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-        if not node.beginning.done():
+        if not node.life.beginning.done():
             return False
-        node.beginning.result()
+        node.life.beginning.result()
         return True
     finally:
         stopping.cancel()

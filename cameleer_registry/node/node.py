@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +23,6 @@ from ..core.model import (
     Ack,
     Agent,
     AgentDelivery,
-    AgentStatus,
     ClusterNode,
     Command,
     Delivery,
@@ -45,9 +43,7 @@ from ..security.facts import KEPT, PASSING, AuthBegan, CredentialIssued, KeySetP
 from ..security.principals import Principal
 from ..settings import Settings
 from ..version import __version__
-from . import monitors
 from .auth.authority import Authority
-from .auth.changing import drop_outdated_keys, tell_of_keys
 from .auth.office import REVOCATIONS, Office
 from .auth.replicated import Replicated
 from .auth.signing import Signer
@@ -56,23 +52,21 @@ from .clock import TICK, TICKS_OF_A_LEASE, Clock
 from .effects import Effects, Listener
 from .feed.feed import Feed
 from .feed.followers import EVERYTHING, Follower, Interest
+from .feed.narrowing import Narrowings
 from .issuing import Issuing
 from .journal.memory import MemoryJournal
-from .journal.port import Journal, Keeper, Opened
+from .journal.port import Journal
+from .life import Life
 from .limits import limits_of
 from .log.port import Log
 from .reading import Reading
 from .removing import DEAD_AGENTS, remove_lapsed
-from .resumption import Resumption
 from .sharing.announcing import Announced
 from .sharing.clock import SharedClock
 from .sharing.shared import Shared
-from .streams import frames
 from .streams.agents import AgentStream, AgentStreams
 from .streams.frames import Frame
-from .streams.outgoing import BATCH
 from .streams.push import Push
-from .supervisor import Supervisor
 from .telling.meters import Meters
 from .telling.narrator import Narrator
 from .waiters import Waiters
@@ -80,15 +74,6 @@ from .waiters import Waiters
 log = get_logger(__name__)
 
 MEMORY: Final = "memory"
-
-SPREAD: Final = 20
-"""Streams that are ended at once when many are ended little by little."""
-
-MOVING_SECONDS: Final = 3.0
-"""In which the streams of a node that ends move to others."""
-
-DRAIN_SECONDS: Final = 1.0
-"""How long streams may take to end at shutdown before they are cut."""
 
 
 class Node(Reading):
@@ -136,29 +121,16 @@ class Node(Reading):
         self.feed = Feed(
             settings, started=self.clock.now(), position=lambda: self._effects.position
         )
+        self.narrowings = Narrowings(self.registry, self.clock)
         # What has happened so far, in numbers.
         self.meters = Meters()
         self.narrator = Narrator()
         # Under which address it is reached; None if whoever runs it has not said.
         self.address = settings.public_url
-        # True from the beginning of the shutdown on.
-        self.shutting_down = False
-        # True when it has started: one of many nodes may wait long for the others before that.
-        self.has_started = False
-        # What is waited for meanwhile; None if whoever runs the node waits for that itself.
-        self.beginning: asyncio.Future[None] | None = None
-        self._supervisor = Supervisor()
         self._waiters = Waiters()
-        # Is told why, if the storage fails for good. Set by whoever runs the process.
-        self.on_storage_failure: Callable[[str], None] = lambda _: None
-        # Is told why, if this node takes part in a shared registry no more. Likewise.
-        self.on_lost: Callable[[str], None] = lambda _: None
-        # What was found when the journal was opened; None if nothing is kept, and before that.
-        self.opened: Opened | None = None
-        # How it has gone on after an earlier process; None if there was none.
-        self.resumption: Resumption | None = None
-        self._keeper: Keeper | None = None
         self._push = Push(self.registry, self.clock, self.streams, self.carry_out)
+        # How it starts and ends.
+        self.life = Life(self, self._effects, self._push, self._waiters)
         # This node's part in a registry that many share; None if it is alone.
         self.shared: Shared | None = None
         if log is not None:
@@ -203,7 +175,7 @@ class Node(Reading):
         )
         self._push.tell_others = self.shared.pushed
         self.feed.share(lambda: self.position)
-        self.shared.part.on_lost = self._lost
+        self.shared.part.on_lost = self.life.lost
 
     @property
     def position(self) -> int:
@@ -242,120 +214,16 @@ class Node(Reading):
         Returns when this node knows all that the others do. Raises CannotJoin and
         CannotOpenDatabase.
         """
-        if self.shared is not None:
-            self.authority.prepare(now=self.clock.now())
-            await self.shared.join()
+        await self.life.join()
 
     async def begin(self) -> None:
         """Join the others, if there are some, and start; raises what these do."""
         await self.join()
         self.start()
 
-    def check_settings(self) -> None:
-        """Raise SettingsError if the start would, as far as that can be told before it."""
-        self.authority.check_files(is_new=self.journal.is_new, now=self.clock.now())
-
     def start(self) -> None:
         """Open the journal, and start the guarded tasks; raises CannotOpenDatabase."""
-        self.shutting_down = False
-        self.opened = self.journal.open(self.registry, self.clock, self.authority.credentials)
-        began = self._begin_authority() if self.shared is None else ()
-        if self.opened is not None:  # a start that is refused says no more than why
-            log.info("database opened", **self.opened.told())
-        self.journal.start(self._effects.proceed, self._storage_failed)
-        if self.opened is not None:
-            self._resume(self.opened)
-        self.carry_out(began)
-        self._keeper = self.journal.keeper(
-            self.registry, self.feed, heartbeat_interval=self.settings.heartbeat_interval
-        )
-        if self._keeper is not None:
-            self._supervisor.start("journal keeper", self._keeper.run)
-        if self.shared is not None:
-            self._supervisor.start("sending to the log", self.shared.send)
-            self._supervisor.start("signs of life", self.shared.tick)
-            if self.authority.holding is not None:
-                self._supervisor.start("keys of this node", partial(tell_of_keys, self))
-        else:  # else time is the log's, and goes by its entries
-            self._supervisor.start("heartbeat monitor", partial(monitors.heartbeat_monitor, self))
-            self._supervisor.start("command expiry", partial(monitors.command_expiry, self))
-        for name, run in (
-            ("stream keeper", monitors.stream_keeper),
-            ("event loop monitor", monitors.loop_monitor),
-        ):
-            self._supervisor.start(name, partial(run, self))
-        if self.authority.is_on:
-            self._supervisor.start("credential watch", self.standing.watch)
-            self._supervisor.start("key keeper", partial(drop_outdated_keys, self))
-        if self.settings.forget_dead_after is not None:
-            forget_dead = partial(monitors.forget_dead, self)
-            self._supervisor.start("forgetting of dead agents", forget_dead)
-        self._supervisor.start("command fan-out", self._push.drain)
-        self._supervisor.start("event feed", self.feed.tell)
-        self._supervisor.start("log sums", self.narrator.sum_up)
-        self.has_started = True
-
-    def _begin_authority(self) -> Events:
-        """Decide whether credentials are needed; raises SettingsError, and lets the file go."""
-        try:
-            facts = self.authority.begin(durable=self.journal.keeps, now=self.clock.now())
-        except BaseException:
-            self.journal.abandon()
-            raise
-        if self.authority.ring is not None:
-            self.signer.use(self.authority.ring)
-            if (line := self.registry.newest_line()) is not None:
-                self.signer.goes_on_after(line)
-        return facts
-
-    def _resume(self, opened: Opened) -> None:
-        """Go on where an earlier process has ended."""
-        interval = nanoseconds(self.settings.heartbeat_interval)
-        least = min(self.registry.limits.stale_after, 2 * interval)
-        self.registry.resume(now=opened.now, least=least)
-        self.meters.learn(self.registry.open_commands())
-        self._effects.position = self.journal.position  # of what is told again
-        self.feed.restore(opened.past, self.registry)
-        if opened.last_alive is not None:
-            self.resumption = Resumption(
-                self._effects,
-                _expected(self.registry),
-                agents=opened.agents,
-                since=opened.last_alive,
-                now=opened.now,
-            )
-        self.carry_out(self.registry.all_closed(now=opened.now))
-
-    def _storage_failed(self, reason: str) -> None:
-        """End all streams: nothing that is written to them could be kept any more."""
-        self.on_storage_failure(reason)
-        self.end_streams(CloseReason.SHUTDOWN)
-
-    def _lost(self, reason: str) -> None:
-        """End all streams: what the others go on with is not known here any more."""
-        self.on_lost(reason)
-        self.end_streams(CloseReason.NODE_LOST)
-
-    def end_streams(self, reason: CloseReason) -> None:
-        """End all streams of this node, whatever anybody knows of them."""
-        count = len(self.streams)
-        for stream in self.streams:
-            last = None if self.shared is None else frames.moving(count)
-            self.streams.close(stream.stream_id, reason, last=last)
-        if self.shared is None:
-            self.feed.end()
-
-    async def spread_ends(self, reason: CloseReason, seconds: float) -> None:
-        """End all streams little by little, so that agents do not all come elsewhere at once.
-
-        Each is told to come to another node soon.
-        """
-        streams = list(self.streams)
-        pause = min(0.1, seconds * SPREAD / max(1, len(streams)))
-        for count, stream in enumerate(streams, start=1):
-            self.close_stream(stream, reason, last=frames.moving(len(streams)))
-            if count % SPREAD == 0:
-                await asyncio.sleep(pause)
+        self.life.start()
 
     async def shut_down(self) -> None:
         """Take no more streams, end those that are open, and let nobody wait any longer.
@@ -363,46 +231,40 @@ class Node(Reading):
         What has happened by now is made durable first, so that whoever waits for that is answered.
         Those who follow the feed are told of all that before they are ended, too.
         """
-        if self.shutting_down:
-            return
-        self.shutting_down = True
-        await self.journal.flush()
-        self._waiters.wake_all()
-        if self.shared is not None:
-            await self.spread_ends(CloseReason.SHUTDOWN, MOVING_SECONDS)
-            await self.shared.leave()
-        for count, stream in enumerate(self.streams, start=1):
-            self.close_stream(stream, CloseReason.SHUTDOWN)
-            if count % BATCH == 0:
-                await asyncio.sleep(0)
-        await self.journal.flush()
-        self.feed.end()
-        await asyncio.gather(
-            self.streams.drained(DRAIN_SECONDS), self.feed.streams.drained(DRAIN_SECONDS)
-        )
+        await self.life.shut_down()
 
     async def stop(self) -> None:
         """End the guarded tasks, and then the journal."""
-        await self._supervisor.stop()
-        if self._keeper is not None:
-            await self._keeper.finish()
-        await self.journal.close()
-        if self.shared is not None:
-            await self.shared.close()
+        await self.life.stop()
+
+    @property
+    def has_started(self) -> bool:
+        """True when it has started: one of many may wait long for the others before that."""
+        return self.life.has_started
+
+    @property
+    def shutting_down(self) -> bool:
+        """True from the beginning of the shutdown on."""
+        return self.life.shutting_down
+
+    @property
+    def on_storage_failure(self) -> Callable[[str], None]:
+        """Is told why, on the loop, if the storage fails for good; whoever runs it sets it."""
+        return self.life.on_storage_failure
+
+    @on_storage_failure.setter
+    def on_storage_failure(self, tell: Callable[[str], None]) -> None:
+        self.life.on_storage_failure = tell
 
     @property
     def ailments(self) -> list[str]:
         """Why this node should be given no work; empty while it takes work."""
-        shutting_down = ["shutting down"] if self.shutting_down else []
-        storage = [] if (trouble := self.journal.trouble) is None else [f"storage: {trouble}"]
-        failing = [f"{name} keeps failing" for name in self._supervisor.failing]
-        cut_off = [] if self.shared is None else self.shared.shown.ailments
-        return shutting_down + storage + cut_off + failing
+        return self.life.ailments
 
     @property
     def task_restarts(self) -> Mapping[str, int]:
         """How often each guarded task has been started again."""
-        return self._supervisor.restarts
+        return self.life.supervisor.restarts
 
     # What has happened
 
@@ -720,9 +582,3 @@ class Node(Reading):
     def _end_stream_of_another_group(self, fact: events.AgentRegistered) -> None:
         if fact.left is not None:
             self.office.end_stream_of_another_group(fact.agent_id, fact.registration.group)
-
-
-def _expected(registry: Registry) -> Iterator[str]:
-    """Return the agents of which the last that is known is that they were LIVE or STALE."""
-    records = registry.records(0, len(registry))
-    return (record.agent_id for record in records if record.status is not AgentStatus.DEAD)

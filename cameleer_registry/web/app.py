@@ -64,7 +64,7 @@ def make_app(
     """Make the same; ``alone`` says that nothing else is served by the same server.
 
     With ``joins_later`` the application is up before its node has joined the others, and its probes
-    say so; whoever runs it waits for :attr:`Node.beginning`.
+    say so; whoever runs it waits for :attr:`Life.beginning`.
     Raises CannotJoin where many nodes are to share the registry, and the extra for that is missing.
     """
     app = web.Application()
@@ -114,7 +114,7 @@ def authority_of(settings: Settings, *, alone: bool) -> Authority:
 
 
 async def _run_node_later(app: web.Application) -> AsyncIterator[None]:
-    app[NODE].beginning = beginning = asyncio.ensure_future(app[NODE].begin())
+    app[NODE].life.beginning = beginning = asyncio.ensure_future(app[NODE].begin())
     yield
     beginning.cancel()
     await asyncio.gather(beginning, return_exceptions=True)

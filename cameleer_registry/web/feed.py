@@ -11,7 +11,6 @@ from attrs import evolve
 from ..core.feed import FeedType
 from ..errors import TooManyFeeds
 from ..node.feed.followers import Interest
-from ..node.feed.narrowing import Narrowing
 from . import query
 from .app_keys import NODE
 from .calls import RequestCall, within_of
@@ -27,9 +26,9 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
         types=query.members(request, "types", FeedType),
         groups=query.group_names(request, "group"),
     )
-    if (within := within_of(call)) is not None:
-        node = request.app[NODE]
-        interest = evolve(interest, narrowing=Narrowing(node.registry, node.clock, within))
+    if call.principal is not None and within_of(call) is not None:
+        narrowing = request.app[NODE].narrowings.of(call.principal.scope)
+        interest = evolve(interest, narrowing=narrowing)
     feed.check_room()
     last, shared = _last_event_id(request), request.app[NODE].shared
     if last is not None and shared is not None:

@@ -25,7 +25,7 @@ def describe(app: web.Application) -> Server:
         instance=instance(),
         started_at=time_of_day(started),
         uptime_ms=_milliseconds(started, node.own_clock.now()),
-        resumed=None if node.resumption is None else node.resumption.shown(),
+        resumed=None if node.life.resumption is None else node.life.resumption.shown(),
     )
 
 

@@ -72,7 +72,7 @@ async def kill(node: Node, to: Path | None = None) -> None:
     The files are as they were then, and are copied ``to`` another place: this process still has
     the first ones open.
     """
-    await node._supervisor.stop()
+    await node.life.supervisor.stop()
     journal = journal_of(node)
     thread, journal._writer = journal._writer, None
     file, journal._file = journal._file, None

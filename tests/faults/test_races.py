@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from cameleer_registry.core.model import DeliveryState
-from cameleer_registry.node import node as node_module
+from cameleer_registry.node import life
 from cameleer_registry.node.streams import fanout
 
 from .scale import SCALE
@@ -149,7 +149,7 @@ def test_it_is_as_if_one_had_come_after_the_other(names: tuple[str, ...], tried:
 @pytest.fixture
 def in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have streams written to, and ended, two at a time, so that there is much in between."""
-    for module in (fanout, node_module):
+    for module in (fanout, life):
         monkeypatch.setattr(module, "BATCH", 2)
 
 

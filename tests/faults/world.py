@@ -99,7 +99,7 @@ class World:
         world = cls(node)
         hear(node, world._hear)
         application()._state[NODE] = node
-        supervisor = node._supervisor
+        supervisor = node.life.supervisor
         start = supervisor.start
         # The other tasks have nothing to do with a race, and would only make more of it.
         supervisor.start = (  # type: ignore[method-assign]

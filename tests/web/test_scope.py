@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import pytest
+
+from cameleer_registry.core.feed import FeedType
+from cameleer_registry.core.instant import Instant
 from cameleer_registry.core.model import Registration
 from cameleer_registry.core.queries import TARGETS_AT_ONCE
+from cameleer_registry.core.registry import Registry
 from cameleer_registry.core.rules import AgentId, GroupName
-from cameleer_registry.core.scoping import MANY
+from cameleer_registry.core.scoping import MANY, agents_within
 from cameleer_registry.core.selection import CommandSelection
+from cameleer_registry.core.targets import Targets
+from cameleer_registry.node.feed.narrowing import Narrowing
+from cameleer_registry.node.feed.news import News
 from cameleer_registry.node.resumption import Resumption
 from cameleer_registry.security.keyring import KeyRing
 from cameleer_registry.security.keys import Use
 from cameleer_registry.security.store import LONGEST_LIFE_MS
 
 from ..closed import RING, Closed, closed
+from ..core.conversations import limits, registration
 from ..support import connected, within
 
 
@@ -186,6 +196,48 @@ async def test_the_feed() -> None:
         assert [] == acknowledged["failures"]
 
 
+async def test_an_event_is_narrowed_once_for_all_who_see_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many follow, a look at all targets of a broadcast is taken once for a scope."""
+    narrowed: Counter[tuple[Narrowing, FeedType]] = Counter()
+    of = Narrowing.of
+
+    def counted(self: Narrowing, news: News) -> News | None:
+        narrowed[self, news.type] += 1
+        return of(self, news)
+
+    monkeypatch.setattr(Narrowing, "of", counted)
+    async with two_groups() as (served, _), AsyncExitStack() as stack:
+        kinds = ["viewer of g", "operator of g", "viewer of g"]
+        feeds = [await stack.enter_async_context(connected(served)) for _ in kinds]
+        for feed, kind in zip(feeds, kinds, strict=True):
+            head = ["GET /api/v1/events HTTP/1.1", f"Host: {served.host}"]
+            head += [f"Authorization: Bearer {served.tokens[kind]}", "", ""]
+            feed.writer.write("\r\n".join(head).encode())
+            await feed.head()
+            assert "position" == (await within(feed.event()))["event"]
+        await served.ask("admin", "POST", "/agents/commands", {"type": "deep-trace"})
+        told = [await within(feed.event()) for feed in feeds]
+        assert [1, 1, 1] == [one["data"]["targetCount"] for one in told]
+        assert told[0] == told[1] == told[2]
+        assert [1] == list(narrowed.values())
+
+
+def test_a_part_of_many_agents_is_in_their_order() -> None:
+    """Whether it is put in order or searched for."""
+    ids = [f"a{number * 7919 % 3001}" for number in range(3 * MANY)]
+    registry = Registry(limits())
+    roster = registry._roster
+    for number, agent_id in enumerate(sorted(ids)):
+        entered = registration(agent_id, "few" if number % 100 == 0 else "most")
+        registry.register(entered, now=Instant(0, 0, 0))
+    for group in ("few", "most"):
+        for agent_ids in (Targets(ids), tuple(ids)):
+            found = agents_within(agent_ids, roster, group.__eq__)
+            assert [one for one in ids if roster.agents[one].registration.group == group] == found
+
+
 async def test_a_scoped_viewer_walks_every_address() -> None:
     """And sees nothing of another group, whatever is filled in."""
     async with two_groups() as (served, ids):
@@ -245,7 +297,7 @@ async def test_what_a_server_found_is_of_all_groups() -> None:
     """So whoever does not see all of them is not told how many there are."""
     async with closed() as served:
         now = served.node.clock.now()
-        served.node.resumption = Resumption(
+        served.node.life.resumption = Resumption(
             served.node._effects, ["a", "b"], agents=2, since=now, now=now
         )
         for kind, shown in (("viewer", True), ("viewer of g", False)):

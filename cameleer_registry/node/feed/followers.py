@@ -19,7 +19,7 @@ from ...core.feed import FeedType
 from ..streams.frames import KEEPALIVE, Frame
 from ..streams.outgoing import OutgoingStream, Streams
 from .narrowing import Narrowing
-from .ring import Entry, Ring, encode, position
+from .ring import Entry, Ring, position
 
 PIECE: Final = 65_536
 """Bytes written to one follower before others get their turn."""
@@ -48,12 +48,7 @@ class Interest:
         """Return the lines by which an event is told; None if it is not wanted."""
         if not self._includes(entry):
             return None
-        if self.narrowing is None:
-            return entry.content
-        seen = self.narrowing.of(entry.news)
-        if seen is None:
-            return None
-        return entry.content if seen is entry.news else encode(entry.id, seen)
+        return entry.content if self.narrowing is None else self.narrowing.content_of(entry)
 
     def _includes(self, entry: Entry) -> bool:
         return (not self.types or entry.type in self.types) and (

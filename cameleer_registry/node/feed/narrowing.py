@@ -1,29 +1,71 @@
 """Events of the feed as somebody sees them who may see some groups only.
 
 An event about several groups names agents of all of them, and counts. Of a command is told what
-its own address shows: see :mod:`cameleer_registry.core.scoping`.
+its own address shows: see :mod:`cameleer_registry.core.scoping`. To find that out takes time in
+proportion to the targets, so it is done once for all who see the same.
 """
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
+from typing import Final
+from weakref import WeakValueDictionary
+
+from attrs import define, evolve, field
 
 from ...core.feed import CommandIssuedEvent, DeliveriesEvent, DeliveryAcknowledgedEvent
 from ...core.model import Outcome
 from ...core.registry import Registry
 from ...core.scoping import Within
 from ...errors import CommandNotFound
+from ...security.principals import Scope
 from ..clock import Clock
 from .news import News
+from .ring import Entry, encode
+
+REMEMBERED: Final = 64
+"""Events whose narrowed lines are kept for the next who sees the same: all walk along the ring
+within a few turns of the loop."""
 
 
-@frozen
+class Narrowings:
+    """What all see of what happens in one registry who see some groups only."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        # By scope, as long as somebody follows who has it.
+        self._shared: WeakValueDictionary[Scope, Narrowing] = WeakValueDictionary()
+
+    def of(self, scope: Scope) -> Narrowing:
+        """Return what those see who have a scope: the same object for all of them."""
+        found = self._shared.get(scope)
+        if found is None:
+            found = self._shared[scope] = Narrowing(self._registry, self._clock, scope.covers)
+        return found
+
+
+@define(eq=False)
 class Narrowing:
-    """What somebody sees of what happens in one registry."""
+    """What some see of what happens in one registry."""
 
     registry: Registry
     clock: Clock
     within: Within
+    # The lines of the events that were narrowed last, by their ids.
+    _told: dict[int, bytes | None] = field(factory=dict, init=False)
+
+    def content_of(self, entry: Entry) -> bytes | None:
+        """Return the lines by which an event is told; None if nothing of it is seen."""
+        if entry.id in self._told:
+            return self._told[entry.id]
+        seen = self.of(entry.news)
+        if seen is entry.news:
+            return entry.content
+        content = None if seen is None else encode(entry.id, seen)
+        if len(self._told) >= REMEMBERED:
+            del self._told[next(iter(self._told))]
+        self._told[entry.id] = content
+        return content
 
     def of(self, news: News) -> News | None:
         """Return what somebody sees of an event; None if that is nothing."""

@@ -71,7 +71,7 @@ class Entering:
         assert part.appender is not None
         assert part.loop is not None
         part.appender.give_up(NotInContact("this node was given up by the others"))
-        self._node.end_streams(CloseReason.NODE_LOST)
+        self._node.life.end_streams(CloseReason.NODE_LOST)
         part.number = None
         part.begin_boot()
         self._rejoining = part.loop.create_task(self._rejoin(), name="joining again")

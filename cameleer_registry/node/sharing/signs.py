@@ -90,7 +90,7 @@ class Signs:
         if len(self._node.streams) and not is_spreading:
             assert self._part.loop is not None
             self._spreading = self._part.loop.create_task(
-                self._node.spread_ends(CloseReason.NODE_LOST, SPREAD_SECONDS)
+                self._node.life.spread_ends(CloseReason.NODE_LOST, SPREAD_SECONDS)
             )
 
     def _mark(self) -> None:

@@ -59,10 +59,10 @@ async def test_credentials_are_what_they_were(tmp_path: Path, folded: bool) -> N
         secret = await first.office.sign_in(admin.token.text, "here")
         told = list(authority.credentials.as_facts())
         if folded:
-            assert first._keeper is not None
+            assert first.life.keeper is not None
             while len(first.journal.touched):  # type: ignore[attr-defined]
-                await first._keeper.fold()  # type: ignore[attr-defined]
-            await first._keeper._trim()  # type: ignore[attr-defined]
+                await first.life.keeper.fold()  # type: ignore[attr-defined]
+            await first.life.keeper._trim()  # type: ignore[attr-defined]
     async with node(tmp_path / "registry.db") as second:
         now, authority = second.clock.now(), second.authority
         assert told == list(authority.credentials.as_facts())

@@ -169,7 +169,7 @@ async def test_rows_are_made_behind_the_log_and_the_log_stays_short(
     async with running(journal) as node:
         for number in range(50):
             await node.register(agent(f"a{number}"))
-        keeper = node._keeper
+        keeper = node.life.keeper
         assert keeper is not None
         await keeper.fold()  # type: ignore[attr-defined]
         await keeper._trim()  # type: ignore[attr-defined]

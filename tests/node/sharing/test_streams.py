@@ -105,10 +105,10 @@ async def test_a_stream_at_a_node_that_ends_is_no_takeover() -> None:
         await a.enter("x")
         async with streaming(b, "x") as elsewhere:
             await of.level()
-            a.node.shutting_down = True
+            a.node.life.shutting_down = True
             async with streaming(a, "x") as stream:
                 assert 100 <= await ending(stream) <= 300
-            a.node.shutting_down = False
+            a.node.life.shutting_down = False
             issued = await a.order()
             assert issued["commandId"] == (await elsewhere.event())["id"]
 

@@ -41,7 +41,7 @@ class Member(Served):
 
     async def kill(self) -> None:
         """Have it say and hear nothing any more, as if it were killed."""
-        await self.node._supervisor.stop()
+        await self.node.life.supervisor.stop()
         self.log.cut = True
 
     async def enter(self, agent_id: str, group: str = "g") -> Answer:
