@@ -52,6 +52,7 @@ main() {
     pin
     use "${servers%%,*}"
     order=0                     # of the last config-update that was taken, where they are signed
+    time_asked=-60000           # when the server was last asked for its time, signed
     retry=$((2000 + $(below 3000))) # ms to wait before connecting again, until a stream says
     pause=$retry longest=60000  # the same, after failures in a row; and the most of it
 
@@ -90,11 +91,13 @@ register() {
         esac
         say "cannot register: status $status"
         # Of 503, which comes when the server is full.
-        after=$(sed -n 's/^[Rr]etry-[Aa]fter: *\([0-9]\{1,4\}\).*/\1/p' "$answer.head")
-        [ "${after:-0}000" -le "$pause" ] || pause=${after}000
+        after=$(sed -n 's/^[Rr]etry-[Aa]fter: *\([0-9]*\).*/\1/p' "$answer.head")
+        after=$(bounded "$after" 0 60 0)000
+        [ "$after" -le "$pause" ] || pause=$after
         back_off
     done
-    interval=$(member heartbeatIntervalMs) keepalive=$(member keepaliveIntervalMs)
+    interval=$(bounded "$(member heartbeatIntervalMs)" 100 86400000 30000)
+    keepalive=$(bounded "$(member keepaliveIntervalMs)" 100 86400000 15000)
     longest=$interval
     events=$(sed 's/.*"sseEndpoint": *"\([^"]*\)".*/\1/' "$answer")
     case $events in
@@ -125,7 +128,8 @@ take_token() {
     token=$(sed -n 's/.*"accessToken": *"\([^"]*\)".*/\1/p' "$answer")
     [ -n "$token" ] || return 0
     show_token
-    echo $(($(steady) + $(member renewAfterMs))) >"$work/renew"
+    after=$(bounded "$(member renewAfterMs)" 100 86400000 60000)
+    echo $(($(steady) + after)) >"$work/renew"
 }
 
 # Has its own token renewed, if that is due.
@@ -228,7 +232,7 @@ take() {
         : >"$work/heard"
         case $line in
         'retry: '*)
-            retry=${line#retry: }
+            retry=$(bounded "${line#retry: }" 100 60000 "$retry")
             if [ "$opened" ]; then sent_away=yes; else opened=yes && say listening && catch_up; fi
             ;;
         'id: '*) id=${line#id: } ;;
@@ -321,7 +325,17 @@ carry_out() {
         [ -n "$id" ] || return
         outcome=FAILURE message="refused: $why" deadline=$(($(server_time) + 60000))
         acknowledge
+        [ "$why" != expired ] || ask_for_time
     fi
+}
+
+# Registers again, once a minute at most: only the answer to that tells the server's time, signed. If
+# its clock was set back, all commands from now on would look expired.
+ask_for_time() {
+    [ $(($(steady) - time_asked)) -ge 60000 ] || return 0
+    time_asked=$(steady)
+    status=$(declare_itself)
+    say "asked for the server's time: ${status:-"not believed: $(cat "$answer.why")"}"
 }
 
 # Says what became of a command, again and again until the server has taken it or it is too late.
@@ -396,6 +410,18 @@ ms_at() {
     y=$((mo > 2 ? y : y - 1)) mo=$((mo > 2 ? mo - 3 : mo + 9))
     days=$((365 * y + y / 4 - y / 100 + y / 400 + (153 * mo + 2) / 5 + d - 719469))
     echo $(((((days * 24 + h - 100) * 60 + mi - 100) * 60 + s - 100) * 1000 + fraction - 1000))
+}
+
+# Prints $1, but $2 at least and $3 at most, and $4 if it is no number. Whatever a server says, nobody
+# asks it without a pause, or stays away for days.
+bounded() {
+    case $1 in
+    0) echo "$2" ;;
+    '' | *[!0-9]*) echo "$4" ;;
+    ??????????*) echo "$3" ;;
+    0*) bounded "${1#0}" "$2" "$3" "$4" ;; # else it would be octal
+    *) echo $(($1 < $2 ? $2 : $1 > $3 ? $3 : $1)) ;;
+    esac
 }
 
 # Prints a number that stands in the last answer.

@@ -98,6 +98,11 @@ public final class Agent implements AutoCloseable {
     private static final Duration ANSWER_LIMIT = Duration.ofSeconds(10);
     /** For as long as nothing else is known. */
     private static final long LONGEST_PAUSE_MS = 60_000;
+    /** Whatever a server says, nobody asks it without a pause, or stays away for days. */
+    private static final long LEAST_MS = 100;
+    private static final long MOST_MS = Duration.ofDays(1).toMillis();
+    /** How often the server may be asked for its time because a command has expired. */
+    private static final Duration TIME_AGAIN = Duration.ofMinutes(1);
     /** A stream that ended sooner may have been taken over, by another process under this id. */
     private static final Duration LASTING = Duration.ofSeconds(10);
 
@@ -154,6 +159,8 @@ public final class Agent implements AutoCloseable {
     private URI streamAt;
     /** Whether a node that ends, while others go on, has said in that turn when to come to them. */
     private boolean sentAway;
+    /** When the server was last asked for its time, by {@link #steady}; null if it was not. */
+    private Instant timeAskedAt;
     private volatile boolean closed;
 
     /**
@@ -279,8 +286,8 @@ public final class Agent implements AutoCloseable {
             default -> {
                 // Of 503, which comes when the server is full.
                 answer.headers().firstValue("Retry-After")
-                        .filter(seconds -> seconds.matches("\\d{1,4}"))
-                        .ifPresent(s -> pauseMs = Math.max(pauseMs, 1_000 * Long.parseLong(s)));
+                        .map(seconds -> bounded(seconds + "000", 0, LONGEST_PAUSE_MS, 0))
+                        .ifPresent(least -> pauseMs = Math.max(pauseMs, least));
                 throw new IOException("registration was answered " + answer.statusCode());
             }
         }
@@ -291,8 +298,8 @@ public final class Agent implements AutoCloseable {
         config = new Config(
                 server,
                 server.resolve(Json.get(body, "sseEndpoint", String.class)),
-                Json.get(intervals, "heartbeatIntervalMs", Long.class),
-                Json.get(intervals, "keepaliveIntervalMs", Long.class));
+                interval(intervals, "heartbeatIntervalMs"),
+                interval(intervals, "keepaliveIntervalMs"));
         registered = true;
         LOG.log(Level.INFO, "registered as " + agentId);
         startHeartbeats(config.heartbeatMs());
@@ -354,8 +361,7 @@ public final class Agent implements AutoCloseable {
         var given = body instanceof Map<?, ?> members ? members.get("credential") : null;
         if (given instanceof Map<?, ?> it) {
             token = Json.get(it, "accessToken", String.class);
-            var after = Json.get(it, "renewAfterMs", Long.class);
-            renewAt = steady().plusMillis(after);
+            renewAt = steady().plusMillis(interval(it, "renewAfterMs"));
         }
     }
 
@@ -479,7 +485,8 @@ public final class Agent implements AutoCloseable {
         boolean opened = false;
         for (String line; !closed && (line = lines.readLine()) != null; ) {
             if (line.startsWith("retry: ")) {
-                retryMs = Long.parseLong(line.substring("retry: ".length()));
+                var said = line.substring("retry: ".length());
+                retryMs = bounded(said, LEAST_MS, LONGEST_PAUSE_MS, retryMs);
                 sentAway = opened;
                 opened = true;
             } else if (line.startsWith("id: ")) {
@@ -596,6 +603,9 @@ public final class Agent implements AutoCloseable {
             return;
         } catch (Refused e) {
             refuse(sentAs, e.getMessage());
+            if (e instanceof Expired) {
+                askForTime();
+            }
             return;
         }
         var now = serverTime();
@@ -617,6 +627,23 @@ public final class Agent implements AutoCloseable {
             result.put("status", "FAILURE");
             result.put("message", "refused: " + why);
             acknowledgements.execute(() -> acknowledge(command, result));
+        }
+    }
+
+    /**
+     * Registers again, once a minute at most: only the answer to that tells the server's time,
+     * signed. If its clock was set back, all commands from now on would look expired.
+     */
+    private void askForTime() throws InterruptedException {
+        var now = steady();
+        if (timeAskedAt != null && Duration.between(timeAskedAt, now).compareTo(TIME_AGAIN) < 0) {
+            return;
+        }
+        timeAskedAt = now;
+        try {
+            register();
+        } catch (IOException e) {
+            LOG.log(Level.WARNING, "cannot ask for the server's time: " + e);
         }
     }
 
@@ -682,6 +709,9 @@ public final class Agent implements AutoCloseable {
 
     /** Takes note of the server's time. A Date may be that of a proxy, with a clock of its own. */
     private void heard(String serverTime) {
+        if (serverTime.startsWith("+")) {
+            return;  // a year of more than four digits
+        }
         try {
             serverAhead = Duration.between(steady(), Instant.parse(serverTime));
         } catch (DateTimeParseException e) {
@@ -765,6 +795,20 @@ public final class Agent implements AutoCloseable {
         }
     }
 
+    private static long interval(Object object, String name) throws IOException {
+        long said = Json.get(object, name, Long.class);
+        return Math.max(LEAST_MS, Math.min(said, MOST_MS));
+    }
+
+    /** Returns a number that was told, within these bounds; otherwise, if it is none. */
+    private static long bounded(String told, long least, long most, long otherwise) {
+        if (!told.matches("[0-9]{1,100}")) {
+            return otherwise;
+        }
+        var number = new BigInteger(told).min(BigInteger.valueOf(most)).longValue();
+        return Math.max(least, number);
+    }
+
     /** Returns a random number from 0 up to, but not including, the bound. */
     private static long random(long bound) {
         return ThreadLocalRandom.current().nextLong(Math.max(1, bound));
@@ -783,6 +827,14 @@ public final class Agent implements AutoCloseable {
     private static class Refused extends IOException {
         Refused(String why) {
             super(why);
+        }
+    }
+
+    /** By the time that the last registration told. */
+    @SuppressWarnings("serial")
+    private static final class Expired extends Refused {
+        Expired() {
+            super("expired");
         }
     }
 
@@ -944,7 +996,7 @@ public final class Agent implements AutoCloseable {
             try {
                 var command = Command.of(members);
                 if (serverAhead == null || !now.isBefore(command.expiresAt())) {
-                    throw new Refused("expired");
+                    throw new Expired();
                 }
                 if (known.contains(command.id())) {
                     throw new SeenBefore();

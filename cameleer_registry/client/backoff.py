@@ -15,10 +15,11 @@ from typing import Final, TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from ..errors import RegistryError, ServerUnreachable
+from . import bounds
 
 T = TypeVar("T")
 
-LONGEST: Final = 60.0
+LONGEST: Final = bounds.LONGEST_WAIT
 """Seconds after which the delays no longer grow."""
 
 _PASSING: Final = frozenset({408, 429})
@@ -48,17 +49,22 @@ async def persist(
     """Call until it succeeds, and return its result.
 
     The first delay is between ``least`` and twice that, in seconds; later ones are up to ``most``,
-    or up to ``seconds_left`` if that is less. If the server has named a delay, that is used. Raises
-    the last exception if it is not one to try ``again`` upon, or if no time would be left after the
-    delay. ``told`` is called with each other exception, and the delay.
+    or up to ``seconds_left`` if that is less. If the server has named a delay, that is used. If it
+    has named more than a minute, the delay is random, of half a minute to a minute. Less than a
+    second is ignored. Raises the last exception if it is not one to try ``again`` upon, or if no
+    time would be left after the delay. ``told`` is called with each other exception, and the delay.
     """
 
     async def attempt() -> T:
         return await call()  # tenacity awaits nothing but coroutine functions
 
     def wait(state: RetryCallState) -> float:
+        said = getattr(_error(state), "retry_after", None) or 0.0
+        if said > bounds.LONGEST_WAIT:
+            # It says so to a whole fleet, perhaps, which shall not come back in one moment.
+            return random.uniform(bounds.LONGEST_WAIT / 2, bounds.LONGEST_WAIT)
         # Of 0, nobody would get any rest.
-        if said := getattr(_error(state), "retry_after", None):
+        if said >= bounds.SHORTEST_WAIT:
             return float(said)
         first = least()
         # As long as there is time for another attempt, it shall not pass unused.

@@ -20,6 +20,7 @@ from ..core.model import AgentCredential
 from ..errors import AgentNotRegistered, RegistryError, ServerUnreachable, Unauthenticated
 from ..logs import get_logger
 from ..security.model import CredentialShown
+from . import bounds
 from .connection import Connection
 
 log = get_logger(__name__)
@@ -106,4 +107,4 @@ class Credentials:
                     self.take(shown.credential)
 
     def _due_in(self, own: AgentCredential) -> float:
-        return max(0.0, own.renew_after_ms / 1000 - (time.monotonic() - self._since))
+        return max(0.0, bounds.interval(own.renew_after_ms) - (time.monotonic() - self._since))

@@ -17,7 +17,7 @@ from ..errors import (
     Unauthenticated,
 )
 from ..logs import get_logger
-from . import backoff
+from . import backoff, bounds
 from .connection import Connection
 from .membership import Membership
 from .missed import Arrived, Missed
@@ -126,7 +126,8 @@ class HeldStream:
         return pacing.after(lasted, cleanly=broke is None, retry=self._retry)
 
     async def _open(self, welcome: Welcome) -> EventStream:
-        silence = SILENT_KEEPALIVES * welcome.config.keepalive_interval_ms / 1000
+        # A limit of 0 would be none, and a stream that is dead would be held for ever.
+        silence = SILENT_KEEPALIVES * bounds.interval(welcome.config.keepalive_interval_ms)
         response = await self._connection.stream(
             welcome.sse_endpoint,
             "agents",

@@ -16,7 +16,7 @@ from ..errors import (
 )
 from ..logs import get_logger
 from ..security.model import AgentRegistration
-from . import backoff
+from . import backoff, bounds
 from .addresses import Address
 from .believing import Believing
 from .connection import TIMEOUT, Connection
@@ -185,7 +185,7 @@ class Membership:
 
 
 def _interval(welcome: Welcome) -> float:
-    return welcome.config.heartbeat_interval_ms / 1000
+    return bounds.interval(welcome.config.heartbeat_interval_ms)
 
 
 def _is_answer(error: BaseException) -> bool:

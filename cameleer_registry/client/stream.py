@@ -23,8 +23,9 @@ from ld_eventsource.config.async_connect_strategy import (
 from ld_eventsource.config.error_strategy import ErrorStrategy
 
 from ..errors import ServerUnreachable
+from . import bounds
 
-_RETRY: Final = re.compile(rb"^retry: ?(\d{1,8})\r?\n", re.MULTILINE)
+_RETRY: Final = re.compile(rb"^retry: ?(\d{1,18})\r?\n", re.MULTILINE)
 _LONGEST_RETRY_LINE: Final = 64
 
 LONGEST_EVENT: Final = 2**29
@@ -44,7 +45,8 @@ class EventStream:
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
-        # Seconds to wait before reconnecting, as the server said last; None until it has.
+        # Seconds to wait before reconnecting, as the server said last, but a minute at most; None
+        # until it has.
         self.retry: float | None = None
         # How often it has.
         self._said = 0
@@ -88,7 +90,7 @@ class EventStream:
             last = seen[-2:]
             text = line + chunk
             for found in _RETRY.finditer(text):
-                self.retry = int(found[1]) / 1000
+                self.retry = min(int(found[1]) / 1000, bounds.LONGEST_WAIT)
                 self._said += 1
             line = text[text.rfind(b"\n") + 1 :]
             if len(line) > _LONGEST_RETRY_LINE:

@@ -80,8 +80,20 @@ async def test_what_the_server_says_counts() -> None:
     )
     assert isinstance(full, AtCapacity)
     assert [17, 17] == (await persist(Failing(2, full)))[1]
-    full.retry_after = 0.0
-    assert all(2 <= delay for delay in (await persist(Failing(8, full)))[1]), "some rest"
+    for nothing in (0.0, 0.001, 0.99):
+        full.retry_after = nothing
+        assert all(2 <= delay for delay in (await persist(Failing(8, full)))[1]), "some rest"
+
+
+@pytest.mark.parametrize("said", [61.0, 3600.0, 1e300])
+async def test_what_the_server_says_is_at_most_a_minute(said: float) -> None:
+    """And at random, as it may have said the same to everybody."""
+    full = RegistryError.told(
+        code="at-capacity", status=503, title="", detail="full", retry_after=said
+    )
+    delays = (await persist(Failing(50, full)))[1]
+    assert all(30 <= delay <= 60 for delay in delays)
+    assert max(delays) - min(delays) > 10
 
 
 @pytest.mark.parametrize(

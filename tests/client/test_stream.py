@@ -81,13 +81,31 @@ async def test_a_stream_that_sends_its_client_away(size: int, data: str) -> None
 
 
 @pytest.mark.parametrize(
-    "opening", [b"", b": hello\n", b"retry: soon\n", b"retry: 999999999999\n", b"r" * 100_000]
+    "opening",
+    [
+        b"",
+        b": hello\n",
+        b"retry: soon\n",
+        b"retry: -1\n",
+        b"retry: %s\n" % (b"9" * 5000),
+        b"r" * 100_000,
+    ],
 )
 async def test_a_stream_that_says_no_retry(opening: bytes) -> None:
     """It is a stream all the same."""
     async with opened(pieces(opening + b"\nevent: x\ndata: 1\n\n")) as stream:
         assert [("x", "1")] == await within(read(stream))
         assert stream.retry is None
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"), [(0, 0), (60_000, 60), (60_001, 60), (86_400_000, 60), (10**17, 60)]
+)
+async def test_a_retry_of_more_than_a_minute(said: int, taken: float) -> None:
+    """It is a minute, whoever says it."""
+    async with opened(pieces(b"retry: %d\n: connected\n" % said)) as stream:
+        await within(read(stream))
+        assert taken == stream.retry
 
 
 async def test_a_line_of_megabytes() -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -21,8 +22,14 @@ import pytest
 from aiohttp import web
 from attrs import define, evolve, field, frozen
 
+from cameleer_registry import Order, Settings, Target
+from cameleer_registry.core.instant import NANOSECONDS
+from cameleer_registry.node.clock import Clock
+
+from ..closed import SETTINGS as CLOSED
+from ..closed import closed
 from ..processes import environment, free_port, required, run, server
-from ..support import eventually, running, within
+from ..support import Served, eventually, running, serving, within
 from .test_examples import EXAMPLES
 
 AGENT = "a.1:b@c"  # an id may hold what means something elsewhere in an address
@@ -380,6 +387,150 @@ async def test_what_has_expired(language: Language, tmp_path: Path, hours: int) 
         await an_agent.says("too late to config-update: late")
         await an_agent.says("acknowledged: SUCCESS")
     assert (["good"], {"good": 1}) == (acknowledged, an_agent.carried_out())
+
+
+DAY = 86_400 * NANOSECONDS
+
+
+@define
+class SetBack:
+    """The time of day of a server in this process; it is set back."""
+
+    by: int = 0
+    """Nanoseconds."""
+
+    def clock(self, patch: pytest.MonkeyPatch) -> Clock:
+        """Return a clock of this time, which the heads of answers tell as well."""
+        usual = time.time_ns
+        patch.setattr(time, "time_ns", lambda: usual() - self.by)
+        return Clock(wall=lambda: usual() - self.by)
+
+
+async def outcome(served: Served, seconds: float = 20) -> tuple[str, str | None]:
+    """Return what becomes of a command that is sent now."""
+    issued = await served.node.issue(Order(type="config-update"), Target.agent(AGENT))
+    await served.node.wait(issued.command_id, seconds)
+    [delivery] = served.node.deliveries(issued.command_id)
+    if delivery.result is None:
+        return "nothing", None
+    refused = delivery.result.status == "FAILURE"
+    return str(delivery.result.status), delivery.result.message if refused else None
+
+
+async def connected(served: Served) -> None:
+    await eventually(
+        lambda: AGENT in served.node.registry and served.node.agent(AGENT).connected, 60
+    )
+
+
+async def test_the_clock_of_a_server_that_signs_is_set_back(
+    language: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its commands look expired, until the agent has asked for its time; not ever again."""
+    required("openssl")
+    back = SetBack()
+    settings = evolve(CLOSED, heartbeat_interval=0.5)
+    async with (
+        closed(agents={}, settings=settings, clock=back.clock(monkeypatch)) as served,
+        agent(language, served.url, tmp_path, CAMELEER_TOKEN=served.tokens["enrol"]) as an_agent,
+    ):
+        await connected(served)
+        assert ("SUCCESS", None) == await outcome(served)
+        registrations = served.node.meters.registrations
+        back.by = DAY
+        assert ("FAILURE", "refused: expired") == await outcome(served)
+        await eventually(lambda: registrations["resumed"] == 1, 60)
+        # It is the agent's turn to read the answer.
+        async with asyncio.timeout(30):
+            while await outcome(served) != ("SUCCESS", None):
+                pass
+        assert 1 == an_agent.lines.count("listening"), "the stream goes on"
+        # Whoever repeats what has expired has nobody register more often than once a minute.
+        back.by = 2 * DAY
+        for _ in range(3):
+            assert ("FAILURE", "refused: expired") == await outcome(served)
+        assert 1 == registrations["resumed"]
+        # Who registers for another reason learns the time likewise.
+        assert 204 == (await served.ask("operator", "DELETE", f"/agents/{AGENT}")).status
+        await connected(served)
+        assert ("SUCCESS", None) == await outcome(served)
+
+
+async def test_the_clock_of_a_server_that_does_not_sign_is_set_back(
+    language: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent knows its time again with the next answer, such as that to a heartbeat."""
+    back = SetBack()
+    settings = Settings(heartbeat_interval=0.5)
+    async with (
+        serving(settings, clock=back.clock(monkeypatch)) as served,
+        agent(language, served.url, tmp_path),
+    ):
+        await connected(served)
+        assert ("SUCCESS", None) == await outcome(served)
+        back.by = DAY
+        async with asyncio.timeout(60):
+            while await outcome(served, seconds=1) != ("SUCCESS", None):
+                pass
+        assert 0 == served.node.meters.registrations["resumed"]
+
+
+@pytest.mark.parametrize(
+    "said", ["0", "08", "99999999999999999999999999", "soon", "", "a[$(kill $$)]"]
+)
+async def test_times_that_no_server_names(language: Language, tmp_path: Path, said: str) -> None:
+    """The agent neither asks without a pause nor stays away, and ends upon none."""
+    asked: list[tuple[str, float]] = []
+
+    def times(name: str) -> list[float]:
+        return [moment for one, moment in asked if one == name]
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        name = request.path.rpartition("/")[2]
+        asked.append((name, time.monotonic()))
+        if name == "register":
+            config = {"heartbeatIntervalMs": 0, "keepaliveIntervalMs": 0, "commandTtlMs": 60_000}
+            return web.json_response({"sseEndpoint": "/stream", "config": config})
+        if name == "stream":
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(f"retry: {said}\n: connected\n".encode())
+            for _ in range(20):  # or it would be silent
+                await asyncio.sleep(0.05)
+                await response.write(b":\n")
+            return response
+        return web.json_response([])
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with (
+        running(app) as (host, port),
+        agent(language, f"http://{host}:{port}", tmp_path) as an_agent,
+    ):
+        await eventually(lambda: len(times("heartbeat")) > 5, 90)
+        await an_agent.says("listening")
+        assert an_agent.process.returncode is None
+    first, *_, last = times("heartbeat")
+    assert (last - first) / len(times("heartbeat")) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        *(("0", 100), ("00", 100), ("08", 100), ("99", 100), ("0150", 150), ("4368", 4368)),
+        *(("60001", 60000), ("9" * 30, 60000)),
+        *(("", 777), ("-5", 777), ("1e3", 777), ("1\n2", 777), ("a[$(exit 9)]", 777)),
+    ],
+)
+async def test_a_number_of_the_servers_in_sh(said: str, taken: int) -> None:
+    """Within its bounds, never octal, and not carried out."""
+    text = SHELL.source.read_text()
+    function = text[text.index("bounded() {") : text.index("\n}\n", text.index("bounded() {")) + 3]
+    process = await asyncio.create_subprocess_exec(
+        *(SHELL.program, "-uc", f'{function}bounded "$1" 100 60000 777', "sh", said), stdout=PIPE
+    )
+    out, _ = await process.communicate()
+    assert (f"{taken}\n", 0) == (out.decode(), process.returncode)
 
 
 def pretended(
