@@ -168,7 +168,9 @@ class Worker:
                 done()
         else:
             _, _, agent_id, _, command_id, _ = path.split("/")
-            shown = (await peer.ask("GET", f"/commands/{command_id}/deliveries")).json()
+            answer = await peer.ask("GET", f"/commands/{command_id}/deliveries")
+            assert 200 == answer.status, "the command is lost"
+            shown = answer.json()
             if any(d["agentId"] == agent_id and d["status"] == "ACKNOWLEDGED" for d in shown):
                 done()
         self.open = None

@@ -11,8 +11,10 @@ import pytest
 from cameleer_registry import Node
 from cameleer_registry.core.instant import NANOSECONDS
 from cameleer_registry.core.model import Ack, AgentStatus, DeliveryState, Order, Target
+from cameleer_registry.core.registry import Registry
 from cameleer_registry.errors import CommandExpired
 from cameleer_registry.node.journal.sqlite import loading
+from cameleer_registry.node.journal.sqlite.journal import SqliteJournal
 
 from . import nodes
 
@@ -183,3 +185,19 @@ async def test_how_long_nobody_was_there(tmp_path: Path, step: int) -> None:
         shown = node.life.resumption.shown()
         assert timedelta(hours=1) == shown.away_until - shown.away_from
         assert host.wall // NANOSECONDS == shown.away_until.timestamp()
+
+
+async def test_nobody_was_heard_after_the_time_from_which_it_goes_on(tmp_path: Path) -> None:
+    """If a process is killed right after it has written when agents were heard, and no fact."""
+    host, path = nodes.Host(), tmp_path / "registry.db"
+    node = nodes.start(path, host, **SETTINGS)
+    await node.register(nodes.agent("a"))
+    host.passes(40)
+    node.heartbeat("a")
+    await nodes.folding_of(node)._write_chunk(0, always=True)
+    copy = await stop(node, path, clean=False)
+    journal, registry = SqliteJournal(copy), Registry(node.registry.limits)
+    loaded = journal.open(registry, host.clock())
+    [record] = registry.records(0, 1)
+    assert loaded.last_alive == record.heard
+    await journal.close()

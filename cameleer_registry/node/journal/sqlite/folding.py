@@ -332,8 +332,17 @@ class Folding:
         moments = array("q", (record.heard.wall for record in records))
         moments.extend(record.heard.steady for record in records)
         moments.extend(record.heard.lease for record in records)
-        raw = moments.tobytes()
-        await self._journal.insist(statement(HEARD, chunk, ids, raw), size=len(ids) + len(raw))
+        raw, alive = moments.tobytes(), self._journal.alive()
+
+        def job(connection: sqlite3.Connection) -> list[Any]:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(HEARD, (chunk, ids, raw))
+            # The next process goes on from there, and nobody was heard after it.
+            connection.execute("UPDATE state SET alive = ?", (alive,))
+            connection.execute("COMMIT")
+            return []
+
+        await self._journal.insist(job, size=len(ids) + len(raw))
 
 
 def _key_of(entity: Entity) -> list[str]:
