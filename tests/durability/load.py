@@ -157,6 +157,7 @@ class Worker:
             assert 202 == answer.status
             command_id = answer.json()["commandId"]
             again = await peer.ask(method, path, body, key)
+            assert 202 == again.status
             assert command_id == again.json()["commandId"], "one key, one command"
             self._issued(command_id, path, body)
         elif method == "DELETE":
@@ -168,9 +169,7 @@ class Worker:
                 done()
         else:
             _, _, agent_id, _, command_id, _ = path.split("/")
-            answer = await peer.ask("GET", f"/commands/{command_id}/deliveries")
-            assert 200 == answer.status, "the command is lost"
-            shown = answer.json()
+            shown = await peer.shown(f"/commands/{command_id}/deliveries")
             if any(d["agentId"] == agent_id and d["status"] == "ACKNOWLEDGED" for d in shown):
                 done()
         self.open = None
@@ -188,24 +187,25 @@ class Worker:
                     shown = found.json()
                     assert (self.agents[name], self.group) == (shown["version"], shown["group"])
         self.touched = set()
-        agents = (await peer.ask("GET", f"/agents?group={self.group}")).json()
+        agents = await peer.shown(f"/agents?group={self.group}")
         assert sorted(self.agents) == sorted(agent["agentId"] for agent in agents)
         return len(touched)
 
     async def _look_at_command(self, peer: Peer, command_id: str) -> None:
         command = self.commands[command_id]
-        shown = (await peer.ask("GET", f"/commands/{command_id}")).json()
+        shown = await peer.shown(f"/commands/{command_id}")
         states = list(command.targets.values())
         expected = {name: states.count(name) for name in ("PENDING", "ACKNOWLEDGED", "EXPIRED")}
         assert expected == shown["counts"], (command_id, command, shown)
-        found = (await peer.ask("GET", f"/commands/{command_id}/deliveries")).json()
+        found = await peer.shown(f"/commands/{command_id}/deliveries")
         assert command.targets == {each["agentId"]: each["status"] for each in found}
         for each in found:
             if each["status"] == "ACKNOWLEDGED":
                 assert each["agentId"] == each["result"]["message"]
         body = {"type": "replay", "payload": {"key": command.key}}
         again = await peer.ask("POST", command.path, body, command.key)
-        assert (202, command_id) == (again.status, again.json()["commandId"])
+        assert 202 == again.status
+        assert command_id == again.json()["commandId"]
 
 
 @define
@@ -225,6 +225,12 @@ class Peer:
             head.append(f"Idempotency-Key: {key}")
         self.writer.write("\r\n".join([*head, "", ""]).encode() + raw)
         return await Connection(self.reader, self.writer).answer(method)
+
+    async def shown(self, path: str) -> Any:
+        """Return what is at an address; fail if there is nothing."""
+        answer = await self.ask("GET", path)
+        assert 200 == answer.status, (path, answer)
+        return answer.json()
 
 
 @asynccontextmanager
