@@ -35,6 +35,9 @@ ENVIRONMENT: Final = {
 """Of servers: their modules are compiled once, as those of a package are that pip has installed.
 They keep nothing unless a measure says where."""
 
+NO_ENDS: Final = ("--heartbeat-interval", "10m", "--stale-after", "1h", "--command-ttl", "1h")
+"""Flags with which nobody is STALE, and nothing expires, in the middle of a measure."""
+
 NCHAN_MODULE: Final = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
 

@@ -26,11 +26,15 @@ Act = Callable[[Server], float]
 
 
 def measure(scale: Scale, before: Path = servers.HERE.parent) -> Iterator[Row]:
-    """Have both do the same in turn; what is compared is the CPU that their processes use."""
+    """Have both do the same in turn; what is compared is the CPU that their processes use.
+
+    Each is measured during its own turns only, so nothing may happen by itself at a later time: it
+    would be counted for one side and not for the other.
+    """
     with ExitStack() as stack:
         sides = {
-            "now": stack.enter_context(servers.product()),
-            "before": stack.enter_context(servers.product(directory=before)),
+            "now": stack.enter_context(servers.product(*servers.NO_ENDS)),
+            "before": stack.enter_context(servers.product(*servers.NO_ENDS, directory=before)),
         }
         fleet = min(scale.fleet, 2 * scale.requests)
         beating = agents.heartbeats(fleet)

@@ -27,9 +27,6 @@ STREAMS: Final = Aim(1.8, at_least=True)
 FOLLOWS: Final = 2.5
 """Appends that a change may take longer than alone."""
 
-LEASES: Final = ("--heartbeat-interval", "10m", "--stale-after", "1h")
-"""Nobody sends heartbeats here, and nobody shall be DEAD for that."""
-
 HALF_MILLION: Final = 500_000
 """Where ids of agents begin that take part in latencies."""
 
@@ -43,7 +40,7 @@ def measure(scale: Scale) -> Iterator[Row]:
     """Run all of it over the same servers."""
     with ExitStack() as stack:
         nats = stack.enter_context(servers.nats(3))
-        more = ("--database", "memory", "--command-ttl", "1h", *LEASES)
+        more = ("--database", "memory", *servers.NO_ENDS)
         one, two = (stack.enter_context(servers.node_of_cluster(n, nats, *more)) for n in "ab")
         alone = stack.enter_context(servers.product())
         yield from _latencies(scale, nats, alone, one, two)
@@ -232,7 +229,7 @@ def _joining(scale: Scale) -> Row:
     took = []
     with ExitStack() as stack:
         nats = stack.enter_context(servers.nats(3))
-        one = stack.enter_context(servers.node_of_cluster("a", nats, *LEASES))
+        one = stack.enter_context(servers.node_of_cluster("a", nats, *servers.NO_ENDS))
         agents.register(one, scale.shared)
         for turn in range(min(3, scale.turns)):
             began = time.monotonic()
