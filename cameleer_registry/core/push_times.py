@@ -30,7 +30,10 @@ class PushTimes:
         while self._batches and agent_id not in self._by_agent:
             agent_ids, at = self._batches.pop(0)
             # Two nodes may have written it, to an older stream and to a newer: the first counts.
-            self._by_agent = dict.fromkeys(agent_ids, at) | self._by_agent
+            new, known = dict.fromkeys(agent_ids, at), self._by_agent
+            if not known.keys().isdisjoint(new.keys()):
+                new = {agent_id: at for agent_id in new if agent_id not in known}
+            known.update(new)
         return self._by_agent.get(agent_id)
 
     def batches(self) -> list[tuple[Sequence[str], Instant]]:
