@@ -215,6 +215,20 @@ async def test_what_is_loaded_is_what_was_durable(
     tell(record_property, facts=len(kept.facts))
 
 
+def copied_after_each_job(kept: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Copy a journal's file after each job from now on, as a crash would leave it; return where."""
+    insist, copies = kept.insist, list[Path]()
+
+    async def insist_and_copy(job: writer.Job, *, size: int = 0) -> None:
+        await insist(job, size=size)
+        copies.append(kept.path.with_name(f"copy-{len(copies)}.db"))
+        for end_of_name in ("", "-wal"):
+            shutil.copy(f"{kept.path}{end_of_name}", f"{copies[-1]}{end_of_name}")
+
+    monkeypatch.setattr(kept, "insist", insist_and_copy)
+    return copies
+
+
 async def test_a_crash_while_the_log_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,21 +251,12 @@ async def test_a_crash_while_the_log_is_cut(
     for number in range(20):
         await node.register(nodes.agent(f"b{number}"))
     await keeper.fold()
-    insist, count = kept.insist, 0
-
-    async def insist_and_copy(job: writer.Job, *, size: int = 0) -> None:
-        nonlocal count
-        await insist(job, size=size)
-        count += 1
-        for end_of_name in ("", "-wal"):
-            shutil.copy(f"{path}{end_of_name}", tmp_path / f"{count}.db{end_of_name}")
-
-    monkeypatch.setattr(kept, "insist", insist_and_copy)
+    copies = copied_after_each_job(kept, monkeypatch)
     await keeper._trim()
     await nodes.kill(node)
-    assert count >= 3
-    for each in range(1, count + 1):
-        async with nodes.running(tmp_path / f"{each}.db", command_history=0) as node:
+    assert len(copies) >= 3
+    for copy in copies:
+        async with nodes.running(copy, command_history=0) as node:
             assert target_lists.MANY + 20 == len(node.agents())
 
 
@@ -278,20 +283,11 @@ async def test_a_crash_while_rows_are_made(
         await nodes.kill(node, to=path)
         node = nodes.start(path)
     keeper, kept = nodes.folding_of(node), nodes.journal_of(node)
-    insist, count = kept.insist, 0
-
-    async def insist_and_copy(job: writer.Job, *, size: int = 0) -> None:
-        nonlocal count
-        await insist(job, size=size)
-        count += 1
-        for end_of_name in ("", "-wal"):
-            shutil.copy(f"{path}{end_of_name}", tmp_path / f"{count}.db{end_of_name}")
-
-    monkeypatch.setattr(kept, "insist", insist_and_copy)
+    copies = copied_after_each_job(kept, monkeypatch)
     await keeper.fold()
     await nodes.kill(node)
-    assert count > target_lists.MANY // 4
-    for each in range(1, count + 1):
-        async with nodes.running(tmp_path / f"{each}.db") as node:
+    assert len(copies) > target_lists.MANY // 4
+    for copy in copies:
+        async with nodes.running(copy) as node:
             assert target_lists.MANY + commands == len(node.agents())
             assert commands == len(node.commands())

@@ -172,12 +172,7 @@ class Writer:
             raise Replaced(f"{self._file.path} is gone: {error.strerror}") from None
         if (stat.st_dev, stat.st_ino) != self._file.inode:
             raise Replaced(f"{self._file.path} was replaced by another file")
-        try:
-            wal = os.stat(self._wal)
-        except OSError:
-            raise Replaced(f"{self._wal} was removed") from None
-        if (wal.st_dev, wal.st_ino) != self._file.wal_inode:
-            raise Replaced(f"{self._wal} was replaced by another file")
+        _check_is(self._wal, self._file.wal_inode)
         self._check_changes(stat.st_size, stat.st_mtime_ns)
 
     def _check_changes(self, size: int, changed: int) -> None:
@@ -233,14 +228,8 @@ class Writer:
         The locks of readers are in it. Another process would make a new one, and what it still
         reads, such as a backup, would be overwritten when this process writes the log back.
         """
-        if self._file.shm_inode is None:
-            return
-        try:
-            shm = os.stat(self._shm)
-        except FileNotFoundError:
-            raise Replaced(f"{self._shm} was removed") from None
-        if (shm.st_dev, shm.st_ino) != self._file.shm_inode:
-            raise Replaced(f"{self._shm} was replaced by another file")
+        if self._file.shm_inode is not None:
+            _check_is(self._shm, self._file.shm_inode)
 
     def _check_log(self) -> None:
         """Raise Replaced if what the write-ahead log begins with has been overwritten.
@@ -270,6 +259,16 @@ class Writer:
             return os.stat(self._wal).st_size
         except OSError:
             return 0
+
+
+def _check_is(path: str, inode: tuple[int, int]) -> None:
+    """Raise Replaced if a file that belongs to the database was removed, or is another one."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        raise Replaced(f"{path} was removed") from None
+    if (found.st_dev, found.st_ino) != inode:
+        raise Replaced(f"{path} was replaced by another file")
 
 
 def _is_complete(rows: list[Any]) -> bool:
