@@ -17,7 +17,7 @@ from multidict import CIMultiDictProxy
 from .. import wire
 from ..core.scoping import Within
 from ..node.node import Node
-from ..security.principals import Principal
+from ..security.principals import Principal, Scope
 from . import body
 from .addresses import API
 from .aiohttp_internals import HttpVersion10, authority_of, version_of
@@ -205,12 +205,15 @@ def issuer_of(call: Call) -> str | None:
     return None if call.principal is None else call.principal.issuer
 
 
+def scope_of(call: Call) -> Scope | None:
+    """Return the sender's scope; None means everything."""
+    principal = call.principal
+    return None if principal is None or principal.scope.is_everything else principal.scope
+
+
 def within_of(call: Call) -> Within | None:
     """Return which groups exist for the sender; None means all."""
-    principal = call.principal
-    if principal is None or principal.scope.is_everything:
-        return None
-    return principal.scope.covers
+    return None if (scope := scope_of(call)) is None else scope.covers
 
 
 async def read_as(call: Call, shape: type[T], *, empty: T | None = None) -> T:

@@ -13,7 +13,7 @@ from ..errors import TooManyFeeds
 from ..node.feed.followers import Interest
 from . import query
 from .app_keys import NODE
-from .calls import RequestCall, within_of
+from .calls import RequestCall, scope_of
 from .streams import begin, head_only
 
 LAST_EVENT_ID: Final = "Last-Event-ID"
@@ -26,9 +26,8 @@ async def stream_feed(request: web.Request) -> web.StreamResponse:
         types=query.members(request, "types", FeedType),
         groups=query.group_names(request, "group"),
     )
-    if call.principal is not None and within_of(call) is not None:
-        narrowing = request.app[NODE].narrowings.of(call.principal.scope)
-        interest = evolve(interest, narrowing=narrowing)
+    if (scope := scope_of(call)) is not None:
+        interest = evolve(interest, narrowing=request.app[NODE].narrowings.of(scope))
     feed.check_room()
     if request.method == hdrs.METH_HEAD:
         return await head_only(request)
