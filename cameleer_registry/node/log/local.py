@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
 from uuid import uuid4
 
 from attrs import define, field
 
-from .port import LogLost, LogUnavailable, Snapshot, Take, TooLargeForLog
-
-FOUNDER_SECONDS: Final = 60.0
-"""For which a node that has nothing waits for one that has said that it founds the log."""
+from .port import FOUNDER_SECONDS, LogLost, LogUnavailable, Snapshot, Take, TooLargeForLog
 
 
 @define(eq=False)

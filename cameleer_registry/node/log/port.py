@@ -11,7 +11,7 @@ time-out is no refusal, and what has timed out may be stored later.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import field, frozen
 
@@ -27,6 +27,10 @@ class LogLost(Exception):
 class TooLargeForLog(Exception):
     """An entry is larger than the log takes."""
 
+
+FOUNDER_SECONDS: Final = 60.0
+"""For which a node that has nothing waits for one that has said that it founds the log: its
+database may be large, and new streams slow."""
 
 Take = Callable[[int, int, bytes], None]
 """Is given the position, the stamp and the content of each entry. It must not block."""

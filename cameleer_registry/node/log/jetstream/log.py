@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from ....logs import get_logger
-from ..port import LogLost, LogUnavailable, Snapshot, Take, TooLargeForLog
+from ..port import FOUNDER_SECONDS, LogLost, LogUnavailable, Snapshot, Take, TooLargeForLog
 from .connection import Access, ApiError, Connection
 from .streams import Names, ensure, has_founder, look
 from .tail import Tail, message
@@ -22,9 +22,8 @@ APPEND_SECONDS: Final = 2.5
 """After which an append without an answer is tried again, under the same id."""
 
 FOUNDING_SECONDS: Final = 2.0
-"""For which a node that has nothing leaves it to others to found the log, and"""
-FOUNDER_SECONDS: Final = 60.0
-"""the same if one has said that it will: its database may be large, and new streams slow."""
+"""For which a node that has nothing leaves it to others to found the log, if none has said that it
+will."""
 
 CHUNK: Final = 256 * 1024
 """Bytes of a snapshot in one message, at most; it is read in base64, which is a third more."""
