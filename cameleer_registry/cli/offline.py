@@ -12,9 +12,9 @@ from attrs import define
 from ..core.instant import Instant
 from ..core.registry import Registry
 from ..database import KEYS, MEMORY, default_path
-from ..errors import CannotOpenDatabase, SettingsError
+from ..errors import SettingsError
 from ..node.clock import Clock
-from ..node.journal.sqlite.file import InUse
+from ..node.journal.sqlite.file import STOP_IT
 from ..node.journal.sqlite.journal import SqliteJournal
 from ..node.limits import limits_of
 from ..security import keyfile
@@ -74,12 +74,9 @@ async def stopped(
     path, keys_path = places(database, keys_file)
     if not makes and not path.exists():
         raise SettingsError(f"there is no database {path}")
-    clock, credentials, journal = Clock(), Credentials(), SqliteJournal(path)
+    clock, credentials, journal = Clock(), Credentials(), SqliteJournal(path, in_use=STOP_IT)
     failures: list[str] = []
-    try:
-        journal.open(Registry(limits_of(Settings())), clock, credentials)
-    except InUse as error:
-        raise CannotOpenDatabase(f"{str(error).partition(';')[0]}; stop it first") from None
+    journal.open(Registry(limits_of(Settings())), clock, credentials)
     journal.start(lambda: None, failures.append)
     try:
         yield Stopped(credentials, keys_path, clock, journal)

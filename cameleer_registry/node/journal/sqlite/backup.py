@@ -29,7 +29,7 @@ from ....security.store import Credentials
 from ...clock import Clock
 from ...feed.ring import SPREAD
 from . import errors
-from .file import File, look_at, make_directory, sync_directory, take_lock
+from .file import STOP_IT, File, look_at, make_directory, sync_directory, take_lock
 from .loading import load
 
 BUSY_SECONDS: Final = 10.0
@@ -106,7 +106,7 @@ def restore(path: Path, source: Path, *, prepare: Callable[[Path], None] = lambd
     if path.exists() and os.path.samefile(path, source):
         raise CannotOpenDatabase(f"{source} is the database itself; name a backup of it")
     make_directory(path)
-    lock = take_lock(path, "stop it first")
+    lock = take_lock(path, STOP_IT)
     try:
         with _partial(path) as partial:
             _copy(source, partial)

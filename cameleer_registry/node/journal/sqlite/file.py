@@ -57,6 +57,12 @@ _PRAGMAS: Final = (
 """What is set, and what has to be read back."""
 
 
+OF_ITS_OWN: Final = "give this one a --database of its own"
+"""The advice to a server if another process has the file, and"""
+STOP_IT: Final = "stop it first"
+"""that to a command which works on the file of a stopped server."""
+
+
 class InUse(CannotOpenDatabase):
     """Another process has the file."""
 
@@ -126,7 +132,7 @@ _abandoned: list[sqlite3.Connection] = []
 """Connections to files in which something is wrong: to close one would write to it."""
 
 
-def open_file(path: Path) -> File:
+def open_file(path: Path, *, in_use: str = OF_ITS_OWN) -> File:
     """Open a database file, and make it where there is none.
 
     A directory that is made for it is 0700, and the file 0600; what exists stays as it is. Raises
@@ -136,7 +142,7 @@ def open_file(path: Path) -> File:
     path = Path(os.path.realpath(path))
     make_directory(path)
     locked_before = lock_of(path).exists()
-    lock = take_lock(path)
+    lock = take_lock(path, in_use)
     try:
         is_new = look_at(path)
         _refuse_other_names(path)
@@ -207,7 +213,7 @@ def lock_of(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def take_lock(path: Path, advice: str = "give this one a --database of its own") -> int:
+def take_lock(path: Path, advice: str = OF_ITS_OWN) -> int:
     """Lock the file for this process, whose number stands in the lock for whoever comes next.
 
     Raises InUse, which ends in ``advice``, if another process has it, and CannotOpenDatabase.

@@ -36,7 +36,7 @@ from ..port import Figures
 from . import cluster, errors
 from .batches import Batch
 from .condition import Condition
-from .file import File, open_file
+from .file import OF_ITS_OWN, File, open_file
 from .folding import Folding
 from .loading import Loaded, alive, load
 from .writer import Done, Job, Replaced, WriteBack, Writer, statement
@@ -67,8 +67,12 @@ class SqliteJournal:
 
     keeps = True
 
-    def __init__(self, path: Path, *, leaving: Leaving | None = None) -> None:
+    def __init__(
+        self, path: Path, *, leaving: Leaving | None = None, in_use: str = OF_ITS_OWN
+    ) -> None:
+        """``in_use`` is the advice if another process has the file."""
         self.path = path
+        self._in_use = in_use
         # What makes keys for it if it is to leave its cluster; None if it is not.
         self._leaving = leaving
         self.durable = self.awaited = self.readable = 0
@@ -129,7 +133,7 @@ class SqliteJournal:
 
         If it is to leave its cluster, raises SettingsError, too, if there can be no keys for it.
         """
-        self._file, self._clock = open_file(self.path), clock
+        self._file, self._clock = open_file(self.path, in_use=self._in_use), clock
         try:
             self._check_cluster(self._file)
             loaded = load(self._file, registry, clock, credentials or Credentials())
